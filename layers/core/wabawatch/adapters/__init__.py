@@ -1,0 +1,1 @@
+"""The world behind the ports: 360dialog, stores, notifiers, secrets."""

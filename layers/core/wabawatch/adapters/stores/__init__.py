@@ -1,0 +1,1 @@
+"""Where snapshots, transitions and incidents are kept."""

@@ -1,0 +1,262 @@
+"""detect: a pure function from the last snapshot and one observation to the next snapshot and its transitions.
+
+In three steps: read what the observation says of each (entity, capability); move each state machine by it; number what
+was confirmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from wabawatch.domain.health import (
+    AVAILABLE,
+    GONE,
+    READABLE,
+    TARGET,
+    UNKNOWN,
+    Entity,
+    Failure,
+    Observation,
+    Reason,
+    Report,
+    identities,
+    rank,
+    reasons_for,
+    upstream,
+)
+from wabawatch.domain.policy import Thresholds
+from wabawatch.domain.transitions import Detection, Evidence, Snapshot, Track, Transition
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What one observation says about one capability of one entity."""
+
+    key: tuple[str, str, str]
+    status: str
+    reasons: tuple[Reason, ...] = ()
+    because: str | None = None
+
+    @property
+    def entity(self) -> str:
+        return f"{self.key[0]} {self.key[1]}"
+
+
+def detect(snapshot: Snapshot, observation: Observation, thresholds: Thresholds, run_id: str = "") -> Detection:
+    """Fold an observation into a snapshot.
+
+    An observation that is not newer than the snapshot changes nothing. A failure moves only the target's readability:
+    it never looks like health, and never counts for or against what was reported before.
+    """
+    at = observation.observed_at
+    if snapshot.observed_at is not None and at <= snapshot.observed_at:
+        return Detection(snapshot, late=True)
+    before = {track.key: track for track in snapshot.tracks}
+    readings = _readings(observation, before)
+    after = dict(before)
+    moved: list[tuple[Track, Track]] = []
+    for reading in readings:
+        old = before.get(reading.key) or _unseen(reading.key)
+        new = _move(old, reading, at, thresholds)
+        after[reading.key] = new
+        moved.append((old, new))
+    return _conclude(snapshot, observation, after, moved, run_id)
+
+
+def _readings(observation: Observation, before: dict[tuple[str, str, str], Track]) -> list[Reading]:
+    readable = (TARGET, observation.target, READABLE)
+    outcome = observation.outcome
+    if isinstance(outcome, Failure):
+        return [Reading(readable, UNKNOWN, (Reason(description=outcome.cause, detail=outcome.detail),))]
+    found = _explained([reading for entity in _nodes(outcome, observation.target) for reading in _of_entity(entity)])
+    said = {reading.key for reading in found}
+    gone = [Reading(key, GONE) for key in before if key not in said and key != readable]
+    again = [Reading(readable, AVAILABLE)] if readable in before else []
+    return sorted(found + gone, key=lambda reading: (upstream(reading.key[0]), reading.key)) + again
+
+
+def _nodes(report: Report, target: str) -> tuple[Entity, ...]:
+    """The entities; where none carries a status, the target itself with the overall one."""
+    if any(entity.capabilities for entity in report.entities):
+        return report.entities
+    reasons = tuple(reason for entity in report.entities for reason in entity.reasons)
+    return (Entity(TARGET, target, report.overall, reasons),)
+
+
+def _of_entity(entity: Entity) -> list[Reading]:
+    return [
+        Reading((entity.entity_type, entity.id, capability), status, reasons_for(entity, capability))
+        for capability, status in entity.capabilities.items()
+    ]
+
+
+def _explained(readings: list[Reading]) -> list[Reading]:
+    return [msgspec.structs.replace(reading, because=_root(reading, readings)) for reading in readings]
+
+
+def _root(reading: Reading, readings: list[Reading]) -> str | None:
+    """The entity whose trouble explains this reading: another one in the same report, as bad or worse, that gives all
+    its reasons, and stands upstream of it or is the only one of the two to give any.
+    """
+    if rank(reading.status) == 0:
+        return None
+    mine = identities(reading.reasons)
+    roots = [
+        other
+        for other in readings
+        if other.key[2] == reading.key[2]
+        and rank(other.status) >= rank(reading.status)
+        and mine <= (theirs := identities(other.reasons))
+        and (upstream(other.key[0]) < upstream(reading.key[0]) or (theirs and not mine))
+    ]
+    return (
+        min(roots, key=lambda other: (not other.reasons, upstream(other.key[0]), other.key)).entity if roots else None
+    )
+
+
+def _unseen(key: tuple[str, str, str]) -> Track:
+    """A target counts as readable until it is not; of everything else nothing is known."""
+    return Track(*key, status=AVAILABLE if key[2] == READABLE else None)
+
+
+def _move(track: Track, reading: Reading, at: datetime, thresholds: Thresholds) -> Track:
+    if reading.status == track.status:
+        return _settled(track, reading)
+    streak = _lengthened(track, Evidence(reading.status, at), thresholds.longest)
+    confirmed = _confirmed(track.status, streak, lambda status: _needed(track, status, reading, thresholds))
+    if confirmed is None:
+        return msgspec.structs.replace(track, streak=streak)
+    status, evidence = confirmed
+    return Track(
+        *track.key,
+        status=status,
+        since=evidence[0].observed_at,
+        reasons=reading.reasons,
+        because=reading.because,
+        proven=track.proven or status == AVAILABLE,
+        streak=_remaining(status, streak),
+    )
+
+
+def _settled(track: Track, reading: Reading) -> Track:
+    """The same status again: whatever spoke against it is over, and new wording alone changes nothing."""
+    same = identities(track.reasons) == identities(reading.reasons) and track.because == reading.because
+    if same:
+        return msgspec.structs.replace(track, streak=()) if track.streak else track
+    return msgspec.structs.replace(track, reasons=reading.reasons, because=reading.because, streak=())
+
+
+def _needed(track: Track, status: str, reading: Reading, thresholds: Thresholds) -> int:
+    """Observations in a row that confirm `status`. Health found at the first look is believed; so is an answer that can
+    be read again.
+    """
+    if status == UNKNOWN and track.capability == READABLE:
+        return thresholds.of_failure(reading.reasons[0].description)
+    if status == AVAILABLE and (track.status is None or track.capability == READABLE):
+        return 1
+    return thresholds.of(status)
+
+
+def _side(status: str, of: str | None) -> int:
+    """Whether a status is worse (1), better (-1), or merely another one (0). Nothing known is no worse than health."""
+    mine, other = rank(status), rank(of) if of else 0
+    return (mine > other) - (mine < other)
+
+
+def _lengthened(track: Track, entry: Evidence, most: int) -> tuple[Evidence, ...]:
+    side = _side(entry.status, track.status)
+    kept = track.streak if all(_side(one.status, track.status) == side for one in track.streak) else ()
+    return (*kept, entry)[-most:]
+
+
+def _confirmed(
+    base: str | None, streak: tuple[Evidence, ...], needed: Callable[[str], int]
+) -> tuple[str, tuple[Evidence, ...]] | None:
+    """The farthest status from `base` that enough of the latest observations reach or pass, with those observations.
+
+    LIMITED then BLOCKED is two observations in a row that are at least LIMITED: a problem that cannot settle is still
+    confirmed.
+    """
+    side = _side(streak[-1].status, base)
+    statuses = dict.fromkeys(entry.status for entry in reversed(streak))
+    for status in sorted(statuses, key=lambda one: -side * rank(one)):
+        tail = streak[-needed(status) :]
+        if len(tail) >= needed(status) and all(_reaches(entry.status, status, side) for entry in tail):
+            return status, tail
+    return None
+
+
+def _reaches(status: str, mark: str, side: int) -> bool:
+    return status == mark if side == 0 else side * rank(status) >= side * rank(mark)
+
+
+def _remaining(status: str, streak: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    """The end of the streak that speaks against the status just confirmed, and goes on counting."""
+    rest: list[Evidence] = []
+    for entry in reversed(streak):
+        if entry.status == status or (rest and _side(entry.status, status) != _side(rest[-1].status, status)):
+            break
+        rest.append(entry)
+    return tuple(reversed(rest))
+
+
+def _conclude(
+    snapshot: Snapshot,
+    observation: Observation,
+    after: dict[tuple[str, str, str], Track],
+    moved: list[tuple[Track, Track]],
+    run_id: str,
+) -> Detection:
+    changes = [(old, new) for old, new in moved if _tells(old, new)]
+    tracks = tuple(track for track in after.values() if _kept(track))
+    report = observation.outcome
+    contradictions = report.contradictions if isinstance(report, Report) else snapshot.contradictions
+    if (tracks, contradictions) == (snapshot.tracks, snapshot.contradictions):
+        return Detection(snapshot)
+    following = Snapshot(
+        snapshot.target,
+        snapshot.version + 1,
+        snapshot.seq + len(changes),
+        observation.observed_at,
+        tracks,
+        contradictions,
+    )
+    transitions = [
+        _transition(snapshot, seq, old, new, observation.observed_at, run_id)
+        for seq, (old, new) in enumerate(changes, snapshot.seq + 1)
+    ]
+    return Detection(following, tuple(transitions))
+
+
+def _tells(old: Track, new: Track) -> bool:
+    """Health at the first look is silent, and so is the end of what was never confirmed."""
+    if old.status is None and (new.status is None or rank(new.status) == 0):
+        return False
+    return old.picture != new.picture
+
+
+def _kept(track: Track) -> bool:
+    """What is gone is forgotten, and a target that can be read needs no mark of it."""
+    readable = track.capability == READABLE and track.status == AVAILABLE and not track.streak
+    return track.status != GONE and not readable
+
+
+def _transition(snapshot: Snapshot, seq: int, old: Track, new: Track, at: datetime, run_id: str) -> Transition:
+    changed = old.status != new.status
+    return Transition(
+        snapshot.target,
+        seq,
+        *new.key,
+        old=old.status,
+        new=new.status or UNKNOWN,
+        at=at,
+        since=(new.since or at) if changed else at,
+        reasons=new.reasons,
+        old_reasons=old.reasons,
+        because=new.because,
+        proven=new.proven,
+        evidence=(*old.streak, Evidence(new.status or UNKNOWN, at)) if changed else (),
+        run_id=run_id,
+    )

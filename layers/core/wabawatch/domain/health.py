@@ -1,0 +1,142 @@
+"""What one reading of a target says: statuses, reasons, entities, and the observation that holds them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+AVAILABLE: Final = "AVAILABLE"
+LIMITED: Final = "LIMITED"
+BLOCKED: Final = "BLOCKED"
+UNKNOWN: Final = "UNKNOWN"
+GONE: Final = "GONE"
+"""The new status of an entity that the API no longer reports."""
+
+MESSAGING: Final = "can_send_message"
+CALLING: Final = "can_receive_call_sip"
+READABLE: Final = "health_status"
+"""The capability of a TARGET to be read at all: AVAILABLE, or UNKNOWN with a cause."""
+
+TARGET: Final = "TARGET"
+"""The type of the entity that stands for the target itself: whether it can be read, and its overall status where the
+answer names no entity that carries one."""
+
+_CALLING_CODES: Final = range(138_000, 139_000)
+_RANKS: Final = {AVAILABLE: 0, GONE: 0, LIMITED: 1, BLOCKED: 3}
+_UPSTREAM: Final = ("BUSINESS", "WABA", "APP", "PHONE_NUMBER", "MESSAGE_TEMPLATE")
+
+CAUSES: Final = (
+    "unauthorized", "forbidden", "throttled", "disabled", "payment_required", "not_found", "rejected",
+    "provider_error", "unreachable", "timeout", "unreadable", "redirected", "key_unreadable",
+)  # fmt: skip
+"""Why a reading failed. All but the last come from the API's answer; `key_unreadable` means that the reference to the
+API key could not be resolved, so that nothing was asked."""
+
+URGENT_CAUSES: Final = frozenset({"disabled", "payment_required"})
+"""The provider says that the channel is down: told at the first observation."""
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why an entity has its status. A line of additional info is a reason without a code.
+
+    For a target that cannot be read `description` is the cause and `detail` what the answer said; a detail is shown and
+    never compared.
+    """
+
+    code: int | None = None
+    description: str = ""
+    possible_solution: str = ""
+    capability: str = MESSAGING
+    detail: str = ""
+
+
+class Entity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A node in a report. `capabilities` maps every `can_*` word to its status, both as the API wrote them, in capitals
+    for the status.
+    """
+
+    entity_type: str
+    id: str
+    capabilities: dict[str, str]
+    reasons: tuple[Reason, ...] = ()
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One readable answer. `overall` holds the top-level statuses, `contradictions` says where they disagree with the
+    entities or where the answer disagrees with itself.
+    """
+
+    entities: tuple[Entity, ...]
+    overall: dict[str, str] = {}
+    contradictions: tuple[str, ...] = ()
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A reading that says nothing about the target's health. `cause` is one of CAUSES; `retry_after` is in seconds."""
+
+    cause: str
+    detail: str = ""
+    retry_after: float | None = None
+
+
+class Observation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The immutable outcome of a probe at an instant (aware, UTC): a health report, or a failure with its cause."""
+
+    target: str
+    observed_at: datetime
+    outcome: Report | Failure = msgspec.field(default_factory=lambda: Report(()))
+
+
+def rank(status: str) -> int:
+    """How bad a status is. A word nobody has seen before is worse than LIMITED and not as bad as BLOCKED."""
+    return _RANKS.get(status, 2)
+
+
+def worst(statuses: list[str]) -> str:
+    return max(statuses, key=rank)
+
+
+def upstream(entity_type: str) -> int:
+    """Where a type stands: the smaller, the more numbers depend on it. Unknown types stand last."""
+    return _UPSTREAM.index(entity_type) if entity_type in _UPSTREAM else len(_UPSTREAM)
+
+
+def explains(code: int | None) -> str:
+    """The capability that a code belongs to: 138000 to 138999 are calling's, all others messaging's."""
+    return CALLING if code in _CALLING_CODES else MESSAGING
+
+
+def reasons_for(entity: Entity, capability: str) -> tuple[Reason, ...]:
+    """The reasons that may explain one capability of an entity: calling's only for calling, the rest for the rest."""
+    wanted = CALLING if capability == CALLING else MESSAGING
+    return tuple(reason for reason in entity.reasons if reason.capability == wanted)
+
+
+def status_of(report: Report, capability: str = MESSAGING) -> str:
+    """The target's status for a capability: the worst of its entities; the overall value only where no entity has one.
+
+    UNKNOWN where the report says nothing about this capability.
+    """
+    found = [entity.capabilities[capability] for entity in report.entities if capability in entity.capabilities]
+    return worst(found) if found else report.overall.get(capability, UNKNOWN)
+
+
+def identities(reasons: tuple[Reason, ...]) -> frozenset[str]:
+    """What makes reasons the same between two readings: the code; the text, without its wording's accidents, where
+    there is no code or where one code stands for several different texts.
+    """
+    texts: dict[int | None, set[str]] = {}
+    for reason in reasons:
+        texts.setdefault(reason.code, set()).add(_normal(reason.description))
+    return frozenset(
+        str(code) if code is not None and len(found) == 1 else f"{'' if code is None else code}:{text}"
+        for code, found in texts.items()
+        for text in found
+    )
+
+
+def _normal(text: str) -> str:
+    return " ".join(re.sub(r"[\W_]+", " ", re.sub(r"\d+", "#", text.casefold()).replace("#", " ")).split())

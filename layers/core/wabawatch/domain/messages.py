@@ -1,0 +1,94 @@
+"""The notification: what one destination should be told, as plain data that every notifier renders."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from wabawatch.domain.health import Reason
+
+KINDS: Final = (
+    "opened", "escalated", "eased", "reasons_changed", "spread", "reminder", "resolved", "brief", "flapping",
+    "flapping_ended", "digest", "test",
+)  # fmt: skip
+"""Why now. `brief`: a problem that came and went before this destination could be told."""
+
+
+class Advice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """From the catalogue of reason codes: who can fix it, what to do, and where to read on."""
+
+    who: str = ""
+    action: str = ""
+    link: str = ""
+
+
+class ReasonShown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A reason with our advice beside the API's own possible solution."""
+
+    reason: Reason
+    advice: Advice = Advice()
+
+
+class Affected(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An affected target, for people: its id, name and labels."""
+
+    id: str
+    name: str
+    labels: dict[str, str] = {}
+    status: str = ""
+
+
+class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is told about one incident.
+
+    `old` is what this destination was last told (None: nothing yet), `new` the status now. `affected` names at most
+    twenty of the `affected_total` targets; `recovered_total` counts those that left. `share` is affected_total over the
+    whole fleet, 0 to 1."""
+
+    incident_id: str
+    entity_type: str
+    entity_id: str
+    capability: str
+    severity: str
+    old: str | None
+    new: str
+    opened_at: datetime
+    changed_at: datetime
+    title: str
+    summary: str = ""
+    resolved_at: datetime | None = None
+    resolution: str = ""
+    found: bool = False
+    reasons: tuple[ReasonShown, ...] = ()
+    reasons_gone: tuple[Reason, ...] = ()
+    affected: tuple[Affected, ...] = ()
+    affected_total: int = 0
+    recovered_total: int = 0
+    share: float = 0.0
+    history: tuple[tuple[datetime, str], ...] = ()
+    acknowledged_by: str = ""
+
+    def duration(self, now: datetime) -> timedelta:
+        return (self.resolved_at or now) - self.opened_at
+
+
+class Notification(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message to one destination. `subjects` holds one incident, or several in a digest (`total` counts them all,
+    those left out of the message too). `sequence` counts what this destination was told about the incident, from 1."""
+
+    id: str
+    kind: str
+    destination: str
+    deployment: str
+    at: datetime
+    subjects: tuple[Subject, ...]
+    sequence: int = 1
+    total: int = 1
+    headline: str = ""
+    is_test: bool = False
+
+    @property
+    def subject(self) -> Subject:
+        return self.subjects[0]

@@ -1,0 +1,77 @@
+"""The rules a deployment can choose: when a status is confirmed, when people are told, how deliveries are retried."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, MESSAGING, UNKNOWN, URGENT_CAUSES
+
+
+class Thresholds(msgspec.Struct, frozen=True):
+    """How many observations in a row confirm a new status."""
+
+    blocked: int = 1
+    limited: int = 1
+    available: int = 2
+    unknown: int = 3
+
+    def of(self, status: str) -> int:
+        """A word nobody knows is confirmed like LIMITED; an entity that is gone like one that is AVAILABLE again."""
+        named = {AVAILABLE: self.available, BLOCKED: self.blocked, LIMITED: self.limited, UNKNOWN: self.unknown}
+        return named.get(status, self.available if status == "GONE" else self.limited)
+
+    def of_failure(self, cause: str) -> int:
+        return 1 if cause in URGENT_CAUSES else self.unknown
+
+    @property
+    def longest(self) -> int:
+        return max(self.blocked, self.limited, self.available, self.unknown)
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """Deliveries: the wait doubles from `first` to `most`; after `give_up_after` the destination is marked dead."""
+
+    first: timedelta = timedelta(seconds=10)
+    most: timedelta = timedelta(minutes=10)
+    give_up_after: timedelta = timedelta(hours=24)
+
+    def wait(self, attempts: int) -> timedelta:
+        """The wait after this many failed attempts (1 or more)."""
+        return min(self.first * (1 << min(attempts - 1, 20)), self.most)
+
+
+class Flapping(msgspec.Struct, frozen=True):
+    """An incident key that changed `high` times or more within `window` flaps, until only `low` or fewer."""
+
+    high: int = 5
+    low: int = 1
+    window: timedelta = timedelta(hours=1)
+
+
+class Blind(msgspec.Struct, frozen=True):
+    """When more than `share` of a run's targets, and at least `at_least` of them, cannot be read, the rest freezes."""
+
+    share: float = 0.5
+    at_least: int = 3
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Everything that decides who is told what, and when; see the configuration's reference in README.md."""
+
+    capabilities: tuple[str, ...] = (MESSAGING,)
+    thresholds: Thresholds = Thresholds()
+    group_wait: timedelta = timedelta(seconds=10)
+    group_interval: timedelta = timedelta(minutes=5)
+    reasons_interval: timedelta = timedelta(hours=1)
+    reminders: dict[str, tuple[timedelta, ...]] = {
+        "blocked": (timedelta(hours=1), timedelta(hours=4), timedelta(hours=24)),
+        "limited": (timedelta(days=7),),
+        "unknown": (timedelta(hours=4), timedelta(hours=24)),
+    }
+    retry: Retry = Retry()
+    flapping: Flapping = Flapping()
+    blind: Blind = Blind()
+    digest_over: int = 5
+    """A destination that would get more messages than this at once gets one digest of them."""

@@ -1,0 +1,31 @@
+"""One pass over the fleet, or over a shard of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a pass did. `expected` = `answered` + `unknown` + `skipped`; `causes` counts the unknown ones by cause.
+
+    `resume_at` is the id of the first target that was skipped: the next pass over this shard begins there.
+    `blind` tells that too many could not be read, so that nothing else was moved."""
+
+    id: str
+    shard: int
+    of: int
+    started_at: datetime
+    finished_at: datetime | None = None
+    expected: int = 0
+    answered: int = 0
+    unknown: int = 0
+    skipped: int = 0
+    transitions: int = 0
+    writes: int = 0
+    conflicts: int = 0
+    blind: bool = False
+    resume_at: str | None = None
+    causes: dict[str, int] = {}
+    statuses: dict[str, int] = {}
