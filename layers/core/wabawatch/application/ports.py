@@ -76,6 +76,10 @@ class Store(Protocol):
         """Of those targets that have one. May lag behind commits by moments: the commit's condition guards."""
         ...
 
+    def every_snapshot(self) -> list[Snapshot]:
+        """All of them, of targets no longer configured too: after a change of the configuration, not on a schedule."""
+        ...
+
     def commit(self, changes: Sequence[Change]) -> list[bool]:
         """Write each change in one transaction of its own (grouping is the store's business): the snapshot if its
         stored version is `snapshot.version - 1`, its transitions as pending, its observation. False: the condition failed, and

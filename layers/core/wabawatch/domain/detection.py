@@ -65,6 +65,17 @@ def detect(snapshot: Snapshot, observation: Observation, thresholds: Thresholds,
     return _conclude(snapshot, observation, after, moved, run_id)
 
 
+def forget(snapshot: Snapshot, at: datetime, run_id: str) -> Detection:
+    """Close what a target holds that is no longer watched. Its numbering goes on, should it come back."""
+    moved = [(track, Track(*track.key, status=GONE, since=at)) for track in snapshot.tracks]
+    kept = Snapshot(snapshot.target, snapshot.version + 1, snapshot.seq, at)
+    changes = [(old, new) for old, new in moved if _tells(old, new)]
+    transitions = [
+        _transition(snapshot, seq, old, new, at, run_id) for seq, (old, new) in enumerate(changes, snapshot.seq + 1)
+    ]
+    return Detection(msgspec.structs.replace(kept, seq=snapshot.seq + len(changes)), tuple(transitions))
+
+
 def _readings(observation: Observation, before: dict[tuple[str, str, str], Track]) -> list[Reading]:
     readable = (TARGET, observation.target, READABLE)
     outcome = observation.outcome

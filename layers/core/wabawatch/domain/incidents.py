@@ -71,6 +71,8 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     status: str
     worst: str
     opened_at: datetime
+    """The first observation of the streak that confirmed it."""
+    confirmed_at: datetime
     changed_at: datetime
     version: int = 0
     revision: int = 1

@@ -10,10 +10,11 @@ import msgspec
 from wabawatch.domain.health import Reason
 
 KINDS: Final = (
-    "opened", "escalated", "eased", "reasons_changed", "spread", "reminder", "resolved", "brief", "flapping",
+    "opened", "escalated", "eased", "reasons_changed", "spread", "receded", "reminder", "resolved", "brief", "flapping",
     "flapping_ended", "digest", "test",
 )  # fmt: skip
-"""Why now. `brief`: a problem that came and went before this destination could be told."""
+"""Why now. `brief`: a problem that came and went before this destination could be told.
+`spread` and `receded`: more, or fewer, targets are affected, while the status stays."""
 
 
 class Advice(msgspec.Struct, frozen=True, omit_defaults=True):
