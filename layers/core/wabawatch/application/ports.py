@@ -73,7 +73,7 @@ class Store(Protocol):
 
     # --- poll: the only writer of snapshots
     def snapshots(self, targets: Sequence[str]) -> dict[str, Snapshot]:
-        """Of those targets that have one. May lag behind commits by moments: the commit's condition guards."""
+        """Of those that have one. May lag behind commits by moments: the condition of `commit` guards."""
         ...
 
     def every_snapshot(self) -> list[Snapshot]:

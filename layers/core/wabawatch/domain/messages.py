@@ -57,7 +57,7 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
     new: str
     opened_at: datetime
     changed_at: datetime
-    title: str
+    title: str = ""
     summary: str = ""
     resolved_at: datetime | None = None
     resolution: str = ""

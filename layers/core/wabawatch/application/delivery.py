@@ -1,0 +1,84 @@
+"""deliver: every destination in a thread of its own, so that one that fails or is slow delays nobody else."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wabawatch.application.errors import DeliveryError
+from wabawatch.application.ports import Clock, Notifier
+from wabawatch.domain.messages import Notification
+
+if TYPE_CHECKING:
+    from wabawatch.application.notify import Planned
+
+logger = logging.getLogger(__name__)
+
+Task = tuple[Notification, dict[str, str], "Sequence[Planned]"]
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One delivery: to whom, of what, and how it ended (`error` None: the destination took it)."""
+
+    destination: str
+    notification: Notification
+    planned: tuple[Planned, ...]
+    error: DeliveryError | None = None
+    thread: Mapping[str, str] = {}
+
+
+class Deliverer:
+    """Sends notifications and hands back each outcome as it comes in, to be recorded at once."""
+
+    def __init__(self, notifiers: Mapping[str, Notifier], clock: Clock) -> None:
+        self._notifiers = notifiers
+        self._clock = clock
+
+    def __call__(self, tasks: Sequence[Task], until: datetime | None = None) -> Iterator[Attempt]:
+        outcomes: queue.Queue[Attempt | None] = queue.Queue()
+        lanes: dict[str, list[Task]] = {}
+        for task in tasks:
+            lanes.setdefault(task[0].destination, []).append(task)
+        for name, lane in lanes.items():
+            threading.Thread(target=self._drive, args=(lane, until, outcomes), name=f"deliver-{name}").start()
+        finished = 0
+        while finished < len(lanes):
+            outcome = outcomes.get()
+            if outcome is None:
+                finished += 1
+            else:
+                yield outcome
+
+    def _drive(self, lane: list[Task], until: datetime | None, outcomes: queue.Queue[Attempt | None]) -> None:
+        """One destination's notifications in order. After a failure that will pass, the rest of them waits for the next
+        round: a destination that is down is not asked again and again, and one that says to slow down is obeyed. A
+        lasting failure may be about one message alone, so the next one is tried."""
+        try:
+            for notification, thread, planned in lane:
+                if until is not None and self._clock.now() >= until:
+                    break
+                attempt = self._attempt(notification, thread, planned)
+                outcomes.put(attempt)
+                if attempt.error is not None and not attempt.error.lasting:
+                    break
+        finally:
+            outcomes.put(None)
+
+    def _attempt(self, notification: Notification, thread: dict[str, str], planned: Sequence[Planned]) -> Attempt:
+        name = notification.destination
+        try:
+            receipt = self._notifiers[name].deliver(notification, thread)
+        except DeliveryError as error:
+            return Attempt(name, notification, tuple(planned), error)
+        except Exception as error:  # noqa: BLE001 - one of the two borders: a bug in one notifier stops no other
+            logger.warning(
+                "the notifier of %s failed: %s", name, type(error).__name__
+            )  # no traceback: it may quote a URL
+            return Attempt(name, notification, tuple(planned), DeliveryError(f"internal error: {type(error).__name__}"))
+        return Attempt(name, notification, tuple(planned), thread=receipt.thread)

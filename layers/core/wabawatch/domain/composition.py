@@ -1,0 +1,101 @@
+"""From an incident and the ledger to what is said of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from wabawatch.domain.health import Reason, identities
+from wabawatch.domain.incidents import Incident, Told
+from wabawatch.domain.messages import Advice, Affected, Notification, ReasonShown, Subject
+
+_NAMED: Final = 20
+_POINTS: Final = 10
+
+Advise = Callable[[Reason], Advice]
+
+
+class Audience(msgspec.Struct, frozen=True):
+    """What composing needs besides the incident: the fleet (by target id), its size, the catalogue, the deployment."""
+
+    fleet: Mapping[str, Affected]
+    advise: Advise
+    deployment: str = ""
+
+
+class News(msgspec.Struct, frozen=True):
+    """One incident's news for one destination, not yet composed."""
+
+    incident: Incident
+    told: Told
+    kind: str
+    severity: str
+    acknowledged_by: str = ""
+
+
+def subject(news: News, audience: Audience) -> Subject:
+    """What is told about one incident: from what the destination knew to what is so now."""
+    incident, told = news.incident, news.told
+    ids = list(incident.members) if incident.is_open else list(incident.left or incident.folded)
+    known = set(told.reasons)
+    return Subject(
+        incident.id,
+        *incident.key,
+        severity=news.severity,
+        old=told.status if told.status is not None else (None if incident.found else "AVAILABLE"),
+        new=incident.told_status if news.kind != "brief" else incident.worst,
+        opened_at=incident.opened_at,
+        changed_at=incident.changed_at,
+        resolved_at=incident.resolved_at,
+        resolution=incident.resolution,
+        found=incident.found,
+        reasons=tuple(ReasonShown(reason, audience.advise(reason)) for reason in incident.reasons),
+        reasons_gone=_gone(known, incident),
+        affected=tuple(_named(target, incident, audience.fleet) for target in ids[:_NAMED]),
+        affected_total=len(ids),
+        recovered_total=len(incident.left) if incident.is_open else 0,
+        share=len(ids) / len(audience.fleet) if audience.fleet else 0.0,
+        history=tuple((change.at, change.status) for change in incident.changes[-_POINTS:]),
+        acknowledged_by=news.acknowledged_by,
+    )
+
+
+def _named(target: str, incident: Incident, fleet: Mapping[str, Affected]) -> Affected:
+    known = fleet.get(target) or Affected(target, target)
+    member = incident.members.get(target)
+    return Affected(known.id, known.name, known.labels, member.status if member else "")
+
+
+def _gone(known: set[str], incident: Incident) -> tuple[Reason, ...]:
+    """Reasons that were told and no longer hold, by their codes: their words are not kept."""
+    lost = sorted(known - identities(incident.reasons)) if incident.is_open else []
+    return tuple(Reason(int(one)) if one.isdigit() else Reason(description=one.lstrip(":")) for one in lost)
+
+
+def notification_id(destination: str, kind: str, news: Sequence[News]) -> str:
+    """The same for the same news, however often it is attempted, by whatever process."""
+    parts = [f"{one.incident.id}.{one.incident.revision}.{one.told.count}" for one in news]
+    return hashlib.sha256("\x1f".join((destination, kind, *parts)).encode()).hexdigest()[:16]
+
+
+def compose(destination: str, news: Sequence[News], now: datetime, audience: Audience, most: int = 50) -> Notification:
+    """One notification for one incident's news, or a digest of several (the worst first, `most` of them in full)."""
+    kind = news[0].kind if len(news) == 1 else "digest"
+    ranked = sorted(news, key=lambda one: (_SEVERITIES.index(one.severity), -len(one.incident.members)))
+    return Notification(
+        notification_id(destination, kind, news),
+        kind,
+        destination,
+        audience.deployment,
+        now,
+        tuple(subject(one, audience) for one in ranked[:most]),
+        sequence=news[0].told.count + 1 if len(news) == 1 else 1,
+        total=len(news),
+    )
+
+
+_SEVERITIES: Final = ("critical", "error", "warning", "info")

@@ -1,0 +1,85 @@
+"""What a rule is about: matchers against the facts of an incident, and the severity that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from wabawatch.domain.health import BLOCKED, CALLING, LIMITED, READABLE, URGENT_CAUSES
+from wabawatch.domain.incidents import Incident
+from wabawatch.domain.messages import Affected
+from wabawatch.domain.steering import Matcher
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What matchers see of an incident. A resolved one is matched as it was at its worst: who was told of the problem
+    is told of the recovery."""
+
+    status: str
+    severity: str
+    entity_type: str
+    entity_id: str
+    capability: str
+    codes: frozenset[int]
+    affected: tuple[Affected, ...]
+
+
+def facts_of(incident: Incident, fleet: Mapping[str, Affected]) -> Facts:
+    """The facts of an incident, without a severity. Targets that are not configured any more have no labels."""
+    ids: Iterable[str] = incident.members if incident.is_open else (incident.left or incident.folded)
+    return Facts(
+        incident.status if incident.is_open else incident.worst,
+        "",
+        *incident.key,
+        codes=frozenset(reason.code for reason in incident.reasons if reason.code is not None),
+        affected=tuple(fleet.get(target) or Affected(target, target) for target in ids),
+    )
+
+
+def usual_severity(facts: Facts) -> str:
+    """critical, error, warning or info, where no rule of the configuration says otherwise."""
+    if facts.status == BLOCKED:
+        if facts.capability == CALLING:
+            return "warning"
+        return "error" if facts.entity_type == "MESSAGE_TEMPLATE" else "critical"
+    if facts.status == LIMITED or facts.capability == READABLE:
+        return "warning"
+    return "error"
+
+
+def severity_of(incident: Incident, facts: Facts) -> str:
+    """The usual severity; what concerns the monitor itself, and a channel that the provider closed, are errors."""
+    causes = {reason.description for reason in incident.reasons}
+    if incident.about_monitor or (facts.capability == READABLE and causes & URGENT_CAUSES):
+        return "error"
+    return usual_severity(facts)
+
+
+def matches(matcher: Matcher, facts: Facts, *, every: bool = False) -> bool:
+    """Whether a rule is about these facts. Of the affected targets one must match; `every` of them for a mute, so that
+    silencing one number never silences the business it shares with others."""
+    return (
+        _one_of(matcher.status, facts.status)
+        and _one_of(matcher.severity, facts.severity)
+        and _one_of(matcher.entity_type, facts.entity_type)
+        and (_one_of(matcher.entity, facts.entity_id) or f"{facts.entity_type}:{facts.entity_id}" in matcher.entity)
+        and _one_of(matcher.capability, facts.capability)
+        and (not matcher.reason_code or bool(facts.codes & set(matcher.reason_code)))
+        and len(facts.affected) >= matcher.affected_at_least
+        and _about(matcher, facts.affected, every=every)
+    )
+
+
+def _one_of(words: tuple[str, ...], word: str) -> bool:
+    return not words or word in words
+
+
+def _about(matcher: Matcher, affected: tuple[Affected, ...], *, every: bool) -> bool:
+    if not matcher.target and not matcher.labels:
+        return True
+    hits = (
+        _one_of(matcher.target, one.id) and all(one.labels.get(key) == value for key, value in matcher.labels.items())
+        for one in affected
+    )
+    return bool(affected) and (all(hits) if every else any(hits))

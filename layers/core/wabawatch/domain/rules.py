@@ -1,0 +1,136 @@
+"""All rules together: for an incident and a destination, whether, when and how severely it is told."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from wabawatch.domain.calendar import Weekly
+from wabawatch.domain.health import BLOCKED, rank
+from wabawatch.domain.incidents import DESTINATION, Incident, Told
+from wabawatch.domain.matching import Facts, facts_of, matches, severity_of
+from wabawatch.domain.messages import Affected
+from wabawatch.domain.planning import Mute, Situation
+from wabawatch.domain.policy import Policy
+from wabawatch.domain.routing import Route, SeverityRule, Window
+from wabawatch.domain.steering import Acknowledgement, Silence
+
+
+class Steering(msgspec.Struct, frozen=True):
+    """What people have said: silences, and acknowledgements by incident id."""
+
+    silences: tuple[Silence, ...] = ()
+    acknowledgements: dict[str, Acknowledgement] = {}
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One incident before one destination."""
+
+    situation: Situation
+    severity: str
+    acknowledged_by: str = ""
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What the configuration says about telling. `version` changes whenever the configuration does."""
+
+    policy: Policy = Policy()
+    routes: tuple[Route, ...] = ()
+    severities: tuple[SeverityRule, ...] = ()
+    windows: tuple[Window, ...] = ()
+    digest: Weekly | None = None
+    version: str = ""
+
+    def case(
+        self,
+        incident: Incident,
+        destination: str,
+        told: Told,
+        steering: Steering,
+        fleet: Mapping[str, Affected],
+        now: datetime,
+        *,
+        blind: bool = False,
+        complete: bool = False,
+    ) -> Case:
+        """Everything that decides about telling this destination, but the incident and the ledger."""
+        facts = self.facts(incident, fleet)
+        routed, hours = self.routed(facts, destination)
+        mine = incident.entity_type == DESTINATION and incident.entity_id == destination
+        acknowledgement = _holding(steering.acknowledgements.get(incident.id), incident, now)
+        ended_at = incident.resolved_at
+        situation = Situation(
+            now,
+            routed=routed and not mine,
+            mute=self.mute(facts, steering.silences, now),
+            mute_then=self.mute(facts, steering.silences, ended_at) if ended_at else None,
+            opens_at=_opens_at(hours, facts, now),
+            acknowledged=acknowledgement is not None,
+            acknowledged_until=acknowledgement.until if acknowledgement else None,
+            blind=blind,
+            group_wait=timedelta(0) if complete else self.policy.group_wait,
+            digest_due_at=self.digest.next_start(told.at) if self.digest and told.at else None,
+        )
+        return Case(situation, facts.severity, acknowledgement.author if acknowledgement else "")
+
+    def facts(self, incident: Incident, fleet: Mapping[str, Affected]) -> Facts:
+        """The facts of an incident, with its severity: by the first rule that matches, else the usual one."""
+        facts = facts_of(incident, fleet)
+        usual = severity_of(incident, facts)
+        ruled = (rule.severity for rule in self.severities if matches(rule.match, facts))
+        return msgspec.structs.replace(facts, severity=next(ruled, usual))
+
+    def routed(self, facts: Facts, destination: str) -> tuple[bool, tuple[Weekly | None, ...]]:
+        """Whether a route leads to the destination, and the hours of those that do. With no route at all, everything
+        goes everywhere."""
+        if not self.routes:
+            return True, (None,)
+        hours = tuple(route.hours for route in self.taken(facts) if destination in route.to)
+        return bool(hours), hours
+
+    def taken(self, facts: Facts) -> Iterable[Route]:
+        """The routes that match, in order, until one says stop."""
+        for route in self.routes:
+            if matches(route.match, facts):
+                yield route
+                if route.stop:
+                    return
+
+    def mute(self, facts: Facts, silences: Iterable[Silence], at: datetime) -> Mute | None:
+        """The mute that holds longest at an instant."""
+        mutes = [
+            Mute(f"silence {one.id} by {one.author}: {one.reason}", one.ends_at)
+            for one in silences
+            if one.starts_at <= at < one.ends_at and matches(one.match, facts, every=True)
+        ]
+        for window in self.windows:
+            ends_at = window.when.holds_until(at)
+            if ends_at is not None and matches(window.match, facts, every=True):
+                mutes.append(Mute(f"maintenance window {window.name}", ends_at))
+        return max(mutes, key=lambda mute: mute.ends_at, default=None)
+
+    def fingerprint(self, steering: Steering) -> str:
+        """Changes whenever every open incident must be planned anew: other rules, silences or acknowledgements."""
+        said = msgspec.json.encode((self.version, steering), order="sorted")
+        return hashlib.sha256(said).hexdigest()
+
+
+def _holding(acknowledgement: Acknowledgement | None, incident: Incident, now: datetime) -> Acknowledgement | None:
+    """An acknowledgement holds until its time is over, the incident ends, or it gets worse than it was then."""
+    if acknowledgement is None or not incident.is_open or rank(incident.status) > rank(acknowledgement.status):
+        return None
+    return None if acknowledgement.until is not None and acknowledgement.until <= now else acknowledgement
+
+
+def _opens_at(hours: tuple[Weekly | None, ...], facts: Facts, now: datetime) -> datetime | None:
+    """When working hours begin, for what can wait: nothing that is BLOCKED waits, and one route without hours is
+    enough to speak at once."""
+    spans = [one for one in hours if one is not None]
+    if not spans or len(spans) < len(hours) or facts.status == BLOCKED or facts.severity == "critical":
+        return None
+    if any(span.holds_until(now) is not None for span in spans):
+        return None
+    return min(span.next_start(now) for span in spans)
