@@ -1,0 +1,138 @@
+"""Who exists and who shares what: numbers, and the accounts, businesses, apps and templates they stand under."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from .reasons import CALLING, CATALOGUE, MESSAGING, Health
+
+TYPES: Mapping[str, str] = {
+    "number": "PHONE_NUMBER",
+    "waba": "WABA",
+    "business": "BUSINESS",
+    "app": "APP",
+    "template": "MESSAGE_TEMPLATE",
+}
+CALLING_USES = ("absent", "unused", "used")
+
+
+class Number(msgspec.Struct, frozen=True, kw_only=True):
+    """One WhatsApp number. `waba`, `business`, `app`, `templates` are names; whoever shares a name shares the entity.
+
+    `calling` is "absent" (the answer does not mention calls), "unused" (blocked for ever, as without SIP) or "used".
+    """
+
+    id: str
+    name: str
+    waba: str
+    business: str
+    app: str = "messaging-app"
+    templates: tuple[str, ...] = ()
+    calling: str = "absent"
+    labels: Mapping[str, str] = {}
+    api_key: str = ""
+
+    @property
+    def key(self) -> str:
+        """The D360-API-KEY of this number: the same in every start, so that a written configuration stays right."""
+        return self.api_key or f"sim_{hashlib.sha256(f'key of {self.id}'.encode()).hexdigest()[:40]}"
+
+    def entities(self) -> Iterator[tuple[str, str]]:
+        """(kind, name) of each entity of the answer, in the order the provider lists them."""
+        yield from (("number", self.id), ("waba", self.waba), ("business", self.business), ("app", self.app))
+        yield from (("template", name) for name in self.templates)
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """All numbers that one simulator answers for."""
+
+    numbers: tuple[Number, ...]
+
+    def names(self, kind: str) -> set[str]:
+        return {name for number in self.numbers for found, name in number.entities() if found == kind}
+
+    def baselines(self) -> dict[tuple[str, str], Health]:
+        """What each entity, by (kind, name), reports when nothing was done to it; names of a kind keep their order."""
+        known: dict[tuple[str, str], Health] = {}
+        for number in self.numbers:
+            for kind, name in number.entities():
+                if kind in ("number", "app"):
+                    known[kind, name] = _with_calling(known.get((kind, name), Health()), kind, number.calling)
+                else:
+                    known.setdefault((kind, name), Health())
+        return known
+
+
+def _with_calling(health: Health, kind: str, use: str) -> Health:
+    """One number that uses calling makes it work for the app it shares."""
+    if use == "used":
+        return Health({MESSAGING: "AVAILABLE", CALLING: "AVAILABLE"})
+    if use == "unused" and CALLING not in health.capabilities:
+        code = 138024 if kind == "number" else 138025
+        return Health({MESSAGING: "AVAILABLE", CALLING: "BLOCKED"}, (CATALOGUE[code],))
+    return health
+
+
+def wire_id(kind: str, name: str) -> str:
+    """The id on the wire: a name of digits is itself, any other gets 15 digits that are always the same."""
+    if name.isdecimal():
+        return name
+    digits = int.from_bytes(hashlib.sha256(f"{kind}:{name}".encode()).digest()[:8])
+    return f"1{digits % 10**14:014d}"
+
+
+_PURPOSES = (
+    "Support",
+    "Orders",
+    "Sales",
+    "Bookings",
+    "Deliveries",
+    "Reminders",
+    "Returns",
+    "Billing",
+    "Marketing",
+    "Surveys",
+)
+_COUNTRIES = {
+    "de": "Germany", "es": "Spain", "fr": "France", "it": "Italy", "pt": "Portugal", "br": "Brazil", "mx": "Mexico",
+    "nl": "Netherlands", "at": "Austria", "se": "Sweden", "dk": "Denmark", "fi": "Finland", "pl": "Poland",
+    "in": "India", "id": "Indonesia", "ar": "Argentina", "co": "Colombia", "za": "South Africa", "ke": "Kenya",
+    "ae": "Emirates",
+}  # fmt: skip
+
+
+def generated_fleet(
+    count: int, *, wabas: int | None = None, businesses: int | None = None, calling: str = "absent"
+) -> Fleet:
+    """`count` numbers with plausible names, spread evenly over the accounts, and those over the businesses.
+
+    Without figures: about five numbers for each account (waba-1, waba-2, …), four accounts for each business
+    (business-1, …).
+    """
+    wabas = min(wabas or -(-count // 5), count)
+    businesses = min(businesses or -(-wabas // 4), wabas)
+    numbers = (
+        Number(
+            id=number_id,
+            name=name,
+            waba=f"waba-{index % wabas + 1}",
+            business=f"business-{index % wabas % businesses + 1}",
+            calling=calling,
+            labels={"team": name.split()[0].lower()},
+        )
+        for index, (number_id, name) in enumerate(itertools.islice(_identities(), count))
+    )
+    return Fleet(tuple(numbers))
+
+
+def _identities() -> Iterator[tuple[str, str]]:
+    pairs: Sequence[tuple[str, str]] = [
+        (f"{purpose.lower()}-{code}", f"{purpose} {country}")
+        for code, country in _COUNTRIES.items()
+        for purpose in _PURPOSES
+    ]
+    yield from pairs
+    for lap in itertools.count(2):
+        yield from ((f"{number_id}-{lap}", f"{name} {lap}") for number_id, name in pairs)

@@ -1,0 +1,186 @@
+"""Where the real answer differs from its documentation: each oddity rewrites a healthy-looking document.
+
+All of them were reported from production, or follow from what the documentation leaves open.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from .reasons import CALLING, CATALOGUE, GERMAN, MESSAGING
+from .report import Document
+
+JITTER_PERIOD = 6
+"""The changing oddity comes round after this many reads, so that its bodies can be kept."""
+
+
+def disguise(document: Document, oddities: Iterable[str], read: int) -> Document:
+    """Apply the named oddities; the order of the table decides, because some take away what others work on."""
+    chosen = set(oddities)
+    for name, rewrite in ODDITIES.items():
+        if name in chosen:
+            document = rewrite(document, read)
+    return document
+
+
+def _entities(document: Document) -> list[Document]:
+    entities: list[Document] = document["health_status"]["entities"]
+    return entities
+
+
+def _errors(document: Document) -> Iterable[Document]:
+    return (error for entity in _entities(document) for error in entity.get("errors") or ())
+
+
+def _errors_on_available(document: Document, _read: int) -> Document:
+    number = _entities(document)[0]
+    number["errors"] = [*number.get("errors", []), _wire(138024), _wire(138025)]
+    return document
+
+
+def _wire(code: int) -> Document:
+    reason = CATALOGUE[code]
+    solution = reason.possible_solution
+    return {"error_code": code, "error_description": reason.description, "possible_solution": solution}
+
+
+def _repeated_reasons(document: Document, _read: int) -> Document:
+    for entity in _entities(document):
+        entity["errors"] = entity.get("errors", []) * 2
+    return document
+
+
+def _jitter(document: Document, read: int) -> Document:
+    """The same reasons in another order, another language, or with a reference that differs each time."""
+    for entity in _entities(document):
+        for name in ("errors", "additional_info"):
+            if name in entity and read % 2:
+                entity[name].reverse()
+    for error in _errors(document):
+        if read % 3 == 1:
+            error["error_description"] = GERMAN.get(error.get("error_code", 0), error.get("error_description"))
+        elif read % 3 == 2:  # noqa: PLR2004 - the third of three wordings
+            error["error_description"] = f"{error.get('error_description')} (reference {4711 + read}-{read})"
+    if read % 2:
+        _entities(document).reverse()
+    return document
+
+
+def _string_codes(document: Document, _read: int) -> Document:
+    for error in _errors(document):
+        error["error_code"] = str(error.get("error_code"))
+    return document
+
+
+def _sparse_reasons(document: Document, _read: int) -> Document:
+    for index, error in enumerate(_errors(document)):
+        if index % 2:
+            error["possible_solution"] = None
+        else:
+            error.pop("possible_solution", None)
+            error["error_description"] = ""
+    return document
+
+
+def _null_lists(document: Document, _read: int) -> Document:
+    for entity in _entities(document):
+        entity.setdefault("errors", None)
+        entity.setdefault("additional_info", None)
+    return document
+
+
+def _unknown_capability(document: Document, _read: int) -> Document:
+    for entity in _entities(document):
+        entity["can_use_passkeys"] = "AVAILABLE"
+    return document
+
+
+def _unknown_status(document: Document, _read: int) -> Document:
+    _entities(document)[0][MESSAGING] = "PAUSED"
+    return document
+
+
+def _unknown_type(document: Document, _read: int) -> Document:
+    entity = {"entity_type": "LOYALTY_PROGRAM", "id": "190000000000001", MESSAGING: "AVAILABLE"}
+    _entities(document).append(entity)
+    return document
+
+
+def _without(field: str, index: int) -> Callable[[Document, int], Document]:
+    def rewrite(document: Document, _read: int) -> Document:
+        entities = _entities(document)
+        entities[index % len(entities)].pop(field, None)
+        return document
+
+    return rewrite
+
+
+def _contradictory_overall(document: Document, _read: int) -> Document:
+    health = document["health_status"]
+    health[MESSAGING] = "AVAILABLE" if health[MESSAGING] == "BLOCKED" else "BLOCKED"
+    return document
+
+
+def _overall_calling(document: Document, _read: int) -> Document:
+    document["health_status"][CALLING] = "BLOCKED"
+    return document
+
+
+def _no_overall(document: Document, _read: int) -> Document:
+    document["health_status"].pop(MESSAGING, None)
+    return document
+
+
+def _entities_become(value: object) -> Callable[[Document, int], Document]:
+    def rewrite(document: Document, _read: int) -> Document:
+        document["health_status"]["entities"] = value
+        return document
+
+    return rewrite
+
+
+def _no_entities(document: Document, _read: int) -> Document:
+    document["health_status"].pop("entities", None)
+    return document
+
+
+def _null_status(document: Document, _read: int) -> Document:
+    _entities(document)[0][MESSAGING] = None
+    return document
+
+
+def _wrong_id(document: Document, _read: int) -> Document:
+    return document | {"id": "100000000000000"}
+
+
+def _no_id(document: Document, _read: int) -> Document:
+    return {name: value for name, value in document.items() if name != "id"}
+
+
+def _no_wrapper(document: Document, _read: int) -> Document:
+    fields: Document = document["health_status"]
+    return fields | {name: value for name, value in document.items() if name != "health_status"}
+
+
+ODDITIES: Mapping[str, Callable[[Document, int], Document]] = {
+    "errors_on_available": _errors_on_available,
+    "repeated_reasons": _repeated_reasons,
+    "jitter": _jitter,
+    "string_codes": _string_codes,
+    "sparse_reasons": _sparse_reasons,
+    "null_lists": _null_lists,
+    "unknown_capability": _unknown_capability,
+    "unknown_status": _unknown_status,
+    "unknown_type": _unknown_type,
+    "null_status": _null_status,
+    "entity_without_id": _without("id", 1),
+    "entity_without_type": _without("entity_type", 2),
+    "entity_without_status": _without(MESSAGING, 3),
+    "contradictory_overall": _contradictory_overall,
+    "overall_calling": _overall_calling,
+    "no_overall": _no_overall,
+    "null_entities": _entities_become(None),
+    "empty_entities": _entities_become([]),
+    "no_entities": _no_entities,
+    "wrong_id": _wrong_id,
+    "no_id": _no_id,
+    "no_wrapper": _no_wrapper,
+}
