@@ -29,6 +29,10 @@ class Documents(Protocol):
         """The document; None while its version is still `unless`. Raises ConfigurationError where it cannot be read."""
         ...
 
+    def version(self, version_id: str | None, mark: str) -> Document:
+        """An earlier version. Raises ConfigurationError where there is none."""
+        ...
+
 
 class FileDocuments:
     """A file on this machine."""
@@ -45,6 +49,10 @@ class FileDocuments:
         except OSError as error:
             advice = "give its path with --config or WABAWATCH_CONFIG"
             raise ConfigurationError(f"{self.name}: cannot be read ({error.strerror}); {advice}") from error
+
+    def version(self, version_id: str | None, mark: str) -> Document:
+        """A file keeps no versions."""
+        raise ConfigurationError(f"{self.name}: version {version_id or mark} is gone")
 
 
 class S3Documents:
@@ -98,13 +106,15 @@ class S3Documents:
         return {key: str(value) for key, value in about.items() if key in {"VersionId", "ETag"}}
 
 
-class NoDocument(ConfigurationError):
+class MissingDocumentError(ConfigurationError):
     """The place holds no document yet: the minimal configuration applies."""
 
 
-def _missing(name: str, error: Exception) -> NoDocument | None:
+def _missing(name: str, error: Exception) -> MissingDocumentError | None:
     code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
-    return NoDocument(f"{name}: there is no such object") if code in {"404", "NoSuchKey", "NotFound"} else None
+    return (
+        MissingDocumentError(f"{name}: there is no such object") if code in {"404", "NoSuchKey", "NotFound"} else None
+    )
 
 
 def _unreadable(name: str, error: Exception) -> ConfigurationError:

@@ -1,0 +1,69 @@
+"""The notify function: started by the table's stream, which only says "look", and by the schedule each minute."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.notify import Notified
+from wabawatch.serverless import Look, Serverless, read_event
+
+logger = Logger(service="notify")
+metrics = Metrics(namespace="Wabawatch", service="notify")
+
+
+@cache
+def serverless() -> Serverless:
+    """Built once in each execution environment, when the first event comes."""
+    return Serverless(os.environ)
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Do one round. Which records rang does not matter; that they are the table's does."""
+    try:
+        _check(event)
+        until = datetime.now(UTC) + timedelta(milliseconds=context.get_remaining_time_in_millis())
+        notified = serverless().notify(until)
+    except ConfigurationError as error:
+        logger.error("cannot notify", extra={"reason": str(error)})  # noqa: TRY400 - the runtime adds the traceback
+        raise
+    return _report(notified)
+
+
+def _check(event: object) -> None:
+    records = event.get("Records") if isinstance(event, dict) else None
+    if isinstance(records, list) and records and all("dynamodb" in record for record in records):
+        return
+    read_event(event, Look)  # type: ignore[arg-type]
+
+
+def _report(notified: Notified) -> dict[str, Any]:
+    if not notified.worked:
+        logger.info("another notify is at work")
+        return {"worked": False}
+    said = {"folded": notified.folded, "opened": notified.opened, "resolved": notified.resolved,
+            "sent": notified.sent, "failed": notified.failed, "pending": notified.pending}  # fmt: skip
+    logger.info("round finished", extra=said)
+    for attempt in notified.attempts:
+        if attempt.error is not None:
+            logger.warning(
+                "delivery failed",
+                extra={"destination": attempt.destination, "notification_id": attempt.notification.id,
+                       "reason": str(attempt.error)},
+            )  # fmt: skip
+    metrics.add_metric("IncidentsOpen", MetricUnit.Count, notified.open)
+    metrics.add_metric("DeliveriesSent", MetricUnit.Count, notified.sent)
+    metrics.add_metric("DeliveriesFailed", MetricUnit.Count, notified.failed)
+    metrics.add_metric("OldestUndeliveredSeconds", MetricUnit.Seconds, notified.oldest_undelivered.total_seconds())
+    if notified.sent:
+        metrics.add_metric("DeliveryLagSeconds", MetricUnit.Seconds, notified.lag.total_seconds())
+    return {"worked": True, **said}

@@ -1,0 +1,93 @@
+"""The poll function: started by the schedule, and by the shard queue where a fleet is large."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.poll import Polled
+from wabawatch.serverless import Serverless, Tick, read_event, read_shard
+
+logger = Logger(service="poll")
+metrics = Metrics(namespace="Wabawatch", service="poll")
+
+
+@cache
+def serverless() -> Serverless:
+    """Built once in each execution environment, when the first event comes."""
+    return Serverless(os.environ)
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Poll, or poll a shard. A bad event fails with one line in the log; a bad shard message alone goes back."""
+    until = _deadline(context)
+    records = event.get("Records") if isinstance(event, dict) else None
+    if isinstance(records, list) and records:
+        return {"batchItemFailures": [{"itemIdentifier": one} for one in _shards(records, until)]}
+    try:
+        done = serverless().poll(read_event(event, Tick), until)  # type: ignore[arg-type]
+    except ConfigurationError as error:
+        logger.error("cannot poll", extra={"reason": str(error)})  # noqa: TRY400 - the runtime adds the traceback
+        raise
+    if isinstance(done, int):
+        logger.info("run cut into shards", extra={"shards": done})
+        metrics.add_metric("ShardsSent", MetricUnit.Count, done)
+        return {"shards": done}
+    return _report(done)
+
+
+def _shards(records: list[dict[str, Any]], until: datetime) -> list[str]:
+    """Poll the shards of a batch; the ids of the messages that failed."""
+    failed = []
+    for record in records:
+        try:
+            polled = serverless().poll_shard(read_shard(record.get("body")), until)
+        except Exception as error:  # noqa: BLE001 - one poison message does not stop the rest; the queue counts its tries
+            reason = f"{type(error).__name__}: {error}"
+            logger.error("shard failed", extra={"message_id": record.get("messageId"), "reason": reason})  # noqa: TRY400
+            failed.append(str(record.get("messageId")))
+        else:
+            if polled is None:
+                logger.warning("shard dropped: a newer run is on its way", extra={"message_id": record["messageId"]})
+            else:
+                _report(polled)
+    return failed
+
+
+def _report(polled: Polled) -> dict[str, Any]:
+    run = polled.run
+    logger.append_keys(run_id=run.id)
+    seconds = ((run.finished_at or run.started_at) - run.started_at).total_seconds()
+    counts = {"expected": run.expected, "answered": run.answered, "unknown": run.unknown, "skipped": run.skipped}
+    logger.info(
+        "run finished",
+        extra={**counts, "shard": run.shard, "of": run.of, "transitions": run.transitions, "writes": run.writes,
+               "conflicts": run.conflicts, "blind": run.blind, "seconds": round(seconds, 3)},
+    )  # fmt: skip
+    read = run.answered + run.unknown
+    for name, value in counts.items():
+        metrics.add_metric(f"Targets{name.capitalize()}", MetricUnit.Count, value)
+    for status in ("AVAILABLE", "LIMITED", "BLOCKED"):
+        metrics.add_metric(f"Status{status.capitalize()}", MetricUnit.Count, run.statuses.get(status, 0))
+    metrics.add_metric("RunsCompleted", MetricUnit.Count, 0 if run.skipped or not read else 1)
+    metrics.add_metric("UnknownShare", MetricUnit.Percent, 100 * run.unknown / read if read else 0)
+    metrics.add_metric("RunDuration", MetricUnit.Milliseconds, seconds * 1000)
+    metrics.add_metric("SnapshotWrites", MetricUnit.Count, run.writes)
+    for cause, count in run.causes.items():
+        with single_metric("ProbeFailures", MetricUnit.Count, count, namespace="Wabawatch") as metric:
+            metric.add_dimension("service", "poll")
+            metric.add_dimension("cause", cause)
+    return {"run_id": run.id, **counts}
+
+
+def _deadline(context: LambdaContext) -> datetime:
+    return datetime.now(UTC) + timedelta(milliseconds=context.get_remaining_time_in_millis())

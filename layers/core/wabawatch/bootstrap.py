@@ -1,0 +1,287 @@
+"""The composition root: the only place that picks adapters."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import msgspec
+
+from wabawatch.adapters.documents import Document, Documents, FileDocuments, MissingDocumentError, S3Documents
+from wabawatch.adapters.notifiers import registry
+from wabawatch.application.configured import Configured
+from wabawatch.application.errors import ConfigurationError, WabawatchError
+from wabawatch.application.notify import Notified, Notify
+from wabawatch.application.poll import Pass, Poll, Polled
+from wabawatch.application.ports import Clock, HealthSource, Notifier, Store, Target
+from wabawatch.config import Settings, default_settings, load
+from wabawatch.domain.composition import Audience
+from wabawatch.domain.health import Observation, Reason
+from wabawatch.domain.messages import Advice, Affected
+from wabawatch.domain.rules import Rules
+from wabawatch.domain.runbook import advice
+
+_WATCHED: Final = "watched"
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class Cycle(msgspec.Struct, frozen=True):
+    """One pass over the whole fleet and the round of notify that followed."""
+
+    polled: Polled
+    notified: Notified
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What one version of the configuration is made into."""
+
+    settings: Settings
+    version: str
+    rules: Rules
+    audience: Audience
+    source: HealthSource
+    notifiers: dict[str, Notifier]
+
+
+class Application:
+    """Everything put together, each part when it is first used, anew where the configuration changed."""
+
+    def __init__(
+        self,
+        state: str,
+        config: str | None,
+        environment: Mapping[str, str],
+        *,
+        console: TextIO | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.owner = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self.environment = environment
+        self._state = state
+        self._console = console
+        self._parts: Parts | None = None
+        self._configured = Configured(_documents(config), self._parse, lambda: self.store)
+
+    @cached_property
+    def store(self) -> Store:
+        days = float(self.environment.get("WABAWATCH_HISTORY_DAYS", "400"))
+        return open_store(self._state, timedelta(days=days))
+
+    @cached_property
+    def secrets(self) -> Any:  # noqa: ANN401 - the adapter's own type would be imported by commands that need no secret
+        from wabawatch.adapters.secrets import Secrets  # noqa: PLC0415
+
+        return Secrets(self.environment, aws_client)
+
+    # --- configuration
+
+    def refresh(self) -> Reason | None:
+        """Read the configuration if it changed; why the last good one goes on instead, if it does."""
+        return self._configured.refresh()
+
+    @property
+    def parts(self) -> Parts:
+        if self._configured.value is None:
+            self.refresh()
+        settings = self._configured.value
+        if settings is None:
+            raise ConfigurationError("there is no configuration")
+        if self._parts is None or self._parts.settings is not settings:
+            self._parts = self._assembled(settings)
+        return self._parts
+
+    def _parse(self, body: bytes) -> Settings:
+        name = getattr(self._configured, "name", "configuration")
+        if not body:
+            return default_settings(self.environment)
+        return load(body, name, environment=self.environment, destination_kinds=registry.OPTIONS)
+
+    def _assembled(self, settings: Settings) -> Parts:
+        from wabawatch.adapters.dialog360 import Dialog360Source  # noqa: PLC0415 - reading state needs no network
+
+        version = hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:16]
+        return Parts(
+            settings,
+            version,
+            _rules(settings, version),
+            _audience(settings),
+            Dialog360Source(settings.source, self.secrets, self.clock),
+            self._notifiers(settings),
+        )
+
+    def _notifiers(self, settings: Settings) -> dict[str, Notifier]:
+        world = registry.World(self.secrets.value, aws_client, self._console)
+        return {name: registry.build(name, one.kind, one.options, world) for name, one in settings.destinations.items()}
+
+    @property
+    def settings(self) -> Settings:
+        return self.parts.settings
+
+    @property
+    def rules(self) -> Rules:
+        return self.parts.rules
+
+    @property
+    def audience(self) -> Audience:
+        return self.parts.audience
+
+    @property
+    def source(self) -> HealthSource:
+        return self.parts.source
+
+    @property
+    def notifiers(self) -> Mapping[str, Notifier]:
+        return self.parts.notifiers
+
+    # --- use cases
+
+    @property
+    def poll(self) -> Poll:
+        return Poll(self.store, self.source, self.clock, self.rules.policy)
+
+    @property
+    def notify(self) -> Notify:
+        return Notify(self.store, self.notifiers, self.clock, self.rules, self.audience)
+
+    def new_run_id(self) -> str:
+        return f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+    def forget_unwatched(self) -> None:
+        """Close what targets hold that left the configuration; looks only when the list of targets has changed."""
+        ids = sorted(target.id for target in self.settings.targets)
+        mark = hashlib.sha256("\n".join(ids).encode()).hexdigest().encode()
+        if self.store.document(_WATCHED) != mark:
+            self.poll.forget_all_but(ids)
+            self.store.save_document(_WATCHED, mark)
+
+    def cycle(
+        self,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+        heard: Callable[[Observation], None] = lambda _: None,
+    ) -> Cycle:
+        """One pass over the whole fleet, and the round of notify that tells what it found."""
+        trouble = self.refresh()
+        self.forget_unwatched()
+        polled = self.poll(Pass(self.new_run_id(), self.settings.targets), stopped=stopped, heard=heard)
+        return Cycle(polled, self.tell(trouble, complete=True))
+
+    def tell(self, trouble: Reason | None, *, complete: bool = False, until: datetime | None = None) -> Notified:
+        """One round of notify."""
+        return self.notify(self.owner, troubles={"configuration": trouble}, complete=complete, until=until)
+
+    def close(self) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+
+
+def assemble(
+    state: str, config: str | None, environment: Mapping[str, str], *, console: TextIO | None = None
+) -> Application:
+    """The application for a state (`sqlite:PATH`, `dynamodb:TABLE`) and a configuration (a path, `s3://bucket/key`, or
+    None: the environment's few variables make one)."""
+    return Application(state, config, environment, console=console)
+
+
+def default_state(environment: Mapping[str, str]) -> str:
+    """Where state is kept on this machine when nobody says otherwise: the user's state directory (XDG)."""
+    home = environment.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return f"sqlite:{home}/wabawatch/state.db"
+
+
+def open_store(state: str, history: timedelta) -> Store:
+    """Raises ConfigurationError for a state that is neither `sqlite:PATH` nor `dynamodb:TABLE`."""
+    kind, _, name = state.partition(":")
+    if kind == "sqlite" and name:
+        from wabawatch.adapters.stores.sqlite import SqliteStore  # noqa: PLC0415 - one store, not both
+
+        return SqliteStore(Path(name))
+    if kind == "dynamodb" and name:
+        from wabawatch.adapters.stores.dynamodb import DynamoStore  # noqa: PLC0415
+
+        return DynamoStore(aws_client("dynamodb"), name, history)
+    raise ConfigurationError(f"state {state!r}: write sqlite:PATH or dynamodb:TABLE (--state or WABAWATCH_STATE)")
+
+
+def aws_client(service: str) -> Any:  # noqa: ANN401 - one of many client types, by name
+    """A low-level client with retries that adapt to throttling and short time-outs. Raises ConfigurationError where AWS
+    is not set up."""
+    import boto3  # noqa: PLC0415 - a quarter of a second that local commands do not pay
+    from botocore.config import Config  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+
+    retries = Config(
+        retries={"mode": "adaptive", "max_attempts": 6}, connect_timeout=3, read_timeout=10, max_pool_connections=32
+    )
+    try:
+        return boto3.client(service, config=retries)  # type: ignore[call-overload]
+    except BotoCoreError as error:
+        raise ConfigurationError(f"AWS is not set up for {service}: {error}") from error
+
+
+class _Parameters:
+    """No document: the environment alone."""
+
+    name = "environment"
+
+    def read(self, unless: str | None = None) -> Document | None:
+        return None if unless else Document(b"", "parameters")
+
+    def version(self, version_id: str | None, mark: str) -> Document:
+        return Document(b"", version_id or mark)
+
+
+class _OrParameters:
+    """An object in S3; while there is none, the template's parameters."""
+
+    def __init__(self, documents: Documents) -> None:
+        self.name = documents.name
+        self._documents = documents
+
+    def read(self, unless: str | None = None) -> Document | None:
+        try:
+            return self._documents.read(unless)
+        except MissingDocumentError:
+            return _Parameters().read("" if unless != "parameters" else unless)
+
+    def version(self, version_id: str | None, mark: str) -> Document:
+        return self._documents.version(version_id, mark)
+
+
+def _documents(config: str | None) -> Documents:
+    if not config:
+        return _Parameters()
+    if config.startswith("s3://"):
+        return _OrParameters(S3Documents(aws_client("s3"), config))
+    return FileDocuments(Path(config))
+
+
+def _rules(settings: Settings, version: str) -> Rules:
+    return Rules(settings.policy, settings.routes, settings.severities, settings.windows, settings.digest, version)
+
+
+def _audience(settings: Settings) -> Audience:
+    def advise(reason: Reason) -> Advice:
+        return advice(reason.code, reason.description, settings.runbook)
+
+    return Audience({one.id: _shown(one) for one in settings.targets}, advise, settings.deployment)
+
+
+def _shown(target: Target) -> Affected:
+    return Affected(target.id, target.name, target.labels)
+
+
+__all__ = ["Application", "Cycle", "WabawatchError", "assemble", "default_state"]

@@ -1,0 +1,147 @@
+"""What the Lambda functions share: their environment and their events, validated, and one use case for each.
+
+Poll is started by EventBridge Scheduler. A fleet that fits one invocation is polled at once; a larger one is cut into
+shards, one SQS message each, which come back to the same function. Notify is started by the table's stream and by a
+schedule; what the stream's records say is not read, because the table knows better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.notify import Notified
+from wabawatch.application.poll import Pass, Polled
+from wabawatch.bootstrap import Application, assemble, aws_client
+from wabawatch.domain.sharding import shard_of, shards_for
+
+MARGIN: Final = timedelta(seconds=20)
+"""Left at the end of an invocation for answers under way, commits and the record of the run."""
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """The functions' settings, from the template."""
+
+    state: str
+    config: str | None = None
+    shard_queue_url: str | None = None
+    shard_size: int = 2000
+    poll_interval: timedelta = timedelta(minutes=5)
+
+
+class Tick(msgspec.Struct, frozen=True, tag_field="wabawatch", tag="poll"):
+    """The schedule says: poll."""
+
+    scheduled_at: datetime
+
+
+class Shard(msgspec.Struct, frozen=True, tag_field="wabawatch", tag="shard"):
+    """A part of a fleet that is too large for one invocation."""
+
+    run_id: str
+    scheduled_at: datetime
+    shard: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.shard < self.of:
+            raise ValueError(f"shard {self.shard} of {self.of}")
+
+
+class Look(msgspec.Struct, frozen=True, tag_field="wabawatch", tag="notify"):
+    """The schedule says: see whether anything is due."""
+
+    scheduled_at: datetime
+
+
+def read_environment(variables: Mapping[str, str]) -> Environment:
+    """Raises ConfigurationError that names the variable."""
+    names = {
+        "state": "WABAWATCH_STATE",
+        "config": "WABAWATCH_CONFIG",
+        "shard_queue_url": "WABAWATCH_SHARD_QUEUE_URL",
+        "shard_size": "WABAWATCH_SHARD_SIZE",
+    }
+    given: dict[str, Any] = {field: variables[name] for field, name in names.items() if variables.get(name)}
+    if "state" not in given:
+        raise ConfigurationError("WABAWATCH_STATE is not set; the template sets it to dynamodb:TABLE")
+    if variables.get("WABAWATCH_POLL_INTERVAL"):
+        given["poll_interval"] = _interval(variables["WABAWATCH_POLL_INTERVAL"])
+    try:
+        return msgspec.convert(given, Environment, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"WABAWATCH_SHARD_SIZE: {error}") from error
+
+
+def _interval(text: str) -> timedelta:
+    """A schedule's `rate(5 minutes)`."""
+    words = text.removeprefix("rate(").removesuffix(")").split()
+    units = {"minute": 60, "hour": 3600, "day": 86_400}
+    if len(words) == 2 and words[0].isdigit() and words[1].rstrip("s") in units:  # noqa: PLR2004 - a number and a unit
+        return timedelta(seconds=int(words[0]) * units[words[1].rstrip("s")])
+    raise ConfigurationError(f"WABAWATCH_POLL_INTERVAL is {text!r}; write rate(5 minutes)")
+
+
+def read_event(event: object, kinds: type[Tick | Look]) -> Tick | Look:
+    """Raises ConfigurationError that says what came instead."""
+    try:
+        return msgspec.convert(event, kinds)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"not an event of this function: {error}") from error
+
+
+def read_shard(body: object) -> Shard:
+    """Raises ConfigurationError that says what is wrong with the message."""
+    try:
+        return msgspec.json.decode(body if isinstance(body, str) else b"", type=Shard)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ConfigurationError(f"not a shard message: {error}") from error
+
+
+class Serverless:
+    """The application in a function: the same code as on one machine, a piece at a time."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.environment = read_environment(variables)
+        self.application: Application = assemble(self.environment.state, self.environment.config, variables)
+
+    def poll(self, tick: Tick, until: datetime) -> Polled | int:
+        """Poll the whole fleet, or send its shards to the queue: what was done, or how many shards were sent."""
+        application = self.application
+        application.refresh()
+        application.forget_unwatched()
+        of = shards_for(len(application.settings.targets), self.environment.shard_size)
+        run_id = application.new_run_id()
+        if of == 1 or self.environment.shard_queue_url is None:
+            return application.poll(Pass(run_id, application.settings.targets, until=until - MARGIN))
+        self._send([Shard(run_id, tick.scheduled_at, shard, of) for shard in range(of)])
+        return of
+
+    def poll_shard(self, shard: Shard, until: datetime) -> Polled | None:
+        """Poll one shard; None for a message older than the poll interval: a newer one is on its way."""
+        application = self.application
+        if application.clock.now() - shard.scheduled_at > self.environment.poll_interval:
+            return None
+        application.refresh()
+        targets = [one for one in application.settings.targets if shard_of(one.id, shard.of) == shard.shard]
+        return application.poll(Pass(shard.run_id, targets, shard.shard, shard.of, until - MARGIN))
+
+    def notify(self, until: datetime) -> Notified:
+        """One round of notify. A configuration that cannot be read is told by the last good one."""
+        trouble = self.application.refresh()
+        return self.application.tell(trouble, until=until - MARGIN)
+
+    def _send(self, shards: list[Shard]) -> None:
+        queue = aws_client("sqs")
+        for start in range(0, len(shards), 10):
+            entries = [
+                {"Id": str(one.shard), "MessageBody": msgspec.json.encode(one).decode()}
+                for one in shards[start : start + 10]
+            ]
+            answer = queue.send_message_batch(QueueUrl=self.environment.shard_queue_url, Entries=entries)
+            if answer.get("Failed"):
+                raise ConfigurationError(f"the shard queue refused {len(answer['Failed'])} messages")
