@@ -11,7 +11,7 @@ import msgspec
 from .failures import FAILURES, Failure
 from .fleet import TYPES, Fleet
 from .oddities import ODDITIES
-from .reading import Section, count, duration, flag, items, nearest, one_of, text, texts
+from .reading import Section, count, duration, flag, header, items, nearest, one_of, text, texts
 from .reasons import CALLING, CATALOGUE, MESSAGING, STATUSES, Health, Reason
 
 EVERYTHING = "*"
@@ -153,8 +153,8 @@ def _failure(section: Section) -> Failure:
         kind=usual.kind,
         times=fields.take("times", count, usual.times),
         delay=fields.take("delay", duration, usual.delay),
-        retry_after=fields.take("retry_after", _header, None),
-        location=fields.take("location", text, usual.location),
+        retry_after=fields.take("retry_after", header, None),
+        location=fields.take("location", header, usual.location),
         size=fields.take("size", count, None),
         every=fields.take("every", duration, usual.every),
     )
@@ -162,10 +162,6 @@ def _failure(section: Section) -> Failure:
 
 def _usual(kind: str) -> Failure:
     return Failure(kind="" if kind == "none" else kind, times=1 if kind == "reset_reused" else None)
-
-
-def _header(value: object) -> str:
-    return str(value) if isinstance(value, int) else text(value)
 
 
 def _oddities(section: Section) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ _UNITS = {
 }
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _DURATION = re.compile(rf"(?:{_PART.pattern})+")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_HEADER = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
 class ScenarioError(ValueError):
@@ -113,6 +115,22 @@ def text(value: object) -> str:
     return value
 
 
+def identifier(value: object) -> str:
+    """What names a target and a file."""
+    word = text(value)
+    if not _IDENTIFIER.fullmatch(word):
+        raise ValueError(f"{_shown(word)} is no id; write at most 64 letters, digits, dots, dashes and underscores")
+    return word
+
+
+def header(value: object) -> str:
+    """What can stand in a header: a number, or visible ASCII."""
+    word = str(value) if isinstance(value, int) else text(value)
+    if not _HEADER.fullmatch(word):
+        raise ValueError("only visible ASCII can be sent in a header")
+    return word
+
+
 def flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"expected true or false, not {_shown(value)}")  # noqa: TRY004 - readers raise ValueError
@@ -157,18 +175,16 @@ def _shown(value: object) -> str:
 
 def read_yaml(source: str, name: str) -> Section:
     """The document's root; raises ScenarioError for YAML that cannot be read, is no mapping, or names a field twice."""
-    loader = yaml.SafeLoader(source)
+    lines: dict[str, int] = {}
     try:
+        loader = yaml.SafeLoader(source)
         root = loader.get_single_node()
-        lines: dict[str, int] = {}
         value = _plain(root, "", loader, Origin(name, lines), lines) if root else {}
     except yaml.MarkedYAMLError as mistake:
         line = mistake.problem_mark.line + 1 if mistake.problem_mark else 1
         raise Origin(name, {"": line}).refuse("", f"this is no YAML: {mistake.problem}") from None
     except yaml.YAMLError as mistake:
         raise Origin(name).refuse("", f"this is no YAML: {mistake}") from None
-    finally:
-        loader.dispose()
     return Section(value, "", Origin(name, lines))
 
 
@@ -178,12 +194,21 @@ def _plain(node: yaml.Node, path: str, loader: yaml.SafeLoader, origin: Origin, 
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, f"{path}[{index}]", loader, origin, lines) for index, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
+        return _scalar(node, path, loader, origin)
     value: dict[str, Any] = {}
     for key, content in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise origin.refuse(path, "a field's name is one word")
         inner = f"{path}.{key.value}" if path else str(key.value)
         lines[inner] = key.start_mark.line + 1
         if key.value in value:
             raise origin.refuse(inner, "written twice; keep one of them")
         value[key.value] = _plain(content, inner, loader, origin, lines)
     return value
+
+
+def _scalar(node: yaml.Node, path: str, loader: yaml.SafeLoader, origin: Origin) -> Any:  # noqa: ANN401 - any YAML value
+    try:
+        return loader.construct_object(node)
+    except ValueError as mistake:  # YAML takes 2024-13-45 for a date
+        raise origin.refuse(path, f"{mistake}; put it in quotes") from None

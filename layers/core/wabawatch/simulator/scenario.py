@@ -16,6 +16,7 @@
 A number needs only its id. `waba`, `business` and `app` are names; whoever writes the same name shares the entity.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib import resources
@@ -25,7 +26,20 @@ import msgspec
 
 from .changes import FIELDS, Change, read_change, read_subject
 from .fleet import CALLING_USES, TYPES, Fleet, Number, generated_fleet
-from .reading import ScenarioError, Section, count, duration, flag, one_of, read_yaml, text, text_map, texts
+from .reading import (
+    ScenarioError,
+    Section,
+    count,
+    duration,
+    flag,
+    header,
+    identifier,
+    one_of,
+    read_yaml,
+    text,
+    text_map,
+    texts,
+)
 
 _NUMBER_FIELDS = ("id", "name", "waba", "business", "app", "templates", "calling", "labels", "key")
 
@@ -88,6 +102,8 @@ def _fleet(root: Section) -> Fleet:
     section = root.section("fleet")
     section.allow(("numbers", "generate"))
     numbers = [*_named(section), *_generated(section)]
+    if twice := [name for name, times in Counter(number.id for number in numbers).items() if times > 1]:
+        raise section.refuse("generate", f"makes a number {twice[0]!r}, which is named already; give that another id")
     if not numbers:
         raise root.refuse("fleet", "there are no numbers; write numbers: [{id: support-de}] or generate: {count: 40}")
     return Fleet(tuple(numbers))
@@ -125,7 +141,7 @@ def _named(fleet: Section) -> Iterator[Number]:
 
 def _number(section: Section, business_of: dict[str, str]) -> Number:
     section.allow(_NUMBER_FIELDS)
-    number_id = section.need("id", text)
+    number_id = section.need("id", identifier)
     waba = section.take("waba", text, number_id)
     return Number(
         id=number_id,
@@ -136,7 +152,7 @@ def _number(section: Section, business_of: dict[str, str]) -> Number:
         templates=section.take("templates", texts, ()),
         calling=section.take("calling", one_of(CALLING_USES), "absent"),
         labels=section.take("labels", text_map, {}),
-        api_key=section.take("key", text, ""),
+        api_key=section.take("key", header, ""),
     )
 
 

@@ -13,14 +13,14 @@ def wabawatch_config(simulation: Simulation, url: str, keys: Path | None = None)
     """The configuration as a mapping. Keys are `file:` references into the folder `keys`, or `env:` without one."""
     return {
         "source": {"base_url": url, "timeout": "10s"},
-        "targets": [_target(number, keys) for number in simulation.scenario.fleet.numbers],
+        "targets": [_target(*numbered, keys) for numbered in enumerate(simulation.scenario.fleet.numbers, 1)],
         "destinations": {"console": {"kind": "console"}},
     }
 
 
 def key_environment(simulation: Simulation) -> dict[str, str]:
     """Variable → key, for the references that `wabawatch_config` makes without a folder."""
-    return {_variable(number): number.key for number in simulation.scenario.fleet.numbers}
+    return {_variable(place): number.key for place, number in enumerate(simulation.scenario.fleet.numbers, 1)}
 
 
 def write_config(simulation: Simulation, url: str, folder: Path) -> Path:
@@ -46,11 +46,12 @@ def _write_private(path: Path, content: str) -> None:
     path.write_text(content + "\n", "utf-8")
 
 
-def _target(number: Number, keys: Path | None) -> dict[str, Any]:
-    reference = f"file:{keys / number.id}" if keys else f"env:{_variable(number)}"
+def _target(place: int, number: Number, keys: Path | None) -> dict[str, Any]:
+    reference = f"file:{keys / number.id}" if keys else f"env:{_variable(place)}"
     target: dict[str, Any] = {"id": number.id, "name": number.name, "api_key": reference}
     return target | ({"labels": dict(number.labels)} if number.labels else {})
 
 
-def _variable(number: Number) -> str:
-    return "SIMULATED_KEY_" + "".join(letter if letter.isalnum() else "_" for letter in number.id).upper()
+def _variable(place: int) -> str:
+    """By place and not by id: ids differ in what a variable's name cannot hold."""
+    return f"SIMULATED_KEY_{place}"
