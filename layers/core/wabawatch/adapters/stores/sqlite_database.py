@@ -1,0 +1,111 @@
+"""One SQLite file: opened safely, used by one thread at a time, its errors said in words that help."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from wabawatch.adapters.stores.sqlite_schema import migrate
+from wabawatch.application.errors import StoreError
+
+_OWNER_ONLY: Final = 0o600
+_PAUSE: Final = 0.05
+"""Seconds between two tries to switch to WAL, for which SQLite does not wait by itself."""
+
+Values = Sequence[object] | Mapping[str, object]
+
+
+class Database:
+    """Transactions on one file. `wait` is how long another process's transaction is waited for.
+
+    WAL lets readers go on while another process writes. Every commit is synced to disk (SQLite's default): a message
+    that was sent is not forgotten when the power goes.
+    """
+
+    def __init__(self, path: Path, wait: timedelta) -> None:
+        self._path = path
+        self._wait = wait
+        self._lock = threading.RLock()
+        with self._said_clearly():
+            _create(path)
+            self._connection = sqlite3.connect(
+                path, timeout=wait.total_seconds(), isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def _prepare(self) -> None:
+        give_up_at = time.monotonic() + self._wait.total_seconds()
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                break
+            except sqlite3.OperationalError:
+                if time.monotonic() > give_up_at:
+                    raise
+                time.sleep(_PAUSE)
+        migrate(self._connection, str(self._path))
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing. The write lock is taken at the start: what is read inside stays true until the end."""
+        with self._lock, self._said_clearly():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.rollback()
+                raise
+            self._connection.commit()
+
+    def execute(self, statement: str, values: Values = ()) -> int:
+        """One statement in a transaction of its own; how many rows it changed."""
+        with self.transaction() as connection:
+            return connection.execute(statement, values).rowcount
+
+    def bodies(self, statement: str, values: Values = ()) -> list[bytes]:
+        """The first column of every row."""
+        with self._lock, self._said_clearly():
+            return [row[0] for row in self._connection.execute(statement, values)]
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _said_clearly(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{self._path}: {_explained(error)}") from error
+
+
+def _create(path: Path) -> None:
+    """SQLite gives its side files the permissions of the main one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _OWNER_ONLY))
+    except FileExistsError:
+        return
+
+
+def _explained(error: sqlite3.Error | OSError) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return "another process holds this database: wait until it is done, or stop it"
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return f"this database is damaged, or is none ({error}): restore a copy, or move it away to begin anew"
+    if isinstance(error, sqlite3.ProgrammingError):
+        return f"this database is closed, or used wrongly ({error})"
+    cause = error.strerror if isinstance(error, OSError) else error
+    return f"this database cannot be used ({cause}): check the path, its permissions and the space on the disk"
