@@ -65,7 +65,7 @@ class Section:
         return self.origin.refuse(self.place(name), text)
 
     def place(self, name: str) -> str:
-        return f"{self.path}.{name}" if self.path else name
+        return f"{self.path}.{name}" if self.path and name else self.path or name
 
     def allow(self, known: Collection[str], prefix: str | None = None) -> None:
         """Refuse any field that is not known, unless it starts with the prefix."""
@@ -183,8 +183,9 @@ def read_yaml(source: str, name: str) -> Section:
     except yaml.MarkedYAMLError as mistake:
         line = mistake.problem_mark.line + 1 if mistake.problem_mark else 1
         raise Origin(name, {"": line}).refuse("", f"this is no YAML: {mistake.problem}") from None
-    except yaml.YAMLError as mistake:
-        raise Origin(name).refuse("", f"this is no YAML: {mistake}") from None
+    except yaml.reader.ReaderError as mistake:
+        line = source.count("\n", 0, mistake.position) + 1
+        raise Origin(name, {"": line}).refuse("", f"this is no YAML: {mistake.reason}") from None
     return Section(value, "", Origin(name, lines))
 
 

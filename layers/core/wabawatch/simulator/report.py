@@ -24,7 +24,7 @@ def report(number_id: str, entities: Iterable[tuple[str, str, Health]]) -> Docum
 def _entity(kind: str, entity_id: str, health: Health) -> Document:
     entity: Document = {"entity_type": kind, "id": entity_id, **health.capabilities}
     if health.reasons:
-        entity["errors"] = msgspec.to_builtins(health.reasons)
+        entity["errors"] = [msgspec.to_builtins(reason) for reason in health.reasons]
     if health.additional_info:
         entity["additional_info"] = list(health.additional_info)
     return entity
