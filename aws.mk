@@ -1,0 +1,54 @@
+# The AWS side: build, deploy, check the template, and the end-to-end test against a local emulator.
+
+export SAM_CLI_TELEMETRY := 0
+SAM := .venv-sam/bin/sam
+
+# A real python3.13: SAM builds the layer with it, and the emulator runs the functions with it. pyenv's shim answers
+# only where that version was chosen, so its own folders are looked at too.
+PYTHON313 ?= $(shell for one in "$$(command -v python3.13)" "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13*/bin/python3.13; do \
+  "$$one" -c "" 2>/dev/null && echo "$$one" && break; done)
+SAM_PATH = PATH="$(dir $(PYTHON313)):$$PATH"
+
+.PHONY: python3.13
+python3.13:
+	@test -n "$(PYTHON313)" || { echo "The functions run on python3.13, and none was found. Get it with \`pyenv install 3.13\`," \
+	  "\`uv python install 3.13\` or your system's package manager, or say where it is: make PYTHON313=/path/to/python3.13" >&2; exit 1; }
+
+.venv-sam/.done: tests/e2e/requirements-sam.txt
+	$(PYTHON) -m venv .venv-sam
+	.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.venv-aws/.done: tests/e2e/requirements-aws.txt | python3.13
+	$(PYTHON313) -m venv .venv-aws
+	.venv-aws/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.venv-checkov/.done: tests/e2e/requirements-checkov.txt
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.PHONY: build
+build: .venv-sam/.done | python3.13 ## Build the functions and the layer for AWS into .aws-sam
+	$(SAM_PATH) $(SAM) build
+
+.PHONY: deploy
+deploy: build ## Deploy: make deploy SECRET=name-of-secret EMAIL=you@example.com [SLACK=name-of-secret] [ENV=prod]
+	$(SAM) deploy --config-env $(or $(ENV),default) $(if $(SECRET)$(EMAIL)$(SLACK),--parameter-overrides \
+	  $(if $(SECRET),ApiKeySecret=$(SECRET)) $(if $(EMAIL),AlertEmail=$(EMAIL)) $(if $(SLACK),SlackWebhookSecret=$(SLACK)))
+
+.PHONY: template
+template: .venv-sam/.done .venv-checkov/.done ## Check the template: valid, linted, secure
+	$(SAM) validate --lint --region eu-central-1
+	.venv-sam/bin/cfn-lint template.yaml
+	.venv-checkov/bin/checkov --framework cloudformation --compact --quiet --skip-download -f template.yaml
+
+.PHONY: e2e
+e2e: .venv/.dev .venv-sam/.done .venv-aws/.done ## A true deployment to a local AWS emulator, driven by its schedule
+	PYTHON313="$(PYTHON313)" $(BIN)/pytest -m e2e -p no:xdist tests/e2e
+
+.PHONY: layer-pins
+layer-pins: .venv-sam/.done ## Generate the layer's pins again
+	.venv-sam/bin/uv pip compile layers/core.in --upgrade --python-version 3.13 --python-platform aarch64-manylinux_2_28 \
+	  --only-binary :all: --no-header --no-annotate --quiet -o layers/core/requirements.txt
