@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import socket
 from collections.abc import Callable, Mapping
@@ -15,17 +16,22 @@ import msgspec
 
 from wabawatch.adapters.documents import Document, Documents, FileDocuments, MissingDocumentError, S3Documents
 from wabawatch.adapters.notifiers import registry
+from wabawatch.adapters.switch import HttpSwitch
 from wabawatch.application.configured import Configured
 from wabawatch.application.errors import ConfigurationError, WabawatchError
+from wabawatch.application.heartbeat import beat
 from wabawatch.application.notify import Notified, Notify
 from wabawatch.application.poll import Pass, Poll, Polled
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store, Target
 from wabawatch.config import Settings, default_settings, load
 from wabawatch.domain.composition import Audience
 from wabawatch.domain.health import Observation, Reason
+from wabawatch.domain.heartbeat import Vital
 from wabawatch.domain.messages import Advice, Affected
 from wabawatch.domain.rules import Rules
 from wabawatch.domain.runbook import advice
+
+logger = logging.getLogger(__name__)
 
 _WATCHED: Final = "watched"
 
@@ -73,7 +79,8 @@ class Application:
         self._state = state
         self._console = console
         self._parts: Parts | None = None
-        self._configured = Configured(_documents(config), self._parse, lambda: self.store)
+        self._documents = _documents(config)
+        self._configured = Configured(self._documents, self._parse, lambda: self.store)
 
     @cached_property
     def store(self) -> Store:
@@ -104,26 +111,30 @@ class Application:
         return self._parts
 
     def _parse(self, body: bytes) -> Settings:
-        name = getattr(self._configured, "name", "configuration")
         if not body:
             return default_settings(self.environment)
-        return load(body, name, environment=self.environment, destination_kinds=registry.OPTIONS)
+        return load(body, self._documents.name, environment=self.environment, destination_kinds=registry.OPTIONS)
 
     def _assembled(self, settings: Settings) -> Parts:
-        from wabawatch.adapters.dialog360 import Dialog360Source  # noqa: PLC0415 - reading state needs no network
-
         version = hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:16]
         return Parts(
             settings,
             version,
             _rules(settings, version),
             _audience(settings),
-            Dialog360Source(settings.source, self.secrets, self.clock),
+            self._source(settings),
             self._notifiers(settings),
         )
 
+    def _source(self, settings: Settings) -> HealthSource:
+        from wabawatch.adapters import dialog360  # noqa: PLC0415 - reading state needs no network
+
+        one = settings.source
+        asked = dialog360.Settings(one.base_url, one.timeout, one.concurrency, one.requests_per_second)
+        return dialog360.Dialog360Source(asked, self.secrets, self.clock)
+
     def _notifiers(self, settings: Settings) -> dict[str, Notifier]:
-        world = registry.World(self.secrets.value, aws_client, self._console)
+        world = registry.World(self.secrets.key, aws_client, self._console)
         return {name: registry.build(name, one.kind, one.options, world) for name, one in settings.destinations.items()}
 
     @property
@@ -180,8 +191,24 @@ class Application:
         return Cycle(polled, self.tell(trouble, complete=True))
 
     def tell(self, trouble: Reason | None, *, complete: bool = False, until: datetime | None = None) -> Notified:
-        """One round of notify."""
-        return self.notify(self.owner, troubles={"configuration": trouble}, complete=complete, until=until)
+        """One round of notify, and the heartbeat where the configuration asks for one."""
+        notified = self.notify(self.owner, troubles={"configuration": trouble}, complete=complete, until=until)
+        if notified.worked:
+            self._beat(notified)
+        return notified
+
+    def _beat(self, notified: Notified) -> None:
+        wanted = self.settings.heartbeat
+        if wanted is None:
+            return
+        vital = Vital(wanted.min_coverage, wanted.max_delivery_age)
+        try:
+            beat(self.store, HttpSwitch(lambda: self._address(wanted.url)), vital, notified.oldest_undelivered)
+        except WabawatchError as error:
+            logger.warning("%s", error)  # the switch alarms by itself when nothing comes
+
+    def _address(self, url: str) -> str:
+        return url if url.startswith(("https://", "http://")) else self.secrets.key(url)
 
     def close(self) -> None:
         if "store" in self.__dict__:
@@ -216,7 +243,7 @@ def open_store(state: str, history: timedelta) -> Store:
     raise ConfigurationError(f"state {state!r}: write sqlite:PATH or dynamodb:TABLE (--state or WABAWATCH_STATE)")
 
 
-def aws_client(service: str) -> Any:  # noqa: ANN401 - one of many client types, by name
+def aws_client(service: str, region: str | None = None) -> Any:  # noqa: ANN401 - one of many client types, by name
     """A low-level client with retries that adapt to throttling and short time-outs. Raises ConfigurationError where AWS
     is not set up."""
     import boto3  # noqa: PLC0415 - a quarter of a second that local commands do not pay
@@ -227,7 +254,7 @@ def aws_client(service: str) -> Any:  # noqa: ANN401 - one of many client types,
         retries={"mode": "adaptive", "max_attempts": 6}, connect_timeout=3, read_timeout=10, max_pool_connections=32
     )
     try:
-        return boto3.client(service, config=retries)  # type: ignore[call-overload]
+        return boto3.client(service, region_name=region, config=retries)  # type: ignore[call-overload]
     except BotoCoreError as error:
         raise ConfigurationError(f"AWS is not set up for {service}: {error}") from error
 

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import requests
-
 from wabawatch.application.errors import DeliveryError
 from wabawatch.domain.heartbeat import Pulse
 
@@ -20,6 +18,8 @@ class HttpSwitch:
 
     def send(self, pulse: Pulse) -> None:
         """Raises DeliveryError, without the URL."""
+        import requests  # noqa: PLC0415 - poll starts faster without it
+
         address = self._url().rstrip("/") + ("/fail" if pulse.kind == "fail" else "")
         note = f"run {pulse.run_id}: {pulse.why}".encode()
         try:
