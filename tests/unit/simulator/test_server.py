@@ -207,7 +207,7 @@ def test_a_simulation_can_be_prepared_before_it_is_served(scenario):
         assert server.numbers()[0]["status"] == "LIMITED"
 
 
-def test_closing_ends_connections_that_trickle_and_those_that_wait(scenario):
+def test_closing_ends_connections_that_trickle_and_those_that_wait(scenario, caplog):
     with running(scenario) as server:
         server.set("support-de", failure="trickle_body")
         server.set("orders-es", failure={"kind": "slow", "delay": "1h"})
@@ -219,3 +219,4 @@ def test_closing_ends_connections_that_trickle_and_those_that_wait(scenario):
         streams[0].recv(10)
     for stream in streams:
         stream.close()
+    assert [record.getMessage() for record in caplog.records] == []

@@ -50,8 +50,9 @@ class Conversation:
         except ConnectionError:
             pass  # the client left; there is no one to tell
         except asyncio.CancelledError:
-            self._writer.transport.abort()  # closing would wait for a client that may not read
-            raise
+            # The server closes. Not passed on: asyncio's streams (3.11) report a cancelled conversation as an error.
+            # Aborted, because closing would wait for a client that may not read.
+            self._writer.transport.abort()
         finally:
             self._writer.close()
 
