@@ -1,0 +1,173 @@
+import json
+import re
+
+import pytest
+
+from tests.template.template import ROOT, resources, template
+
+RESOURCES = template()["Resources"]
+FUNCTIONS = resources("AWS::Serverless::Function")
+QUEUES = resources("AWS::SQS::Queue")
+SCHEDULES = resources("AWS::Scheduler::Schedule")
+TABLE = RESOURCES["WabawatchTable"]
+BUCKET = RESOURCES["ConfigBucket"]
+DEAD_LETTERS = {"ShardDeadLetterQueue", "ScheduleDeadLetterQueue", "FailedEventQueue"}
+
+
+@pytest.mark.parametrize("name", ["WabawatchTable", "ConfigBucket", "ConfigBucketPolicy"])
+def test_what_cannot_be_made_again_outlives_the_stack(name):
+    assert RESOURCES[name]["DeletionPolicy"] == "Retain"
+    assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_nothing_else_is_left_behind_when_the_stack_is_deleted():
+    retained = {name for name, one in RESOURCES.items() if "DeletionPolicy" in one}
+    assert retained == {"WabawatchTable", "ConfigBucket", "ConfigBucketPolicy"}
+    assert RESOURCES["CoreLayer"]["Properties"]["RetentionPolicy"] == "Delete"
+
+
+def test_the_table_can_be_restored_is_encrypted_forgets_history_and_rings():
+    table = TABLE["Properties"]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+
+
+def test_what_is_pending_and_open_can_be_read_consistently():
+    indexes = TABLE["Properties"]["LocalSecondaryIndexes"]
+    assert [[one["IndexName"], *(key["AttributeName"] for key in one["KeySchema"])] for one in indexes] == [
+        ["due", "pk", "due"],
+        ["open", "pk", "open"],
+    ]
+    assert "GlobalSecondaryIndexes" not in TABLE["Properties"]
+
+
+def test_the_bucket_is_versioned_private_and_encrypted():
+    bucket = BUCKET["Properties"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert "BucketEncryption" in bucket
+
+
+@pytest.mark.parametrize("kind", ["AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"])
+def test_plain_http_is_refused(kind):
+    (policy,) = resources(kind).values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_every_queue_is_under_the_queue_policy_and_encrypted():
+    (policy,) = resources("AWS::SQS::QueuePolicy").values()
+    assert {one["Ref"] for one in policy["Queues"]} == set(QUEUES)
+    assert all(queue["SqsManagedSseEnabled"] for queue in QUEUES.values())
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_writes_to_a_log_group_of_the_stack_that_forgets(name):
+    group = FUNCTIONS[name]["LoggingConfig"]["LogGroup"]["Ref"]
+    assert RESOURCES[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert RESOURCES[group]["Properties"]["LogGroupName"]["Fn::Sub"] == (
+        "/aws/lambda/" + FUNCTIONS[name]["FunctionName"]["Fn::Sub"]
+    )
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_function_reserves_concurrency_that_a_new_account_does_not_have(name):
+    assert "ReservedConcurrentExecutions" not in FUNCTIONS[name]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_event_that_a_function_fails_on_is_kept(name):
+    destination = FUNCTIONS[name]["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
+    assert destination["Destination"] == {"Fn::GetAtt": "FailedEventQueue.Arn"}
+
+
+def test_the_functions_get_their_whole_environment():
+    common = template()["Globals"]["Function"]["Environment"]["Variables"]
+    assert set(common) == {
+        "WABAWATCH_STATE",
+        "WABAWATCH_CONFIG",
+        "WABAWATCH_SHARD_QUEUE_URL",
+        "WABAWATCH_ALERTS_TOPIC_ARN",
+        "WABAWATCH_API_KEY_SECRET",
+        "WABAWATCH_SLACK_WEBHOOK_SECRET",
+        "WABAWATCH_HISTORY_DAYS",
+        "WABAWATCH_POLL_INTERVAL",
+        "WABAWATCH_DEPLOYMENT",
+        "WABAWATCH_BASE_URL",
+        "POWERTOOLS_METRICS_NAMESPACE",
+        "POWERTOOLS_LOG_LEVEL",
+    }
+    assert common["POWERTOOLS_METRICS_NAMESPACE"] == "Wabawatch"
+    names = {name: one["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] for name, one in FUNCTIONS.items()}
+    assert names == {"PollFunction": "poll", "NotifyFunction": "notify"}
+
+
+def test_a_shard_that_fails_goes_back_alone_and_ends_in_its_own_queue():
+    shards = FUNCTIONS["PollFunction"]["Events"]["Shards"]["Properties"]
+    assert shards["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert QUEUES["ShardQueue"]["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": "ShardDeadLetterQueue.Arn"}
+
+
+def test_a_shard_is_not_handed_out_twice_while_it_is_worked_on():
+    assert QUEUES["ShardQueue"]["VisibilityTimeout"] > FUNCTIONS["PollFunction"]["Timeout"]
+
+
+def test_only_new_transitions_that_wait_to_be_told_ring_the_doorbell():
+    doorbell = FUNCTIONS["NotifyFunction"]["Events"]["Doorbell"]["Properties"]
+    (filter_,) = doorbell["FilterCriteria"]["Filters"]
+    assert json.loads(filter_["Pattern"]) == {
+        "eventName": ["INSERT"],
+        "dynamodb": {"NewImage": {"pk": {"S": [{"prefix": "LOG#"}]}, "due": {"S": [{"exists": True}]}}},
+    }
+    assert doorbell["MaximumBatchingWindowInSeconds"] == 10
+    assert doorbell["BisectBatchOnFunctionError"] is True
+    assert doorbell["MaximumRetryAttempts"] <= 3
+    assert doorbell["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": "FailedEventQueue.Arn"}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_is_punctual_retries_and_keeps_what_it_could_not_hand_over(name):
+    schedule = SCHEDULES[name]
+    assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert schedule["Target"]["RetryPolicy"]["MaximumRetryAttempts"] >= 1
+    assert schedule["Target"]["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": "ScheduleDeadLetterQueue.Arn"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "kind"),
+    [
+        pytest.param("PollSchedule", "PollFunction", "poll", id="the poll schedule says poll"),
+        pytest.param("NotifySchedule", "NotifyFunction", "notify", id="the notify schedule says notify"),
+    ],
+)
+def test_what_a_schedule_says_and_to_whom(name, function, kind):
+    target = SCHEDULES[name]["Target"]
+    assert target["Arn"] == {"Fn::GetAtt": f"{function}.Arn"}
+    assert json.loads(target["Input"]) == {"wabawatch": kind, "scheduled_at": "<aws.scheduler.scheduled-time>"}
+
+
+def test_the_layers_pins_name_no_host_and_leave_boto3_to_the_runtime():
+    pins = (ROOT / "layers/core/requirements.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9A-Za-z.]+", line) for line in pins)
+    assert not {line.partition("==")[0] for line in pins} & {"boto3", "botocore", "click", "rich"}
+
+
+def test_a_person_is_told_what_to_look_at_next():
+    outputs = template()["Outputs"]
+    assert set(outputs) == {
+        "TableName",
+        "ConfigBucket",
+        "ConfigLocation",
+        "AlertsTopicArn",
+        "MonitorTopicArn",
+        "PollFunctionName",
+        "NotifyFunctionName",
+        "ScheduleName",
+        "DashboardUrl",
+        "Region",
+    }
+    assert all(one["Description"] for one in outputs.values())
