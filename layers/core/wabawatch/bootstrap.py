@@ -91,7 +91,7 @@ class Application:
     def secrets(self) -> Any:  # noqa: ANN401 - the adapter's own type would be imported by commands that need no secret
         from wabawatch.adapters.secrets import Secrets  # noqa: PLC0415
 
-        return Secrets(self.environment, aws_client)
+        return Secrets(self.environment, aws_client, self.clock)
 
     # --- configuration
 

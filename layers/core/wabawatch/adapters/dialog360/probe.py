@@ -1,0 +1,52 @@
+"""One reading of one target on its way: what is asked, where, and with which key."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from wabawatch.application.errors import SecretError
+from wabawatch.application.ports import Target
+
+_PATH: Final = "/health_status"
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a target is asked; waits are kept by `host`, which holds the port too."""
+
+    url: str
+    host: str
+
+
+@lru_cache(maxsize=1024)
+def place_of(base_url: str) -> Place:
+    """Of a URL that is none the host is the whole; libcurl will refuse it."""
+    try:
+        host = urlsplit(base_url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        host = base_url
+    return Place(base_url.rstrip("/") + _PATH, host)
+
+
+class Probe:
+    """A plain class and no value, so that nothing prints the key."""
+
+    __slots__ = ("key", "place", "target")
+
+    def __init__(self, target: Target, place: Place, key: str) -> None:
+        self.target, self.place, self.key = target, place, key
+
+
+def sendable(key: str, reference: str) -> str:
+    """The key, if a header can carry it and nothing else beside it; raises SecretError."""
+    if not _KEY.fullmatch(key):
+        raise SecretError(
+            f"{reference}: what it holds is no API key: a key is letters, digits and signs without spaces, "
+            "line breaks or accents; store the key alone"
+        )
+    return key

@@ -1,0 +1,181 @@
+"""The vaults of AWS: Secrets Manager and the Systems Manager Parameter Store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from wabawatch.adapters.secrets.vaults import UnansweredError
+from wabawatch.application.errors import ConfigurationError, SecretError
+
+Clients = Callable[[str], Any]
+"""Makes the boto3 client of a service by its name."""
+
+Verdicts = dict[str, str | SecretError]
+"""By name: the value, or why there is none."""
+
+_MOST_SECRETS: Final = 20
+_MOST_PARAMETERS: Final = 10
+"""What BatchGetSecretValue and GetParameters take at once."""
+
+_SERVER_ERROR: Final = 500
+_ADVICE: Final[Mapping[str, str]] = {
+    "ResourceNotFoundException": "there is none of this name here; check the spelling, the account and the region",
+    "ParameterNotFound": "there is none of this name here; check the spelling, the account and the region",
+    "AccessDeniedException": "access is denied; the role needs {action} on it, and kms:Decrypt if its key is your own",
+    "DecryptionFailure": "it cannot be decrypted; the role needs kms:Decrypt on its key, which must be enabled",
+    "InvalidKeyId": "it cannot be decrypted; the role needs kms:Decrypt on its key, which must be enabled",
+    "InvalidRequestException": "it cannot be read as it is; it may be scheduled for deletion",
+    "InvalidParameterException": "this is not a name that the service accepts; check the spelling",
+    "ValidationException": "this is not a name that the service accepts; check the spelling",
+}
+"""Errors that trying again cannot heal, with what to do; all others may pass."""
+
+_log = logging.getLogger(__name__)
+
+
+class _PassingError(Exception):
+    """AWS cannot be asked at the moment: no network, no credentials yet, too many requests, an error of its own."""
+
+
+class _Service:
+    """One service's client, made when it is first needed."""
+
+    def __init__(self, name: str, clients: Clients) -> None:
+        self._name = name
+        self._clients = clients
+        self._client: Any = None
+
+    def call(self, operation: str, **parameters: object) -> Mapping[str, Any]:
+        """Raises _RefusedError, or _PassingError."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only with AWS
+
+        try:
+            self._client = self._client or self._clients(self._name)
+            return dict(getattr(self._client, operation)(**parameters))
+        except ClientError as error:
+            raise _failure(error.response) from None
+        except BotoCoreError as error:
+            raise _PassingError(type(error).__name__) from None
+        except ConfigurationError as error:  # the factory's, where there is no region or the like
+            raise _PassingError(str(error)) from None
+
+
+class _RefusedError(Exception):
+    """AWS answered that it will not. The text is the service's code."""
+
+
+def _failure(response: Mapping[str, Any]) -> _RefusedError | _PassingError:
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    passing = code not in _ADVICE and (status >= _SERVER_ERROR or _may_pass(code))
+    return _PassingError(code) if passing else _RefusedError(code)
+
+
+class SecretsManager:
+    """One secret by GetSecretValue; several by BatchGetSecretValue, or one by one where the role may not batch."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._service = _Service("secretsmanager", clients)
+
+    def read(self, names: Sequence[str]) -> Mapping[str, str | SecretError]:
+        return _read_parts("secretsmanager", names, _MOST_SECRETS, self._some)
+
+    def _some(self, names: Sequence[str]) -> Verdicts:
+        return self._batch(names) if len(names) > 1 else self._one(names[0])
+
+    def _batch(self, names: Sequence[str]) -> Verdicts:
+        try:
+            answer = self._service.call("batch_get_secret_value", SecretIdList=list(names))
+        except _RefusedError as refusal:
+            _log.info("BatchGetSecretValue is refused (%s); reading %d secrets one by one", refusal, len(names))
+            return _each(self._one, names)
+        found: Verdicts = {}
+        for secret in answer.get("SecretValues", ()):
+            arn = secret.get("ARN", "")
+            for name in {secret.get("Name"), arn, arn.rpartition("-")[0]}.intersection(names):
+                found[name] = _text(name, secret)
+        for error in answer.get("Errors", ()):
+            found |= _verdict("secretsmanager", error.get("SecretId", ""), error.get("ErrorCode", ""))
+        return found
+
+    def _one(self, name: str) -> Verdicts:
+        try:
+            return {name: _text(name, self._service.call("get_secret_value", SecretId=name))}
+        except _RefusedError as refusal:
+            return _verdict("secretsmanager", name, str(refusal))
+
+
+class ParameterStore:
+    """SecureString and plain parameters by GetParameters; a name may carry a version or label, as `name:3`."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._service = _Service("ssm", clients)
+
+    def read(self, names: Sequence[str]) -> Mapping[str, str | SecretError]:
+        return _read_parts("ssm", names, _MOST_PARAMETERS, self._some)
+
+    def _some(self, names: Sequence[str]) -> Verdicts:
+        try:
+            answer = self._service.call("get_parameters", Names=list(names), WithDecryption=True)
+        except _RefusedError as refusal:
+            if len(names) == 1:
+                return _verdict("ssm", names[0], str(refusal))
+            return _each(self._one, names)  # a single name that is denied or malformed fails the whole call
+        found: Verdicts = {}
+        for parameter in answer.get("Parameters", ()):
+            selector = parameter.get("Selector", "")
+            for name in {parameter.get("Name", "") + selector, parameter.get("ARN", "") + selector}.intersection(names):
+                found[name] = str(parameter["Value"])
+        for name in answer.get("InvalidParameters", ()):
+            found |= _verdict("ssm", name, "ParameterNotFound")
+        return found
+
+    def _one(self, name: str) -> Verdicts:
+        return self._some([name])
+
+
+def _read_parts(scheme: str, names: Sequence[str], most: int, read: Callable[[Sequence[str]], Verdicts]) -> Verdicts:
+    """As many at once as the service takes. The first sign that it cannot be asked ends the reading: each further call
+    would only wait as long again."""
+    found: Verdicts = {}
+    trouble = "no answer about it"
+    try:
+        for start in range(0, len(names), most):
+            found |= read(names[start : start + most])
+    except _PassingError as error:
+        trouble = str(error)
+        _log.warning("AWS cannot be asked for secrets at the moment: %s", trouble)
+    return {name: found.get(name) or _unanswered(scheme, name, trouble) for name in names}
+
+
+def _unanswered(scheme: str, name: str, trouble: str) -> UnansweredError:
+    return UnansweredError(f"{scheme}:{name}: AWS cannot be asked for it at the moment: {trouble}")
+
+
+def _each(read: Callable[[str], Verdicts], names: Sequence[str]) -> Verdicts:
+    return {name: value for one in names for name, value in read(one).items()}
+
+
+def _text(name: str, secret: Mapping[str, Any]) -> str | SecretError:
+    text = secret.get("SecretString")
+    if text is not None:
+        return str(text)
+    try:
+        return bytes(secret.get("SecretBinary", b"")).decode()
+    except UnicodeDecodeError:
+        return SecretError(f"secretsmanager:{name}: is binary; store the secret as text")
+
+
+def _verdict(scheme: str, name: str, code: str) -> Verdicts:
+    """Why there is no value: for good, or for the moment."""
+    if _may_pass(code):
+        return {name: _unanswered(scheme, name, code)}
+    action = "ssm:GetParameters" if scheme == "ssm" else "secretsmanager:GetSecretValue"
+    told = _ADVICE.get(code, "it cannot be read").format(action=action)
+    return {name: SecretError(f"{scheme}:{name}: {told} ({code})")}
+
+
+def _may_pass(code: str) -> bool:
+    return any(word in code for word in ("Throttl", "TooMany", "Token", "Internal", "ServiceUnavailable"))

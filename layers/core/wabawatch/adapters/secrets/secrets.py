@@ -1,0 +1,137 @@
+"""Secrets by reference: read in batches, kept for some minutes, so that a rotated one is seen without a deployment."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from wabawatch.adapters.secrets.aws import Clients, ParameterStore, SecretsManager
+from wabawatch.adapters.secrets.references import ENV, FILE, SECRETS_MANAGER, SSM, Reference, parse_reference
+from wabawatch.adapters.secrets.vaults import Environment, Files, UnansweredError, Vault
+from wabawatch.application.errors import SecretError
+from wabawatch.application.ports import Clock
+
+_RETRY: Final = timedelta(seconds=30)
+"""After which a secret that could not be read is tried again: a thousand targets must not make a thousand attempts."""
+_log = logging.getLogger(__name__)
+
+
+class _Held:
+    """What was read of one place, and when. A plain class, so that nothing prints the value."""
+
+    __slots__ = ("error", "read_at", "tried_at", "value")
+
+    def __init__(self, value: str | None, error: SecretError | None, read_at: datetime, tried_at: datetime) -> None:
+        self.value, self.error, self.read_at, self.tried_at = value, error, read_at, tried_at
+
+
+class Secrets:
+    """Resolves `env:`, `file:`, `ssm:` and `secretsmanager:` references; also the key ring of the health source.
+
+    A value is read again after `ttl`. Where AWS cannot be asked, the last one goes on being used for `stale_for` more,
+    and the log says so."""
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        clients: Clients,
+        clock: Clock,
+        *,
+        ttl: timedelta = timedelta(minutes=5),
+        stale_for: timedelta = timedelta(hours=12),
+    ) -> None:
+        self._clock = clock
+        self._ttl = ttl
+        self._stale_for = stale_for
+        self._held: dict[tuple[str, str], _Held] = {}
+        self._vaults: dict[str, Vault] = {
+            ENV: Environment(environment),
+            FILE: Files(),
+            SSM: ParameterStore(clients),
+            SECRETS_MANAGER: SecretsManager(clients),
+        }
+
+    def key(self, reference: str) -> str:
+        """The value, without white space around it. Raises SecretError, which names the reference and what to do."""
+        parsed = parse_reference(reference)
+        self._read([parsed], self._is_due)
+        return _part(parsed, self._held[parsed.place])
+
+    def prefetch(self, references: Iterable[str]) -> None:
+        """Read what is not at hand, in as few calls as possible; `key` tells what could not be read."""
+        self._read(_parsed(references), self._is_due)
+
+    def refresh(self, references: Iterable[str]) -> None:
+        """Read these anew, though they are at hand."""
+        self._read(_parsed(references), lambda _: True)
+
+    def _is_due(self, held: _Held | None) -> bool:
+        if held is None:
+            return True
+        now = self._clock.now()
+        fresh = held.error is None and now - held.read_at < self._ttl
+        return not fresh and now - held.tried_at >= min(_RETRY, self._ttl)
+
+    def _read(self, references: Iterable[Reference], due: Callable[[_Held | None], bool]) -> None:
+        names: dict[str, dict[str, None]] = {}
+        for scheme, name in dict.fromkeys(reference.place for reference in references):
+            if due(self._held.get((scheme, name))):
+                names.setdefault(scheme, {})[name] = None
+        for scheme, wanted in names.items():
+            values = self._vaults[scheme].read(list(wanted))
+            for name in wanted:
+                self._hold((scheme, name), values[name])
+
+    def _hold(self, place: tuple[str, str], verdict: str | SecretError) -> None:
+        now = self._clock.now()
+        if isinstance(verdict, str):
+            self._held[place] = _Held(verdict, None, now, now)
+            return
+        last = self._held.get(place)
+        if isinstance(verdict, UnansweredError) and last and now - last.read_at <= self._ttl + self._stale_for:
+            last.tried_at = now
+            if last.value is not None:
+                _log.warning("%s; using the value read at %s", verdict, last.read_at.isoformat())
+        else:
+            self._held[place] = _Held(None, verdict, now, now)
+
+
+def _parsed(references: Iterable[str]) -> list[Reference]:
+    """Those that are references; the others are told when they are asked for."""
+    found = []
+    for reference in references:
+        try:
+            found.append(parse_reference(reference))
+        except SecretError:
+            continue
+    return found
+
+
+def _part(reference: Reference, held: _Held) -> str:
+    if held.value is None:
+        raise SecretError(str(held.error))
+    value = held.value if reference.scheme != SECRETS_MANAGER else _json_part(reference, held.value)
+    if not value.strip():
+        raise SecretError(f"{reference}: it is empty; store the secret there")
+    return value.strip()
+
+
+def _json_part(reference: Reference, text: str) -> str:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if reference.json_key is None:
+        if isinstance(document, dict):
+            raise SecretError(f"{reference}: holds a JSON object; say which of its keys: {reference}#json-key")
+        return text
+    if not isinstance(document, dict):
+        raise SecretError(f"{reference}: does not hold a JSON object; store one, or leave out #{reference.json_key}")
+    value = document.get(reference.json_key)
+    if not isinstance(value, str):
+        what = "is not text" if reference.json_key in document else "is not there; check its spelling"
+        raise SecretError(f"{reference}: the JSON key {reference.json_key!r} {what}")
+    return value
