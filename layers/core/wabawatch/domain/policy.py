@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
 import msgspec
 
 from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, MESSAGING, UNKNOWN, URGENT_CAUSES
+
+
+LONGEST_RETRY_AFTER: Final = timedelta(days=1)
+"""A vendor that asks for more is asked again after this."""
 
 
 class Thresholds(msgspec.Struct, frozen=True):
@@ -37,9 +42,14 @@ class Retry(msgspec.Struct, frozen=True):
     most: timedelta = timedelta(minutes=10)
     give_up_after: timedelta = timedelta(hours=24)
 
-    def wait(self, attempts: int) -> timedelta:
-        """The wait after this many failed attempts (1 or more)."""
-        return min(self.first * (1 << min(attempts - 1, 20)), self.most)
+    def wait(self, attempts: int, retry_after: float | None = None) -> timedelta:
+        """The wait after this many failed attempts (1 or more); `retry_after` seconds, up to a day, if that is longer."""
+        asked = timedelta(seconds=min(retry_after or 0.0, LONGEST_RETRY_AFTER.total_seconds()))
+        return max(min(self.first * (1 << min(attempts - 1, 20)), self.most), asked)
+
+    @property
+    def longest(self) -> timedelta:
+        return max(self.most, LONGEST_RETRY_AFTER)
 
 
 class Flapping(msgspec.Struct, frozen=True):
@@ -65,11 +75,13 @@ class Policy(msgspec.Struct, frozen=True):
     group_wait: timedelta = timedelta(seconds=10)
     group_interval: timedelta = timedelta(minutes=5)
     reasons_interval: timedelta = timedelta(hours=1)
-    reminders: dict[str, tuple[timedelta, ...]] = {
-        "blocked": (timedelta(hours=1), timedelta(hours=4), timedelta(hours=24)),
-        "limited": (timedelta(days=7),),
-        "unknown": (timedelta(hours=4), timedelta(hours=24)),
-    }
+    reminders: dict[str, tuple[timedelta, ...]] = msgspec.field(
+        default_factory=lambda: {
+            "blocked": (timedelta(hours=1), timedelta(hours=4), timedelta(hours=24)),
+            "limited": (timedelta(days=7),),
+            "unknown": (timedelta(hours=4), timedelta(hours=24)),
+        }
+    )
     retry: Retry = Retry()
     flapping: Flapping = Flapping()
     blind: Blind = Blind()
