@@ -28,7 +28,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Change(msgspec.Struct, frozen=True):
     """What one observation changes: the snapshot that follows (its version is the expected one plus 1), its
-    transitions, and the observation itself for the log of readings."""
+    transitions, and the observation itself for the log of readings. Transitions have the observation's instant."""
 
     snapshot: Snapshot
     transitions: tuple[Transition, ...]
@@ -82,8 +82,8 @@ class Store(Protocol):
 
     def commit(self, changes: Sequence[Change]) -> list[bool]:
         """Write each change in one transaction of its own (grouping is the store's business): the snapshot if its
-        stored version is `snapshot.version - 1`, its transitions as pending, its observation. False: the condition failed, and
-        nothing of that change was written."""
+        stored version is `snapshot.version - 1`, its transitions as pending, its observation. False: the
+        condition failed, and nothing of that change was written."""
         ...
 
     def save_run(self, run: Run) -> None:
@@ -96,11 +96,12 @@ class Store(Protocol):
 
     # --- notify: the only writer of incidents
     def pending(self, limit: int) -> list[Transition]:
-        """Transitions not yet folded, strongly consistent, the oldest first, each target's in the order of `seq`."""
+        """Transitions not yet folded, strongly consistent, the oldest first, each target's in the order of `seq`. A store
+        that keeps a change together may hand out more than `limit`, never fewer while there are some."""
         ...
 
     def mark_folded(self, transitions: Sequence[Transition]) -> None:
-        """Idempotent."""
+        """Idempotent. Where a change is kept together, it is folded when its last transition is."""
         ...
 
     def latest_incidents(self, keys: Sequence[Key]) -> dict[Key, Incident]:
@@ -121,12 +122,17 @@ class Store(Protocol):
         """Open and resolved ones, the latest opened first."""
         ...
 
-    def save_incident(self, incident: Incident) -> bool:
-        """Write if the stored version is `incident.version - 1` (0: none is stored). False: it was not."""
+    def save_incidents(self, incidents: Sequence[Incident]) -> list[bool]:
+        """Write each one whose stored version is `incident.version - 1` (0: none is stored). False: it was not."""
+        ...
+
+    def save_incidents(self, incidents: Sequence[Incident]) -> list[bool]:
+        """`save_incident` for each, in as few round trips as the store can; each is written, or not, by itself."""
         ...
 
     def acquire_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:
-        """Take or extend the lease; False while another owner's lasts."""
+        """Take or extend the lease; False while another owner's lasts. One that would last longer than twice the `ttl`
+        was taken before the clock was set back, and counts as over."""
         ...
 
     def release_lease(self, name: str, owner: str) -> None: ...
@@ -148,13 +154,13 @@ class Store(Protocol):
     def history(
         self, target: str | None = None, since: datetime | None = None, until: datetime | None = None, limit: int = 100
     ) -> list[Transition]:
-        """The transition log, the latest first."""
+        """The transition log from `since` until before `until`, the latest first."""
         ...
 
     def observations(
         self, target: str, since: datetime | None = None, until: datetime | None = None, limit: int = 100
     ) -> list[Observation]:
-        """The readings that changed something, the latest first."""
+        """The readings that changed something, from `since` until before `until`, the latest first."""
         ...
 
     # --- small documents of the application: the last good configuration, cursors

@@ -120,22 +120,26 @@ class SqliteStore:
         return [load(Incident, body) for body in self._database.bodies(statement, values)]
 
     def save_incident(self, incident: Incident) -> bool:
-        values = (
-            incident.version,
-            _stored(incident.resolved_at),
-            _stored(incident.due_at),
-            dump(incident),
-            incident.id,
-        )
-        if incident.version > 1:
-            return self._database.execute(_NEXT_INCIDENT, (*values, incident.version - 1)) == 1
-        return self._database.execute(_FIRST_INCIDENT, (*values, *incident.key, microseconds(incident.opened_at))) == 1
+        return self.save_incidents([incident])[0]
+
+    def save_incidents(self, incidents: Sequence[Incident]) -> list[bool]:
+        outcomes: list[bool] = []
+        for start in range(0, len(incidents), _AT_ONCE):
+            with self._database.transaction() as connection:
+                outcomes += [_save_incident(connection, one) for one in incidents[start : start + _AT_ONCE]]
+        return outcomes
 
     def acquire_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:
         taken = self._database.execute(
             "INSERT INTO leases (name, owner, ends_at) VALUES (:name, :owner, :ends_at) ON CONFLICT DO UPDATE "
-            "SET owner = :owner, ends_at = :ends_at WHERE owner = :owner OR ends_at <= :now",
-            {"name": name, "owner": owner, "ends_at": microseconds(now + ttl), "now": microseconds(now)},
+            "SET owner = :owner, ends_at = :ends_at WHERE owner = :owner OR ends_at <= :now OR ends_at > :farthest",
+            {
+                "name": name,
+                "owner": owner,
+                "ends_at": microseconds(now + ttl),
+                "now": microseconds(now),
+                "farthest": microseconds(now + 2 * ttl),
+            },
         )
         return taken == 1
 
@@ -198,6 +202,15 @@ class SqliteStore:
 
 def _stored(at: datetime | None) -> int | None:
     return None if at is None else microseconds(at)
+
+
+def _save_incident(connection: sqlite3.Connection, incident: Incident) -> bool:
+    ends = (_stored(incident.resolved_at), _stored(incident.due_at))
+    values = (incident.version, *ends, dump(incident), incident.id)
+    if incident.version > 1:
+        return connection.execute(_NEXT_INCIDENT, (*values, incident.version - 1)).rowcount == 1
+    opened_at = microseconds(incident.opened_at)
+    return connection.execute(_FIRST_INCIDENT, (*values, *incident.key, opened_at)).rowcount == 1
 
 
 def _commit(connection: sqlite3.Connection, change: Change) -> bool:
