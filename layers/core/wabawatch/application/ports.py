@@ -96,8 +96,8 @@ class Store(Protocol):
 
     # --- notify: the only writer of incidents
     def pending(self, limit: int) -> list[Transition]:
-        """Transitions not yet folded, strongly consistent, the oldest first, each target's in the order of `seq`. A store
-        that keeps a change together may hand out more than `limit`, never fewer while there are some."""
+        """Transitions not yet folded, strongly consistent, the oldest first, each target's in the order of `seq`. A
+        store that keeps a change together may hand out more than `limit`, and fewer only when there are no more."""
         ...
 
     def mark_folded(self, transitions: Sequence[Transition]) -> None:
@@ -123,11 +123,8 @@ class Store(Protocol):
         ...
 
     def save_incidents(self, incidents: Sequence[Incident]) -> list[bool]:
-        """Write each one whose stored version is `incident.version - 1` (0: none is stored). False: it was not."""
-        ...
-
-    def save_incidents(self, incidents: Sequence[Incident]) -> list[bool]:
-        """`save_incident` for each, in as few round trips as the store can; each is written, or not, by itself."""
+        """Write each one whose stored version is `incident.version - 1` (0: none is stored), each by itself. False: it
+        was not, and nothing of it was written."""
         ...
 
     def acquire_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:

@@ -119,9 +119,6 @@ class SqliteStore:
         statement = f"SELECT body FROM incidents {clause}"  # noqa: S608  # clauses are written in this class
         return [load(Incident, body) for body in self._database.bodies(statement, values)]
 
-    def save_incident(self, incident: Incident) -> bool:
-        return self.save_incidents([incident])[0]
-
     def save_incidents(self, incidents: Sequence[Incident]) -> list[bool]:
         outcomes: list[bool] = []
         for start in range(0, len(incidents), _AT_ONCE):

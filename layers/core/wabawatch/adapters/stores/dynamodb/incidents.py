@@ -80,9 +80,6 @@ class Incidents:
         body = joined(self._table, _owner(name), head, lambda: self._table.get(incident_key(name)))
         return load(Incident, body) if body else None
 
-    def save_incident(self, incident: Incident) -> bool:
-        return self.save_incidents([incident])[0]
-
     def save_incidents(self, incidents: Sequence[Incident]) -> list[bool]:
         """Small ones that were there before go by themselves, which is half the price; the rest in transactions."""
         bodies = [dump(incident) for incident in incidents]

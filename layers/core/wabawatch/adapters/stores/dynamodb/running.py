@@ -42,8 +42,12 @@ class Running:
         """Taking it again is no conflict, so that a try whose answer was lost can be repeated."""
         lease = item((LEASE, name), owner=text(owner), ends_at=number(microseconds(now + ttl)))
         free = Condition(
-            "attribute_not_exists(pk) OR ends_at <= :now OR #owner = :owner",
-            {":now": number(microseconds(now)), ":owner": text(owner)},
+            "attribute_not_exists(pk) OR ends_at <= :now OR ends_at > :farthest OR #owner = :owner",
+            {
+                ":now": number(microseconds(now)),
+                ":farthest": number(microseconds(now + 2 * ttl)),
+                ":owner": text(owner),
+            },
             {"#owner": "owner"},
         )
         return self._table.put_if(lease, free) is not None
