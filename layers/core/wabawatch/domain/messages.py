@@ -45,8 +45,8 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is told about one incident.
 
     `old` is what this destination was last told (None: nothing yet), `new` the status now. `affected` names at most
-    twenty of the `affected_total` targets; `recovered_total` counts those that left. `share` is affected_total over the
-    whole fleet, 0 to 1."""
+    twenty of the `affected_total` targets; `affected_before` is the number this destination was last told;
+    `recovered_total` counts those that left. `share` is affected_total over the whole fleet, 0 to 1."""
 
     incident_id: str
     entity_type: str
@@ -66,6 +66,7 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
     reasons_gone: tuple[Reason, ...] = ()
     affected: tuple[Affected, ...] = ()
     affected_total: int = 0
+    affected_before: int | None = None
     recovered_total: int = 0
     share: float = 0.0
     history: tuple[tuple[datetime, str], ...] = ()

@@ -1,0 +1,1 @@
+"""Notifiers: one module for each vendor's protocol, found through the registry."""

@@ -1,0 +1,87 @@
+"""slack: one Slack channel, by an incoming webhook, which can neither edit nor thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from wabawatch.adapters.notifiers.answers import Answer, address, failure
+from wabawatch.adapters.notifiers.slack_blocks import message, plain_message
+from wabawatch.adapters.notifiers.world import Reference, World, require_reference
+from wabawatch.application.errors import DeliveryError
+from wabawatch.application.ports import Receipt
+from wabawatch.domain.messages import Notification
+
+if TYPE_CHECKING:
+    from wabawatch.adapters.notifiers.http import Client
+
+_LASTING: Final = frozenset(
+    {
+        "action_prohibited", "channel_is_archived", "channel_not_found", "invalid_token", "no_active_hooks",
+        "no_service", "no_service_id", "no_team", "posting_to_general_channel_denied", "team_disabled",
+        "user_not_found",
+    }
+)  # fmt: skip
+"""What Slack answers, under various statuses, where only people can help."""
+_OK: Final = 200
+_NOT_UNDERSTOOD: Final = frozenset({400, 413})
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`webhook_url`: the reference to the incoming webhook's URL, which is a secret."""
+
+    webhook_url: Reference
+
+    def __post_init__(self) -> None:
+        require_reference("webhook_url", self.webhook_url)
+
+
+class Slack:
+    """Posts Block Kit; where Slack does not understand that, the same as plain text."""
+
+    kind = "slack"
+
+    def __init__(self, name: str, options: Options, world: World) -> None:
+        self._name = name
+        self._options = options
+        self._world = world
+
+    def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
+        url = address(self._world.secret(self._options.webhook_url), f"the webhook_url of {self._name}")
+        answer = self._post(url, message(notification))
+        if answer.status in _NOT_UNDERSTOOD and _word(answer) not in _LASTING:
+            answer = self._post(url, plain_message(notification))
+        _judge(answer)
+        return Receipt(thread)
+
+    def _post(self, url: str, payload: dict[str, Any]) -> Answer:
+        return self._client.post(url, msgspec.json.encode(payload), {})
+
+    @cached_property
+    def _client(self) -> Client:
+        from wabawatch.adapters.notifiers.http import Client  # noqa: PLC0415 - requests waits for the first delivery
+
+        return Client(self._world.patience)
+
+
+def _word(answer: Answer) -> str:
+    """The word in the body, where it is one that Slack uses."""
+    word = answer.body.strip()
+    return word if word in _LASTING or word in {"ok", "invalid_payload"} else ""
+
+
+def _judge(answer: Answer) -> None:
+    word = _word(answer)
+    if word in _LASTING:
+        raise DeliveryError(f"Slack says {word} (HTTP {answer.status})", lasting=True)
+    if answer.status != _OK:
+        raise failure(answer)
+    if word != "ok":
+        raise DeliveryError("HTTP 200, but not Slack's `ok`: something else answers at this address")
+
+
+def build(name: str, options: Options, world: World) -> Slack:
+    return Slack(name, options, world)

@@ -1,0 +1,166 @@
+"""A notification as SNS takes it: a body for each protocol, attributes for filters, a subject that is never refused."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from wabawatch.adapters.notifiers import document, plain
+from wabawatch.adapters.notifiers.ascii_text import SMS, SUBJECT, SpellingPen, first, gsm, spelled
+from wabawatch.domain.messages import Notification, Subject
+from wabawatch.domain.pen import Pen, Room
+from wabawatch.domain.phrases import clean, cut
+from wabawatch.domain.telling import Passage, Telling, tell
+from wabawatch.domain.wording import marked
+
+MOST: Final = 262_144
+"""Bytes of message and attributes together, by the SNS quota."""
+_MACHINES: Final = ("sqs", "lambda", "http", "https", "email-json", "firehose")
+_DOCUMENT_SIZES: Final = (36_000, 24_000, 12_000, 5_000)
+_EMAIL_ROOMS: Final = (
+    Room(short=150, long=2_000, names=20, reasons=20, passages=50),
+    Room(short=80, long=300, names=10, reasons=10, passages=15),
+    Room(short=60, long=120, names=5, reasons=5, passages=5),
+)
+_EMAIL_MOST: Final = 40_000
+_VALUE: Final = 100
+_LISTED: Final = 20
+
+Attributes = dict[str, dict[str, str]]
+
+
+def subject_line(notification: Notification) -> str:
+    """ASCII on one line, at most 99 characters, and it begins with a bracket or a letter."""
+    telling = tell(notification, SpellingPen())
+    return first(spelled(marked(telling.mark, telling.headline)), SUBJECT)
+
+
+def bodies(notification: Notification) -> str:
+    """The JSON of `MessageStructure=json`. `default` is for people, because what has no body of its own (a push to a
+    phone) is read by people."""
+    text = _email(notification)
+    for size in _DOCUMENT_SIZES:
+        machine = document.encode(notification, size).decode()
+        protocols = {"default": text, "email": text, "sms": _sms(notification), **dict.fromkeys(_MACHINES, machine)}
+        message = msgspec.json.encode(protocols)
+        if len(message) <= MOST - _ATTRIBUTES_MOST:
+            return message.decode()
+    raise ValueError("a notification is larger than SNS allows")
+
+
+_ATTRIBUTES_MOST: Final = 8_000
+
+
+def attributes(notification: Notification) -> Attributes:
+    """For filter policies. Ten at most: more would not go through to SQS by raw delivery."""
+    subjects = notification.subjects
+    first_one = subjects[0] if subjects else None
+    single = {
+        "event": notification.kind,
+        "deployment": notification.deployment,
+        "test": "true" if notification.is_test or notification.kind == "test" else "false",
+        **(_of(first_one) if first_one else {}),
+    }
+    targets = [one.id for subject in subjects for one in subject.affected]
+    codes = [str(one.reason.code) for subject in subjects for one in subject.reasons if one.reason.code is not None]
+    return {
+        **{
+            name: {"DataType": "String", "StringValue": _value(value)}
+            for name, value in single.items()
+            if _value(value)
+        },
+        **{name: _array(values) for name, values in (("target", targets), ("reason_code", codes)) if values},
+    }
+
+
+def _of(subject: Subject) -> dict[str, str]:
+    return {
+        "severity": subject.severity,
+        "status": subject.new,
+        "previous_status": subject.old or "NONE",
+        "entity_type": subject.entity_type,
+        "capability": subject.capability,
+    }
+
+
+def _value(text: str) -> str:
+    return cut(clean(text), _VALUE)
+
+
+def _array(values: list[str]) -> dict[str, str]:
+    several = list(dict.fromkeys(_value(value) for value in values))[:_LISTED]
+    return {"DataType": "String.Array", "StringValue": msgspec.json.encode(several).decode()}
+
+
+def _email(notification: Notification) -> str:
+    for room in _EMAIL_ROOMS:
+        text = "\n".join(plain.lines(tell(notification, Pen(room))))
+        if len(text.encode()) <= _EMAIL_MOST:
+            break
+    return text
+
+
+def _sms(notification: Notification) -> str:
+    """One part of 160 GSM-7 characters: what, since when, why, who; the rest is elsewhere."""
+    telling = tell(notification, SpellingPen())
+    parts = [marked(telling.mark, telling.headline), *_in_short(telling)]
+    return first(gsm(". ".join(part.rstrip(".") for part in parts if part)), SMS)
+
+
+def _in_short(telling: Telling) -> list[str]:
+    passage: Passage | None = telling.passages[0] if len(telling.passages) == 1 else None
+    if passage is None:
+        return []
+    status = next((fact.text for fact in passage.facts if fact.label == "Status"), "")
+    reasons = [one.code or first(one.text, 40) for one in passage.reasons[:2]]
+    who = passage.reasons[0].who if passage.reasons else ""
+    return [status, " ".join(reasons), who, f"Incident {passage.incident_id}"]
+
+
+def chat_document(notification: Notification) -> str:
+    """For Amazon Q Developer in chat applications: its custom notification, which a topic of its own carries.
+
+    The sizes stay below those of its published schema; what is beyond them is dropped without a word there."""
+    telling = tell(notification, Pen(_CHAT_ROOM, escape=_chat_escape, cost=len))
+    steps = [
+        step
+        for one in telling.passages
+        for reason in one.reasons
+        for step in _steps(reason.who, reason.action, reason.link)
+    ]
+    keywords = [
+        word for one in telling.passages[:1] for word in (one.mark.word, *(r.code for r in one.reasons)) if word
+    ]
+    incident = telling.passages[0].incident_id if len(telling.passages) == 1 else ""
+    chat: dict[str, Any] = {
+        "version": "1.0",
+        "source": "custom",
+        "id": clean(notification.id),
+        "content": {
+            "textType": "client-markdown",
+            "title": f"{telling.mark.sign} {telling.headline}",
+            "description": "\n".join(plain.lines(telling)[1:]),
+            "nextSteps": list(dict.fromkeys(steps))[:5],
+            "keywords": list(dict.fromkeys(keywords))[:5],
+        },
+        "metadata": {
+            **({"threadId": incident} if incident else {}),
+            "summary": telling.headline,
+            "eventType": notification.kind,
+        },
+    }
+    return msgspec.json.encode(chat).decode()
+
+
+_CHAT_ROOM: Final = Room(short=60, long=200, names=6, reasons=5, passages=8)
+
+
+def _chat_escape(text: str) -> str:
+    """It hands Markdown on to Slack, where an unescaped `<!channel>` calls everybody."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _steps(who: str, action: str, link: str) -> list[str]:
+    step = f"{action} ({who})" if who else action
+    return [f"{step} {link}".strip()] if action else []

@@ -1,0 +1,227 @@
+"""The runbook: for each known reason code and each cause of UNKNOWN, what it means, who can fix it, and how.
+
+Neither 360dialog nor Meta publishes a full list of codes; these are documented or have been seen. Links lead to pages
+of the two vendors' documentation, and are left out where there is none on the subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from wabawatch.domain.health import CALLING, Reason, explains
+from wabawatch.domain.messages import Advice
+
+_META: Final = "https://developers.facebook.com/documentation/business-messaging/whatsapp"
+_D360: Final = "https://docs.360dialog.com/docs"
+HEALTH: Final = f"{_META}/support/health-status"
+FAILURES: Final = f"{_D360}/support/api-error-message-list"
+_KEYS: Final = f"{_D360}/hub/api-key"
+
+Key = int | str
+"""A reason code, or the word for a cause: one of health.CAUSES, or the monitor's own."""
+
+Overrides = Mapping[Key, Advice]
+"""What the configuration says of a code or a cause in place of the catalogue."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of the catalogue. `meaning` stands in where the API gives a code without a text."""
+
+    meaning: str
+    who: str
+    action: str
+    link: str = ""
+
+    @property
+    def advice(self) -> Advice:
+        return Advice(self.who, self.action, self.link)
+
+
+CATALOGUE: Final[Mapping[Key, Entry]] = {
+    141000: Entry(
+        "the phone number is not linked or not registered",
+        "the number's owner",
+        "Register the number again and finish the verification by one-time code.",
+        f"{_META}/solution-providers/registering-phone-numbers/",
+    ),
+    141002: Entry(
+        "the message template is not approved",
+        "the template's owner",
+        "Send another template meanwhile; correct this one as its review says and submit it again.",
+        f"{_D360}/waba-basics/templates",
+    ),
+    141006: Entry(
+        "the payment method is missing or fails; business-initiated conversations are blocked",
+        "the account's owner, billing",
+        "Add a valid payment method or settle what is open; sending comes back by itself.",
+        f"{_D360}/get-started/payments",
+    ),
+    141010: Entry(
+        "the business has not passed verification",
+        "the business's owner",
+        "Finish the business verification in the security centre of Meta Business Suite.",
+        f"{_D360}/resources/meta-business-verification",
+    ),
+    141011: Entry(
+        "the calling app lacks the permission to send messages",
+        "the provider (360dialog)",
+        "Ask the provider's support to give its app the messaging permission for this account.",
+        HEALTH,
+    ),
+    141014: Entry(
+        "the account is banned",
+        "the account's owner, by appeal",
+        "Read the violation in Meta's Business Support Home and request a review there.",
+        f"{_D360}/resources/wabas/waba-status",
+    ),
+    138024: Entry(
+        "SIP is not enabled for calling",
+        "whoever runs calling; messages are not affected",
+        "Enable SIP in the number's call settings, or ignore this if the number takes no calls.",
+        f"{_META}/calling/sip/",
+    ),
+    138025: Entry(
+        "SIP is not configured for calling",
+        "whoever runs calling; messages are not affected",
+        "Enter the SIP server in the number's call settings, or ignore this if the number takes no calls.",
+        f"{_META}/calling/sip/",
+    ),
+    "unauthorized": Entry(
+        "the API key is not accepted",
+        "whoever keeps the API keys",
+        "Compare the key with the provider's hub. Reuse the key that is valid: a new one revokes all others.",
+        _KEYS,
+    ),
+    "forbidden": Entry(
+        "the API key may not read this",
+        "whoever keeps the API keys",
+        "Ask the provider's support whether reading the health is blocked for this number.",
+        FAILURES,
+    ),
+    "throttled": Entry(
+        "the provider answers that it is asked too often",
+        "whoever runs the monitor",
+        "Poll less often, or limit the requests per second in the configuration.",
+        FAILURES,
+    ),
+    "disabled": Entry(
+        "the provider has disabled this number: nothing is sent",
+        "the account's owner, with the provider's support",
+        "Ask the provider's support why it was disabled and what brings it back.",
+        FAILURES,
+    ),
+    "payment_required": Entry(
+        "invoices to the provider are overdue: nothing is sent",
+        "the account's owner, billing",
+        "Settle the overdue invoices with the provider or the integration partner.",
+        f"{_D360}/get-started/payments",
+    ),
+    "not_found": Entry(
+        "the provider does not know this address or number",
+        "whoever runs the monitor",
+        "Compare the number's base URL with the address that came with its key.",
+    ),
+    "rejected": Entry(
+        "the provider refuses the request",
+        "whoever runs the monitor",
+        "Read what the provider answered; its support can tell more.",
+        FAILURES,
+    ),
+    "provider_error": Entry(
+        "the provider fails to answer",
+        "the provider (360dialog)",
+        "Look at the provider's status page and wait; write to its support if it lasts.",
+        FAILURES,
+    ),
+    "unreachable": Entry(
+        "the provider cannot be reached",
+        "whoever runs the monitor's network",
+        "See whether other numbers are affected too: then it is DNS, the network or the provider.",
+    ),
+    "timeout": Entry(
+        "the provider does not answer in time",
+        "the provider (360dialog)",
+        "Look at the provider's status page and wait; write to its support if it lasts.",
+    ),
+    "unreadable": Entry(
+        "the answer holds no status that can be read",
+        "whoever runs the monitor",
+        "Read one answer with `wabawatch probe`; if the format is new, report it to this project.",
+        f"{_D360}/messaging/health-status",
+    ),
+    "redirected": Entry(
+        "the answer is a redirect, which is never followed because the key would travel along",
+        "whoever runs the monitor",
+        "Set the number's base URL to the address that the provider gives for it.",
+    ),
+    "key_unreadable": Entry(
+        "the reference to the API key cannot be resolved, so nothing was asked",
+        "whoever keeps the API keys",
+        "See that the secret exists and that the monitor may read it.",
+    ),
+    "blind": Entry(
+        "most numbers cannot be read, so nothing is known of their health",
+        "whoever runs the monitor",
+        "Look for what they share: the network, the provider, the secrets. The last known statuses stay.",
+    ),
+    "undeliverable": Entry(
+        "the destination does not take notifications",
+        "whoever runs the destination",
+        "Repair the destination or its secret, then try it with `wabawatch notify-test`. What it missed is told then.",
+    ),
+}  # fmt: skip
+
+_UNKNOWN_CODE: Final = Entry(
+    "",
+    "the account's owner, with the provider's support",
+    "Follow the API's own suggestion; with none, ask the provider's support about this code.",
+    HEALTH,
+)
+_UNKNOWN_CALLING: Final = Entry(
+    "",
+    "whoever runs calling; messages are not affected",
+    "Follow the API's own suggestion for calling.",
+    f"{_META}/calling/troubleshooting/",
+)
+_NO_CODE: Final = Entry(
+    "",
+    "the account's owner",
+    "Read the text; it comes from Meta without a code.",
+    HEALTH,
+)
+
+
+def advice(code: int | None, cause: str = "", overrides: Overrides | None = None) -> Advice:
+    """Who can fix it, what to do, and where to read on. Never empty. A field that an override leaves empty is the
+    catalogue's."""
+    known = _entry(code, cause).advice
+    own = (overrides or {}).get(cause if code is None else code)
+    if own is None:
+        return known
+    return Advice(own.who or known.who, own.action or known.action, own.link or known.link)
+
+
+def advise(reason: Reason, overrides: Overrides | None = None) -> Advice:
+    """The advice for a reason as it stands in an incident."""
+    return advice(reason.code, cause_of(reason), overrides)
+
+
+def cause_of(reason: Reason) -> str:
+    """The cause that a reason of UNKNOWN stands for, or nothing."""
+    known = reason.code is None and reason.description in CATALOGUE
+    return reason.description if known else ""
+
+
+def meaning(reason: Reason) -> str:
+    """What a known code or cause means, or nothing."""
+    key = reason.code if reason.code is not None else reason.description
+    return CATALOGUE[key].meaning if key in CATALOGUE else ""
+
+
+def _entry(code: int | None, cause: str) -> Entry:
+    if code is None:
+        return CATALOGUE.get(cause, _NO_CODE)
+    return CATALOGUE.get(code) or (_UNKNOWN_CALLING if explains(code) == CALLING else _UNKNOWN_CODE)

@@ -1,0 +1,150 @@
+"""What the suite needs to know of each notifier: how to build it, what it takes for an acceptance, what it sent."""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import cache
+from urllib.parse import parse_qsl
+
+import boto3
+import msgspec
+from botocore.config import Config
+
+from tests.contract.notifiers.server import Server, http
+from wabawatch.adapters.notifiers.registry import KINDS, OPTIONS, World, build
+from wabawatch.application.errors import SecretError
+
+URL_TOKEN = "T0SECRETPATH"
+SIGNING_KEY = "s1gn1ng-k3y"
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:alerts"
+
+
+class Secrets:
+    """By reference. Counts how often each was asked for."""
+
+    def __init__(self, **values):
+        self.values = values
+        self.asked = []
+
+    def __call__(self, reference):
+        self.asked.append(reference)
+        try:
+            return self.values[reference.removeprefix("env:")]
+        except KeyError:
+            raise SecretError(f"{reference}: there is no such variable") from None
+
+
+@cache
+def _session():
+    return boto3.Session("test", "test", region_name="eu-central-1")
+
+
+def sns_client(server, patience):
+    config = Config(read_timeout=patience, connect_timeout=patience, retries={"total_max_attempts": 1}, proxies={})
+    return lambda service, region: _session().client(service, region, endpoint_url=server.url, config=config)
+
+
+class Bench:
+    """One notifier and the server or stream that it delivers to."""
+
+    over_http = True
+
+    def __init__(self, kind, *, answers=None, options=None, patience=10.0):
+        self.kind = kind
+        self.server = Server(answers or [self.accepted])
+        self.secrets = Secrets(HOOK=f"{self.server.url}/services/{URL_TOKEN}", KEY=SIGNING_KEY)
+        self.stream = io.StringIO()
+        world = World(self.secrets, sns_client(self.server, patience), self.stream, patience=patience)
+        self.options = msgspec.convert({**self.given, **(options or {})}, OPTIONS[kind])
+        self.notifier = build("ops", kind, self.options, world)
+
+    def deliver(self, notification, thread=None):
+        return self.notifier.deliver(notification, thread or {})
+
+    def refusal(self, status, **headers):
+        return http(status, b"no", **headers)
+
+    def close(self):
+        self.server.close()
+
+
+class ConsoleBench(Bench):
+    over_http = False
+    accepted = http(200)
+    given = {}
+
+    @property
+    def sent(self):
+        return self.stream.getvalue()
+
+    def people_read(self):
+        return self.sent
+
+
+class SlackBench(Bench):
+    accepted = http(200, b"ok")
+    given = {"webhook_url": "env:HOOK"}
+
+    @property
+    def sent(self):
+        return json.loads(self.server.requests[-1].body)
+
+    def people_read(self):
+        texts = [self.sent["text"]]
+        for block in self.sent["blocks"]:
+            texts += [one["text"] for one in [block.get("text"), *block.get("fields", []), *block.get("elements", [])] if one]
+        return "\n".join(texts)
+
+
+class WebhookBench(Bench):
+    accepted = http(204)
+    given = {"url": "env:HOOK", "secret": "env:KEY"}
+
+    @property
+    def sent(self):
+        return json.loads(self.server.requests[-1].body)
+
+    def people_read(self):
+        return json.dumps(self.sent, ensure_ascii=False)
+
+
+class SnsBench(Bench):
+    accepted = http(
+        200,
+        b"<PublishResponse xmlns='http://sns.amazonaws.com/doc/2010-03-31/'><PublishResult><MessageId>m</MessageId>"
+        b"</PublishResult></PublishResponse>",
+        Content_Type="text/xml",
+    )
+    given = {"topic_arn": TOPIC}
+
+    def refusal(self, status, code="Said", **headers):
+        body = f"<ErrorResponse><Error><Type>x</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+        return http(status, body.encode(), Content_Type="text/xml", **headers)
+
+    @property
+    def sent(self):
+        form = dict(parse_qsl(self.server.requests[-1].body.decode(), keep_blank_values=True))
+        attributes = {
+            value: form[f"{name.removesuffix('Name')}Value.StringValue"]
+            for name, value in form.items()
+            if name.endswith(".Name")
+        }
+        plain = {name: value for name, value in form.items() if name.startswith(("Message", "Subject", "Topic"))}
+        plain = {name: value for name, value in plain.items() if not name.startswith("MessageAttributes")}
+        return {**plain, "Message": json.loads(plain["Message"]), "Attributes": attributes}
+
+    def people_read(self):
+        return self.sent["Message"]["email"]
+
+
+BENCHES = {"console": ConsoleBench, "slack": SlackBench, "sns": SnsBench, "webhook": WebhookBench}
+assert set(BENCHES) == set(KINDS), "every notifier of the registry takes part in the suite"
+OVER_HTTP = [kind for kind, bench in BENCHES.items() if bench.over_http]
+
+
+def bench(kind, **changes):
+    return BENCHES[kind](kind, **changes)
+
+
+__all__ = ["BENCHES", "OVER_HTTP", "bench"]

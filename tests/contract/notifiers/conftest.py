@@ -1,0 +1,31 @@
+"""Benches that are cleared away, and a machine in UTC."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.contract.notifiers import benches
+
+
+@pytest.fixture(autouse=True)
+def utc_machine(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def bench():
+    built = []
+
+    def make(kind, **changes):
+        built.append(benches.bench(kind, **changes))
+        return built[-1]
+
+    yield make
+    for one in built:
+        one.close()
