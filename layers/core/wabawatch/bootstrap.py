@@ -112,7 +112,7 @@ class Application:
 
     def _parse(self, body: bytes) -> Settings:
         if not body:
-            return default_settings(self.environment)
+            return default_settings(self.environment, destination_kinds=registry.OPTIONS)
         return load(body, self._documents.name, environment=self.environment, destination_kinds=registry.OPTIONS)
 
     def _assembled(self, settings: Settings) -> Parts:
