@@ -4,14 +4,13 @@ Runs in the emulator's own environment (`.venv-aws`, on the Python of the functi
 functions with its own interpreter and gives them its own boto3, as Lambda does. Its own command listens on every
 interface, and on port 443 too; this serves the same application on the address it is given and no other.
 
-Two things are added that AWS does and the emulator does not: EventBridge Scheduler fills in the context attributes of
-an input (<https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html>), and a
-schedule's tick is looked for each second, not each ten.
+Three things differ from the emulator as it comes. EventBridge Scheduler fills in the context attributes of an input,
+which AWS does (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html). A
+tick is looked for each half second, not each ten. And a minute of a schedule can be shorter than a minute.
 """
 
 import asyncio
 import os
-import sys
 import uuid
 from datetime import UTC, datetime
 
@@ -35,6 +34,7 @@ def fill_in(text: str, schedule_arn: str, now: datetime) -> str:
 
 
 def fill_in_schedules() -> None:
+    """Make the emulator's schedules fill in their inputs."""
     invoke = eventbridge._invoke_target
 
     def invoke_filled_in(target: dict, event: dict, rule: dict, view: object = None) -> None:
@@ -43,17 +43,29 @@ def fill_in_schedules() -> None:
         invoke(target, event, rule, view)
 
     eventbridge._invoke_target = invoke_filled_in
-    scheduler._SCHEDULE_TICK_INTERVAL = 1
+
+
+def hurry(seconds_in_a_minute: float) -> None:
+    """Make a minute of a schedule this long."""
+    parse = eventbridge._parse_rate_seconds
+
+    def shorter(expression: str) -> float | None:
+        seconds = parse(expression)
+        return None if seconds is None else seconds * seconds_in_a_minute / 60
+
+    eventbridge._parse_rate_seconds = shorter
+    scheduler._SCHEDULE_TICK_INTERVAL = 0.5
 
 
 def main() -> None:
+    """Serve until a signal comes."""
     fill_in_schedules()
+    hurry(float(os.environ["SECONDS_IN_A_MINUTE"]))
     config = Config()
     config.bind = [f"127.0.0.1:{os.environ['GATEWAY_PORT']}"]
     config.certfile, config.keyfile = os.environ["MINISTACK_SSL_CERT"], os.environ["MINISTACK_SSL_KEY"]
     config.keep_alive_timeout = 75
     asyncio.run(serve(app, config))
-    sys.exit(0)
 
 
 if __name__ == "__main__":

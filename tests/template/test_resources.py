@@ -35,11 +35,11 @@ def test_the_table_can_be_restored_is_encrypted_forgets_history_and_rings():
     assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 
 
-def test_what_is_pending_and_open_can_be_read_consistently():
+def test_what_is_pending_and_due_can_be_read_consistently():
     indexes = TABLE["Properties"]["LocalSecondaryIndexes"]
     assert [[one["IndexName"], *(key["AttributeName"] for key in one["KeySchema"])] for one in indexes] == [
         ["due", "pk", "due"],
-        ["open", "pk", "open"],
+        ["at", "pk", "at"],
     ]
     assert "GlobalSecondaryIndexes" not in TABLE["Properties"]
 
