@@ -39,7 +39,7 @@ def test_what_is_pending_and_due_can_be_read_consistently():
     indexes = TABLE["Properties"]["LocalSecondaryIndexes"]
     assert [[one["IndexName"], *(key["AttributeName"] for key in one["KeySchema"])] for one in indexes] == [
         ["due", "pk", "due"],
-        ["at", "pk", "at"],
+        ["when", "pk", "when"],
     ]
     assert "GlobalSecondaryIndexes" not in TABLE["Properties"]
 

@@ -1,28 +1,28 @@
 """State in one DynamoDB table, for any number of pollers at once.
 
-Access patterns. Every item has `pk` and `sk`; two local indexes, `due` (pk, due) and `at` (pk, at), hold the whole
+Access patterns. Every item has `pk` and `sk`; two local indexes, `due` (pk, due) and `when` (pk, when), hold the whole
 items that carry the attribute. They are local, and not global, because a local index can be read consistently: an
 outbox that lags could fold a recovery before its problem. Nothing is ever scanned.
 
 snapshot          pk SNAP#00 to SNAP#31, sk target; `v` the version, `body`
                   read: up to 32 by key, more by a query of each bucket
 log row           pk LOG#0 to LOG#7, sk target#instant; `seen` the observation, `body` its transitions, `last` their
-                  highest number; with transitions `at`, and `due` while they are pending
-                  read: by `due` what is pending, by `at` the fleet's history, by sk one target's
-incident          pk INCIDENT#0 to INCIDENT#3, sk id; `v`; `body`, or `parts` and `stamp`; `at` when it opened; `due`
+                  highest number; with transitions `when`, and `due` while they are pending
+                  read: by `due` what is pending, by `when` the fleet's history, by sk one target's
+incident          pk INCIDENT#0 to INCIDENT#3, sk id; `v`; `body`, or `parts` and `stamp`; `when` when it opened; `due`
                   when something may have to be told, `~` while it is open and nothing is due, absent when it is done
-                  read: by key, by `due` those due or all open, by `at` the latest
+                  read: by key, by `due` those due or all open, by `when` the latest
 latest            pk LATEST#0 to LATEST#f, sk digest of an incident's key; `incident` its id, `opened`
 part              pk PART#0 to PART#3, sk owner#00; `stamp`, as in its head, and `body`
-run               pk RUN, sk id#shard; `body`, `at` when it started; read by `at`
+run               pk RUN, sk id#shard; `body`, `when` when it started; read by `when`
 silence           pk SILENCE, sk id; `body`; all are read at once
 acknowledgement   pk ACK, sk incident; `body`; all are read at once
 lease             pk LEASE, sk name; `owner`, `ends_at` in microseconds
 document          pk DOCUMENT, sk name; `body`, or `parts` and `stamp`
 
-Instants in `at`, `due` and `sk` are ISO 8601, UTC, with microseconds, followed by what makes them unique. `expires_at`
-(seconds) is DynamoDB's time to live: history after the instant, run or resolution; an incident that is open, or of
-which something is still to be told, has none.
+Instants in `when`, `due` and `sk` are ISO 8601, UTC, with microseconds, followed by what makes them unique. `by` names
+the call that wrote an item. `expires_at` (seconds) is DynamoDB's time to live: history after the instant, run or
+resolution; an incident that is open, or of which something is still to be told, has none.
 
 Costs, in read units (4 KB, consistent) and write units (1 KB):
 - A pass over 1,000 healthy targets that did not change: about 32 read units for their snapshots (0.5 for each 4 KB of a

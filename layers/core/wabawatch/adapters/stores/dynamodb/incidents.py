@@ -61,12 +61,12 @@ class Incidents:
         return self._load(head) if head else None
 
     def incidents(self, limit: int) -> list[Incident]:
-        heads = sorted(self._heads("at", None, limit), key=lambda head: head["at"]["S"], reverse=True)
+        heads = sorted(self._heads("when", None, limit), key=lambda head: head["when"]["S"], reverse=True)
         return self._loaded(heads[:limit])
 
     def _heads(self, index: str, between: tuple[str, str] | None, limit: int | None = None) -> list[Item]:
         def of(bucket: int) -> list[Item]:
-            newest_first = index == "at"
+            newest_first = index == "when"
             heads = self._table.query(incident_partition(bucket), index, between, newest_first=newest_first, page=limit)
             return list(islice(heads, limit))
 
@@ -130,7 +130,7 @@ class Incidents:
         return item(
             incident_key(incident.id),
             v=number(incident.version),
-            at=text(opened),
+            when=text(opened),
             due=None if _done(incident) else text(due),
             expires_at=self._expiry(incident),
             **body,

@@ -35,7 +35,7 @@ _SINGLY = 8
 
 
 def log_row(change: Change, history: timedelta) -> Item:
-    """The row of a change. `due` makes it pending and `at` part of the history; without transitions it has neither."""
+    """The row of a change. `due` makes it pending, `when` part of the history; without transitions it has neither."""
     seen = change.observation
     key = log_key(seen.target, seen.observed_at)
     told = text(f"{iso(seen.observed_at)}#{seen.target}") if change.transitions else None
@@ -44,7 +44,7 @@ def log_row(change: Change, history: timedelta) -> Item:
         seen=blob(dump(seen)),
         body=blob(msgspec.msgpack.encode([dump(one) for one in change.transitions])) if change.transitions else None,
         last=number(change.snapshot.seq),
-        at=told,
+        when=told,
         due=told,
         expires_at=expiry(seen.observed_at + history),
     )
@@ -102,7 +102,7 @@ class Log:
     ) -> list[Transition]:
         if target is None:
             between = (iso(since) if since else BEFORE_ALL, iso(until) if until else AFTER_ALL)
-            rows = self._rows("at", between, limit, newest_first=True)
+            rows = self._rows("when", between, limit, newest_first=True)
         else:
             rows = list(islice((row for row in self._of(target, since, until, limit) if "body" in row), limit))
         found = [one for row in rows for one in _transitions(row)]

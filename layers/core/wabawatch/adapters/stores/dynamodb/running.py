@@ -29,13 +29,13 @@ class Running:
 
     def save_run(self, run: Run) -> None:
         name = f"{run.id}#{run.shard}"
-        at = text(f"{iso(run.started_at)}#{name}")
+        when = text(f"{iso(run.started_at)}#{name}")
         self._table.put(
-            item((RUN, name), body=blob(dump(run)), at=at, expires_at=expiry(run.started_at + self._history))
+            item((RUN, name), body=blob(dump(run)), when=when, expires_at=expiry(run.started_at + self._history))
         )
 
     def runs(self, limit: int) -> list[Run]:
-        found = islice(self._table.query(RUN, "at", newest_first=True, page=limit), limit)
+        found = islice(self._table.query(RUN, "when", newest_first=True, page=limit), limit)
         return [load(Run, body_of(one)) for one in found]
 
     def acquire_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -202,14 +203,15 @@ class Table:
         """Write under a condition; what was there before, or None where the condition failed.
 
         The client tries a call again whose answer was lost. If the first try did write, the second one fails on the
-        item that is ours: that is no failure."""
-        request = {"TableName": self.name, "Item": item, **condition.request()}
+        item that is ours, which `by` tells: that is no failure."""
+        mine = {**item, "by": {"B": uuid.uuid4().bytes}}
+        request = {"TableName": self.name, "Item": mine, **condition.request()}
         try:
             answer = self.call(
                 "put_item", **request, ReturnValues="ALL_OLD", ReturnValuesOnConditionCheckFailure="ALL_OLD"
             )
         except Lost as lost:
-            return {} if lost.found == item else None
+            return {} if lost.found.get("by") == mine["by"] else None
         found: Item = answer.get("Attributes", {})
         return found
 
