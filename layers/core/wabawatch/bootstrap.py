@@ -72,6 +72,8 @@ class Application:
         *,
         console: TextIO | None = None,
         clock: Clock | None = None,
+        remember: bool = True,
+        resolve: bool = True,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.owner = f"{socket.gethostname()}-{secrets.token_hex(4)}"
@@ -80,7 +82,8 @@ class Application:
         self._console = console
         self._parts: Parts | None = None
         self._documents = _documents(config)
-        self._configured = Configured(self._documents, self._parse, lambda: self.store)
+        self._resolve = resolve
+        self._configured = Configured(self._documents, self._parse, lambda: self.store, remember=remember)
 
     @cached_property
     def store(self) -> Store:
@@ -111,9 +114,7 @@ class Application:
         return self._parts
 
     def _parse(self, body: bytes) -> Settings:
-        if not body:
-            return default_settings(self.environment, destination_kinds=registry.OPTIONS)
-        return load(body, self._documents.name, environment=self.environment, destination_kinds=registry.OPTIONS)
+        return _parsed(body, self._documents.name, self.environment, resolve=self._resolve)
 
     def _assembled(self, settings: Settings) -> Parts:
         version = hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:16]
@@ -170,12 +171,13 @@ class Application:
     def new_run_id(self) -> str:
         return f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
-    def forget_unwatched(self) -> None:
-        """Close what targets hold that left the configuration; looks only when the list of targets has changed."""
+    def forget_unwatched(self, shards: int = 1) -> None:
+        """Close what targets hold that left the configuration; looks only when the list of targets has changed, or into
+        how many shards it is cut."""
         ids = sorted(target.id for target in self.settings.targets)
-        mark = hashlib.sha256("\n".join(ids).encode()).hexdigest().encode()
+        mark = hashlib.sha256("\n".join((str(shards), *ids)).encode()).hexdigest().encode()
         if self.store.document(_WATCHED) != mark:
-            self.poll.forget_all_but(ids)
+            self.poll.forget_all_but(ids, shards=shards)
             self.store.save_document(_WATCHED, mark)
 
     def cycle(
@@ -216,11 +218,39 @@ class Application:
 
 
 def assemble(
-    state: str, config: str | None, environment: Mapping[str, str], *, console: TextIO | None = None
+    state: str,
+    config: str | None,
+    environment: Mapping[str, str],
+    *,
+    console: TextIO | None = None,
+    remember: bool = True,
+    resolve: bool = True,
 ) -> Application:
     """The application for a state (`sqlite:PATH`, `dynamodb:TABLE`) and a configuration (a path, `s3://bucket/key`, or
-    None: the environment's few variables make one)."""
-    return Application(state, config, environment, console=console)
+    None: the environment's few variables make one).
+
+    Who only looks does not `remember` which version was good: only those who work by it may say so. `resolve` False
+    leaves out whether `env:` and `file:` references lead anywhere on this machine."""
+    return Application(state, config, environment, console=console, remember=remember, resolve=resolve)
+
+
+def read_settings(config: str | None, environment: Mapping[str, str], *, resolve: bool = True) -> Settings:
+    """The settings that a place holds now, good or not: no state, no last good version. Raises ConfigurationError."""
+    documents = _documents(config)
+    text = documents.read()
+    return _parsed(text.body if text else b"", documents.name, environment, resolve=resolve)
+
+
+def upload(location: str, body: bytes) -> str:
+    """Write the configuration to `s3://BUCKET/KEY`; its version. Raises ConfigurationError."""
+    return S3Documents(aws_client("s3"), location).write(body)
+
+
+def _parsed(body: bytes, name: str, environment: Mapping[str, str], *, resolve: bool) -> Settings:
+    """No text at all means the minimal configuration, from the environment."""
+    if not body:
+        return default_settings(environment, destination_kinds=registry.OPTIONS)
+    return load(body, name, environment=environment, destination_kinds=registry.OPTIONS, resolve=resolve)
 
 
 def default_state(environment: Mapping[str, str]) -> str:
@@ -311,4 +341,4 @@ def _shown(target: Target) -> Affected:
     return Affected(target.id, target.name, target.labels)
 
 
-__all__ = ["Application", "Cycle", "WabawatchError", "assemble", "default_state"]
+__all__ = ["Application", "Cycle", "WabawatchError", "assemble", "default_state", "read_settings", "upload"]

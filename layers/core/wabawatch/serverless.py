@@ -113,10 +113,11 @@ class Serverless:
         """Poll the whole fleet, or send its shards to the queue: what was done, or how many shards were sent."""
         application = self.application
         application.refresh()
-        application.forget_unwatched()
-        of = shards_for(len(application.settings.targets), self.environment.shard_size)
+        queued = self.environment.shard_queue_url is not None
+        of = shards_for(len(application.settings.targets), self.environment.shard_size) if queued else 1
+        application.forget_unwatched(of)
         run_id = application.new_run_id()
-        if of == 1 or self.environment.shard_queue_url is None:
+        if of == 1:
             return application.poll(Pass(run_id, application.settings.targets, until=until - MARGIN))
         self._send([Shard(run_id, tick.scheduled_at, shard, of) for shard in range(of)])
         return of

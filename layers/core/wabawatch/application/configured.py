@@ -1,4 +1,4 @@
-"""The configuration as it goes on working: read again when it changes; the last good one stays while a new one is bad.
+"""The configuration as it goes on working: read when it changes; the last good one stays while a new one is bad."""
 
 from __future__ import annotations
 
@@ -37,12 +37,16 @@ class Configured(Generic[Parsed]):
     """Settings that follow their document.
 
     `refresh` returns what is wrong with the newest version while the last good one goes on working, or None. Where no
-    version was ever good here, the error is raised: there is nothing to go on with."""
+    version was ever good here, the error is raised: there is nothing to go on with. Who only looks does not `remember`
+    what was good."""
 
-    def __init__(self, origin: Origin, parse: Callable[[bytes], Parsed], store: Callable[[], Store]) -> None:
+    def __init__(
+        self, origin: Origin, parse: Callable[[bytes], Parsed], store: Callable[[], Store], *, remember: bool = True
+    ) -> None:
         self._origin = origin
         self._parse = parse
         self._store = store
+        self._remembers = remember
         self._seen: str | None = None
         self._trouble: Reason | None = None
         self.value: Parsed | None = None
@@ -55,7 +59,8 @@ class Configured(Generic[Parsed]):
             if text is not None:
                 self._seen = text.version
                 self._accept(text)
-                self._remember(text.version)
+                if self._remembers:
+                    self._remember(text.version)
                 self._trouble = None
         except ConfigurationError as error:
             self._trouble = Reason(description="configuration", detail=str(error))

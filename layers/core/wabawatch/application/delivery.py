@@ -5,22 +5,20 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from wabawatch.application.errors import DeliveryError
+from wabawatch.application.errors import DeliveryError, SecretError
+from wabawatch.application.planner import Planned
 from wabawatch.application.ports import Clock, Notifier
 from wabawatch.domain.messages import Notification
 
-if TYPE_CHECKING:
-    from wabawatch.application.notify import Planned
-
 logger = logging.getLogger(__name__)
 
-Task = tuple[Notification, dict[str, str], "Sequence[Planned]"]
+Task = tuple[Notification, dict[str, str], Sequence[Planned]]
+"""What to send, the thread it belongs to, and what it was composed from."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -40,28 +38,35 @@ class Deliverer:
         self._notifiers = notifiers
         self._clock = clock
 
-    def __call__(self, tasks: Sequence[Task], until: datetime | None = None) -> Iterator[Attempt]:
+    def __call__(self, tasks: Sequence[Task], until: datetime | None = None) -> Generator[Attempt]:
+        """Whoever stops listening (an outcome could not be recorded) stops the sending too: no lane begins another
+        delivery."""
         outcomes: queue.Queue[Attempt | None] = queue.Queue()
+        stop = threading.Event()
         lanes: dict[str, list[Task]] = {}
         for task in tasks:
             lanes.setdefault(task[0].destination, []).append(task)
         for name, lane in lanes.items():
-            threading.Thread(target=self._drive, args=(lane, until, outcomes), name=f"deliver-{name}").start()
-        finished = 0
-        while finished < len(lanes):
-            outcome = outcomes.get()
-            if outcome is None:
-                finished += 1
-            else:
-                yield outcome
+            drive = (lane, until, stop, outcomes)
+            threading.Thread(target=self._drive, args=drive, name=f"deliver-{name}").start()
+        try:
+            yield from _until_all_are_done(outcomes, len(lanes))
+        finally:
+            stop.set()
 
-    def _drive(self, lane: list[Task], until: datetime | None, outcomes: queue.Queue[Attempt | None]) -> None:
+    def _drive(
+        self,
+        lane: list[Task],
+        until: datetime | None,
+        stop: threading.Event,
+        outcomes: queue.Queue[Attempt | None],
+    ) -> None:
         """One destination's notifications in order. After a failure that will pass, the rest of them waits for the next
         round: a destination that is down is not asked again and again, and one that says to slow down is obeyed. A
         lasting failure may be about one message alone, so the next one is tried."""
         try:
             for notification, thread, planned in lane:
-                if until is not None and self._clock.now() >= until:
+                if stop.is_set() or (until is not None and self._clock.now() >= until):
                     break
                 attempt = self._attempt(notification, thread, planned)
                 outcomes.put(attempt)
@@ -76,9 +81,19 @@ class Deliverer:
             receipt = self._notifiers[name].deliver(notification, thread)
         except DeliveryError as error:
             return Attempt(name, notification, tuple(planned), error)
+        except SecretError as error:
+            return Attempt(name, notification, tuple(planned), DeliveryError(str(error), lasting=True))
         except Exception as error:  # noqa: BLE001 - one of the two borders: a bug in one notifier stops no other
-            logger.warning(
-                "the notifier of %s failed: %s", name, type(error).__name__
-            )  # no traceback: it may quote a URL
-            return Attempt(name, notification, tuple(planned), DeliveryError(f"internal error: {type(error).__name__}"))
+            kind = type(error).__name__
+            logger.warning("the notifier of %s failed: %s", name, kind)  # no traceback: it may quote a URL
+            return Attempt(name, notification, tuple(planned), DeliveryError(f"internal error: {kind}"))
         return Attempt(name, notification, tuple(planned), thread=receipt.thread)
+
+
+def _until_all_are_done(outcomes: queue.Queue[Attempt | None], lanes: int) -> Iterator[Attempt]:
+    while lanes:
+        outcome = outcomes.get()
+        if outcome is None:
+            lanes -= 1
+        else:
+            yield outcome

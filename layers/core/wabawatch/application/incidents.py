@@ -27,40 +27,38 @@ class Book:
         wanted = [key for key in keys if key not in self._known]
         self._known.update(wanted)
         for key, incident in self._store.latest_incidents(wanted).items() if wanted else ():
-            self._latest.setdefault(key, incident)
+            self._latest[key] = self._more.pop(incident.id, incident)
 
     def latest(self, key: Key) -> Incident | None:
         return self._latest.get(key)
 
     def keep(self, incident: Incident) -> None:
-        """Work on an incident as it is stored, unless it is here already."""
-        if incident.key not in self._latest:
-            self._latest[incident.key] = incident
-            self._known.add(incident.key)
-        elif self._latest[incident.key].id != incident.id:
+        """Work on an incident as it is stored, unless it is here already. Whether it is the latest of its key is only
+        known of keys that were loaded."""
+        latest = self._latest.get(incident.key)
+        if latest is None or latest.id != incident.id:
             self._more.setdefault(incident.id, incident)
 
-    def all(self) -> list[Incident]:
-        return [*self._latest.values(), *self._more.values()]
+    def live(self) -> list[Incident]:
+        """The incidents of which somebody may have to hear: open ones, and resolved ones that are not told to the end.
+        Whoever joins later hears nothing of what was over and done with before."""
+        return [one for one in (*self._latest.values(), *self._more.values()) if one.is_open or one.due_at is not None]
 
     def current(self, incident: Incident) -> Incident:
         latest = self._latest.get(incident.key)
         return latest if latest is not None and latest.id == incident.id else self._more.get(incident.id, incident)
 
     def put(self, incident: Incident) -> None:
-        before = self.current(incident)
-        if incident == before and before is not incident and incident.version:
-            return
+        """Take a later form of an incident, or a new one of a key that was loaded: it is the latest from now on."""
         latest = self._latest.get(incident.key)
-        if latest is None or latest.id == incident.id or incident.version == 0:
-            self._note(latest, incident)
+        if incident.version == 0 or (latest is not None and latest.id == incident.id):
             if latest is not None and latest.id != incident.id:
                 self._more[latest.id] = latest
+            self._note(latest, incident)
             self._latest[incident.key] = incident
         else:
             self._more[incident.id] = incident
-        if incident is not before or incident.version == 0:
-            self._dirty[incident.id] = incident
+        self._dirty[incident.id] = incident
 
     def _note(self, before: Incident | None, after: Incident) -> None:
         was_open = before is not None and before.is_open
@@ -72,13 +70,13 @@ class Book:
     def save(self) -> int:
         """Write what was put. Somebody else's write in between means that the lease was lost: stop, and lose nothing,
         because what they wrote was made from the same transitions."""
-        dirty, self._dirty = self._dirty, {}
-        for incident in dirty.values():
-            written = msgspec.structs.replace(incident, version=incident.version + 1)
-            if not self._store.save_incident(written):
+        dirty, self._dirty = list(self._dirty.values()), {}
+        written = [msgspec.structs.replace(incident, version=incident.version + 1) for incident in dirty]
+        for incident, took in zip(written, self._store.save_incidents(written) if written else (), strict=True):
+            if not took:
                 raise StoreError(f"incident {incident.id} was written by another notify meanwhile; this one stops")
-            self._replace(written)
-        return len(dirty)
+            self._replace(incident)
+        return len(written)
 
     def _replace(self, incident: Incident) -> None:
         latest = self._latest.get(incident.key)

@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.ports import Change, Clock, HealthSource, Store, Target
+from wabawatch.application.commits import Commits
+from wabawatch.application.ports import Clock, HealthSource, Store, Target
 from wabawatch.domain.correlation import UNWATCHED
-from wabawatch.domain.detection import detect, forget
 from wabawatch.domain.health import (
     AVAILABLE,
     READABLE,
@@ -20,16 +20,16 @@ from wabawatch.domain.health import (
     Observation,
     Reason,
     Report,
+    is_urgent,
     status_of,
 )
 from wabawatch.domain.incidents import MONITOR
-from wabawatch.domain.policy import Policy
+from wabawatch.domain.policy import Blind, Policy
 from wabawatch.domain.runs import Run
-from wabawatch.domain.transitions import Snapshot, Transition
+from wabawatch.domain.transitions import Transition
 
-_FLUSH_AT: Final = 100
-"""Changes that wait for one commit: few enough to lose little time to a crash, enough to share a round trip."""
-_TRIES: Final = 5
+_SIGHT: Final = "~sight-"
+"""What each shard says of the monitor's own sight has a snapshot of its own; no target's id begins like this."""
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -68,42 +68,43 @@ class Poll:
         """Poll the targets of a pass, those first that the last one had to skip.
 
         `heard` is called with every observation as it comes in. A run that ends early records what it skipped."""
-        ledger = _Ledger(self._store, self._policy, task.run_id)
-        sight = f"~sight-{task.shard}"
+        commits = Commits(self._store, self._policy, task.run_id)
+        sight = f"{_SIGHT}{task.shard}"
         ordered = self._ordered(task)
         run = Run(task.run_id, task.shard, task.of, self._clock.now(), expected=len(ordered))
-        ledger.load([*(target.id for target in ordered), sight])
-        failures: list[Observation] = []
-        statuses: dict[str, int] = {}
-        reached: set[str] = set()
+        commits.load([*(target.id for target in ordered), sight])
+        seen = _Seen()
         for observation in self._source.observe(ordered, until=task.until, stopped=stopped):
             heard(observation)
-            reached.add(observation.target)
+            seen.add(observation)
             if isinstance(observation.outcome, Report):
-                ledger.take(observation)
-                status = status_of(observation.outcome)
-                statuses[status] = statuses.get(status, 0) + 1
-            else:
-                failures.append(observation)
-        blind = self._is_blind(len(failures), len(reached))
-        for observation in () if blind else failures:
-            ledger.take(observation)
-        if reached:
-            ledger.take(self._sight(sight, len(failures), len(reached), blind=blind))
-        ledger.flush()
-        return self._concluded(run, task, ordered, reached, failures, statuses, ledger, blind=blind)
+                commits.take(observation)
+        blind = seen.is_blind(self._policy.blind)
+        for observation in seen.plain if blind else seen.failures:
+            commits.take(observation)
+        if seen.reached:
+            commits.take(self._sight(sight, seen, blind=blind))
+        commits.flush()
+        skipped = [target.id for target in ordered if target.id not in seen.reached]
+        self._remember(task, skipped[0] if skipped else None)
+        done = _concluded(run, self._clock.now(), seen, skipped, commits, blind=blind)
+        self._store.save_run(done)
+        return Polled(done, tuple(commits.transitions))
 
-    def forget_all_but(self, targets: Iterable[str], run_id: str = UNWATCHED) -> tuple[Transition, ...]:
-        """Close what targets hold that are no longer configured; to be called when the configuration has changed."""
-        ledger = _Ledger(self._store, self._policy, run_id)
+    def forget_all_but(
+        self, targets: Iterable[str], run_id: str = UNWATCHED, *, shards: int | None = None
+    ) -> tuple[Transition, ...]:
+        """Close what targets hold that are no longer configured; to be called when the configuration has changed.
+
+        `shards` is how many the fleet has now: what others said of the monitor's sight is closed too (None: left)."""
+        commits = Commits(self._store, self._policy, run_id)
         watched = set(targets)
         now = self._clock.now()
         for snapshot in self._store.every_snapshot():
-            if snapshot.tracks and snapshot.target not in watched and not snapshot.target.startswith("~"):
-                detection = forget(snapshot, now, run_id)
-                ledger.add(Change(detection.snapshot, detection.transitions, Observation(snapshot.target, now)))
-        ledger.flush()
-        return tuple(ledger.transitions)
+            if not _is_watched(snapshot.target, watched, shards):
+                commits.forget(snapshot, now)
+        commits.flush()
+        return tuple(commits.transitions)
 
     def _ordered(self, task: Pass) -> list[Target]:
         ordered = sorted(task.targets, key=lambda target: target.id)
@@ -113,116 +114,72 @@ class Poll:
         first = resume_at.decode()
         return [one for one in ordered if one.id >= first] + [one for one in ordered if one.id < first]
 
-    def _is_blind(self, unread: int, reached: int) -> bool:
-        blind = self._policy.blind
-        return unread >= blind.at_least and unread > blind.share * reached
-
-    def _sight(self, name: str, unread: int, reached: int, *, blind: bool) -> Observation:
+    def _sight(self, name: str, seen: _Seen, *, blind: bool) -> Observation:
         """What this pass says about the monitor's own sight, as an observation like any other."""
-        reasons = (Reason(description="blind", detail=f"{unread} of {reached} targets could not be read"),)
+        detail = f"{len(seen.failures)} of {len(seen.reached)} targets could not be read: {_listed(seen.causes)}"
+        reasons = (Reason(description="blind", detail=detail),)
         entity = Entity(MONITOR, "sight", {READABLE: UNKNOWN if blind else AVAILABLE}, reasons if blind else ())
         return Observation(name, self._clock.now(), Report((entity,)))
-
-    def _concluded(
-        self,
-        run: Run,
-        task: Pass,
-        ordered: list[Target],
-        reached: set[str],
-        failures: list[Observation],
-        statuses: dict[str, int],
-        ledger: _Ledger,
-        *,
-        blind: bool,
-    ) -> Polled:
-        skipped = [target.id for target in ordered if target.id not in reached]
-        self._remember(task, skipped[0] if skipped else None)
-        done = msgspec.structs.replace(
-            run,
-            finished_at=self._clock.now(),
-            answered=len(reached) - len(failures),
-            unknown=len(failures),
-            skipped=len(skipped),
-            transitions=len(ledger.transitions),
-            writes=ledger.writes,
-            conflicts=ledger.conflicts,
-            blind=blind,
-            resume_at=skipped[0] if skipped else None,
-            causes=_causes(failures),
-            statuses=statuses | ({UNKNOWN: len(failures) + statuses.get(UNKNOWN, 0)} if failures else {}),
-        )
-        self._store.save_run(done)
-        return Polled(done, tuple(ledger.transitions))
 
     def _remember(self, task: Pass, resume_at: str | None) -> None:
         if (self._store.document(_cursor(task)) or b"").decode() != (resume_at or ""):
             self._store.save_document(_cursor(task), (resume_at or "").encode())
 
 
+class _Seen:
+    """What a pass has seen so far."""
+
+    def __init__(self) -> None:
+        self.reached: set[str] = set()
+        self.failures: list[Observation] = []
+        self.plain: list[Observation] = []
+        """Failures in which the provider itself says that the channel is down: told at once, and no blindness."""
+        self.causes: dict[str, int] = {}
+        self.statuses: dict[str, int] = {}
+
+    def add(self, observation: Observation) -> None:
+        self.reached.add(observation.target)
+        outcome = observation.outcome
+        status = status_of(outcome) if isinstance(outcome, Report) else UNKNOWN
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        if isinstance(outcome, Failure):
+            self.causes[outcome.cause] = self.causes.get(outcome.cause, 0) + 1
+            self.failures.append(observation)
+            if is_urgent((Reason(description=outcome.cause),)):
+                self.plain.append(observation)
+
+    def is_blind(self, blind: Blind) -> bool:
+        unread = len(self.failures) - len(self.plain)
+        return unread >= blind.at_least and unread > blind.share * len(self.reached)
+
+
+def _concluded(run: Run, now: datetime, seen: _Seen, skipped: Sequence[str], commits: Commits, *, blind: bool) -> Run:
+    return msgspec.structs.replace(
+        run,
+        finished_at=now,
+        answered=len(seen.reached) - len(seen.failures),
+        unknown=len(seen.failures),
+        skipped=len(skipped),
+        transitions=len(commits.transitions),
+        writes=commits.writes,
+        conflicts=commits.conflicts,
+        blind=blind,
+        resume_at=skipped[0] if skipped else None,
+        causes=seen.causes,
+        statuses=seen.statuses,
+    )
+
+
 def _cursor(task: Pass) -> str:
     return f"cursor/{task.shard}-{task.of}"
 
 
-def _causes(failures: list[Observation]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for failure in failures:
-        if isinstance(failure.outcome, Failure):
-            counts[failure.outcome.cause] = counts.get(failure.outcome.cause, 0) + 1
-    return counts
+def _listed(causes: dict[str, int]) -> str:
+    ranked = sorted(causes.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{cause} ({count})" for cause, count in ranked)
 
 
-class _Ledger:
-    """The changes of one pass on their way to the store, some at a time."""
-
-    def __init__(self, store: Store, policy: Policy, run_id: str) -> None:
-        self._store = store
-        self._thresholds = policy.thresholds
-        self._run_id = run_id
-        self._snapshots: dict[str, Snapshot] = {}
-        self._waiting: list[Change] = []
-        self.transitions: list[Transition] = []
-        self.writes = 0
-        self.conflicts = 0
-
-    def load(self, targets: list[str]) -> None:
-        self._snapshots = self._store.snapshots(targets)
-
-    def take(self, observation: Observation) -> None:
-        change = self._change(observation)
-        if change is not None:
-            self.add(change)
-
-    def add(self, change: Change) -> None:
-        self._waiting.append(change)
-        if len(self._waiting) >= _FLUSH_AT:
-            self.flush()
-
-    def flush(self) -> None:
-        """Commit what waits. Whoever loses to another pass is read again and folded anew: a newer observation is not
-        lost to an older one that was written first."""
-        waiting, self._waiting = self._waiting, []
-        for _ in range(_TRIES):
-            lost = self._commit(waiting)
-            if not lost:
-                return
-            self._snapshots |= self._store.snapshots([change.snapshot.target for change in lost])
-            again = (self._change(change.observation) for change in lost)
-            waiting = [change for change in again if change is not None]
-
-    def _commit(self, changes: list[Change]) -> list[Change]:
-        lost = []
-        for change, won in zip(changes, self._store.commit(changes) if changes else (), strict=True):
-            if won:
-                self.writes += 1
-                self.transitions.extend(change.transitions)
-            else:
-                self.conflicts += 1
-                lost.append(change)
-        return lost
-
-    def _change(self, observation: Observation) -> Change | None:
-        snapshot = self._snapshots.get(observation.target) or Snapshot(observation.target)
-        detection = detect(snapshot, observation, self._thresholds, self._run_id)
-        if detection.snapshot is snapshot:
-            return None
-        return Change(detection.snapshot, detection.transitions, observation)
+def _is_watched(target: str, watched: set[str], shards: int | None) -> bool:
+    if not target.startswith(_SIGHT):
+        return target in watched
+    return shards is None or int(target.removeprefix(_SIGHT)) < shards

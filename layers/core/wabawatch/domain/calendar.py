@@ -14,8 +14,8 @@ WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 class Weekly(msgspec.Struct, frozen=True):
     """Some days of the week, from a local time to another; one that is not later ends on the next day.
 
-    An hour that does not exist (clocks go forward) counts from where it would have been; one that comes twice (clocks
-    go back) is taken whole: from its first beginning to its last end."""
+    A time that does not exist (clocks go forward) is as many hours after midnight as on any other day; one that comes
+    twice (clocks go back) begins a span at the first and ends one at the second."""
 
     days: tuple[str, ...]
     start: time
@@ -40,6 +40,6 @@ class Weekly(msgspec.Struct, frozen=True):
     def _span(self, day: date) -> tuple[datetime, datetime]:
         zone = ZoneInfo(self.timezone)
         last = day if self.end > self.start else day + timedelta(days=1)
-        start = datetime.combine(day, self.start, zone)
-        end = datetime.combine(last, self.end, zone).replace(fold=1)
-        return start.astimezone(UTC), end.astimezone(UTC)
+        start = datetime.combine(day, self.start, zone).astimezone(UTC)
+        ends = (datetime.combine(last, self.end, zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+        return start, max(ends)

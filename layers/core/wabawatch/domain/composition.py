@@ -40,7 +40,7 @@ class News(msgspec.Struct, frozen=True):
 def subject(news: News, audience: Audience) -> Subject:
     """What is told about one incident: from what the destination knew to what is so now."""
     incident, told = news.incident, news.told
-    ids = list(incident.members) if incident.is_open else list(incident.left or incident.folded)
+    ids = _affected(incident)
     known = set(told.reasons)
     return Subject(
         incident.id,
@@ -57,11 +57,30 @@ def subject(news: News, audience: Audience) -> Subject:
         reasons_gone=_gone(known, incident),
         affected=tuple(_named(target, incident, audience.fleet) for target in ids[:_NAMED]),
         affected_total=len(ids),
+        affected_before=told.affected if told.status is not None else None,
         recovered_total=len(incident.left) if incident.is_open else 0,
         share=len(ids) / len(audience.fleet) if audience.fleet else 0.0,
-        history=tuple((change.at, change.status) for change in incident.changes[-_POINTS:]),
+        history=_turns(incident),
         acknowledged_by=news.acknowledged_by,
     )
+
+
+def _affected(incident: Incident) -> list[str]:
+    """The targets that are affected, or were; none where it is the monitor that has a trouble."""
+    if incident.about_monitor:
+        return []
+    return list(incident.members) if incident.is_open else list(incident.left or incident.folded)
+
+
+def _turns(incident: Incident) -> tuple[tuple[datetime, str], ...]:
+    """The latest points of the story at which the status changed."""
+    befores = ("", *(change.status for change in incident.changes))
+    points = [
+        (change.at, change.status)
+        for before, change in zip(befores, incident.changes, strict=False)
+        if change.status != before
+    ]
+    return tuple(points[-_POINTS:])
 
 
 def _named(target: str, incident: Incident, fleet: Mapping[str, Affected]) -> Affected:
@@ -77,15 +96,15 @@ def _gone(known: set[str], incident: Incident) -> tuple[Reason, ...]:
 
 
 def notification_id(destination: str, kind: str, news: Sequence[News]) -> str:
-    """The same for the same news, however often it is attempted, by whatever process."""
-    parts = [f"{one.incident.id}.{one.incident.revision}.{one.told.count}" for one in news]
+    """The same for the same news, however often it is attempted, by whatever process, in whatever order."""
+    parts = sorted(f"{one.incident.id}.{one.incident.revision}.{one.told.count}" for one in news)
     return hashlib.sha256("\x1f".join((destination, kind, *parts)).encode()).hexdigest()[:16]
 
 
 def compose(destination: str, news: Sequence[News], now: datetime, audience: Audience, most: int = 50) -> Notification:
     """One notification for one incident's news, or a digest of several (the worst first, `most` of them in full)."""
     kind = news[0].kind if len(news) == 1 else "digest"
-    ranked = sorted(news, key=lambda one: (_SEVERITIES.index(one.severity), -len(one.incident.members)))
+    ranked = sorted(news, key=lambda one: (SEVERITIES.index(one.severity), -len(one.incident.members)))
     return Notification(
         notification_id(destination, kind, news),
         kind,
@@ -98,4 +117,4 @@ def compose(destination: str, news: Sequence[News], now: datetime, audience: Aud
     )
 
 
-_SEVERITIES: Final = ("critical", "error", "warning", "info")
+SEVERITIES: Final = ("critical", "error", "warning", "info")

@@ -87,18 +87,19 @@ def _opened(latest: Incident | None, transition: Transition, policy: Policy) -> 
 
 
 def _updated(incident: Incident, transition: Transition, policy: Policy) -> Incident:
-    members, left = dict(incident.members), incident.left
-    if rank(transition.new) > 0:
-        since = members[transition.target].since if transition.target in members else transition.since
-        members[transition.target] = Member(transition.new, since)
-    elif transition.target in members:
-        del members[transition.target]
-        left = (*(one for one in left if one != transition.target), transition.target)
+    """A target joins, stays or leaves. One that was not in it and is well changes nothing but the count of folds."""
     folded = {**incident.folded, transition.target: transition.seq}
-    if members == incident.members and rank(transition.new) == 0:
+    before = incident.members.get(transition.target)
+    is_bad = rank(transition.new) > 0
+    if before is None and not is_bad:
         return msgspec.structs.replace(incident, folded=folded)
-    status = worst([member.status for member in members.values()]) if members else AVAILABLE
-    reasons = transition.reasons if rank(transition.new) > 0 else incident.reasons
+    members = dict(incident.members)
+    if is_bad:
+        members[transition.target] = Member(transition.new, before.since if before else transition.since)
+    else:
+        del members[transition.target]
+    status = _status(incident, members, transition.new)
+    reasons = transition.reasons if is_bad else incident.reasons
     moved = (status, len(members)) != (incident.status, len(incident.members))
     told = moved or identities(reasons) != identities(incident.reasons)
     changes = _story(incident.changes, transition, status, len(members), reasons) if told else incident.changes
@@ -112,11 +113,26 @@ def _updated(incident: Incident, transition: Transition, policy: Policy) -> Inci
         resolution="" if members else _resolution(transition),
         reasons=reasons,
         members=members,
-        left=tuple(one for one in left if one not in members),
+        left=_left(incident.left, transition.target, is_bad=is_bad),
         folded=folded,
         changes=changes,
         flapping_since=_flapping_since(incident, changes, transition.at, policy.flapping),
     )
+
+
+def _status(incident: Incident, members: dict[str, Member], new: str) -> str:
+    """The worst of the members. The first that is as bad as before answers it: thousands may leave one by one."""
+    if rank(new) > rank(incident.status):
+        return new
+    if any(member.status == incident.status for member in members.values()):
+        return incident.status
+    return worst([member.status for member in members.values()]) if members else AVAILABLE
+
+
+def _left(left: tuple[str, ...], target: str, *, is_bad: bool) -> tuple[str, ...]:
+    if not is_bad:
+        return (*left, target)
+    return tuple(one for one in left if one != target) if target in left else left
 
 
 def _resolution(transition: Transition) -> str:

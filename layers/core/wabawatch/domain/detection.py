@@ -6,11 +6,12 @@ was confirmed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
 
+from wabawatch.domain.confirmation import confirmed, lengthened, remaining
+from wabawatch.domain.explanation import Reading, explained, still_explained
 from wabawatch.domain.health import (
     AVAILABLE,
     GONE,
@@ -31,19 +32,6 @@ from wabawatch.domain.policy import Thresholds
 from wabawatch.domain.transitions import Detection, Evidence, Snapshot, Track, Transition
 
 
-class Reading(msgspec.Struct, frozen=True):
-    """What one observation says about one capability of one entity."""
-
-    key: tuple[str, str, str]
-    status: str
-    reasons: tuple[Reason, ...] = ()
-    because: str | None = None
-
-    @property
-    def entity(self) -> str:
-        return f"{self.key[0]} {self.key[1]}"
-
-
 def detect(snapshot: Snapshot, observation: Observation, thresholds: Thresholds, run_id: str = "") -> Detection:
     """Fold an observation into a snapshot.
 
@@ -59,14 +47,19 @@ def detect(snapshot: Snapshot, observation: Observation, thresholds: Thresholds,
     moved: list[tuple[Track, Track]] = []
     for reading in readings:
         old = before.get(reading.key) or _unseen(reading.key)
-        new = _move(old, reading, at, thresholds)
+        new = _move(old, still_explained(reading, old, after.values()), at, thresholds)
         after[reading.key] = new
         moved.append((old, new))
     return _conclude(snapshot, observation, after, moved, run_id)
 
 
 def forget(snapshot: Snapshot, at: datetime, run_id: str) -> Detection:
-    """Close what a target holds that is no longer watched. Its numbering goes on, should it come back."""
+    """Close what a target holds that is no longer watched. Its numbering goes on, should it come back, and so does its
+    time, where the clock was set back.
+    """
+    if not snapshot.tracks:
+        return Detection(snapshot)
+    at = max(at, snapshot.observed_at or at)
     moved = [(track, Track(*track.key, status=GONE, since=at)) for track in snapshot.tracks]
     kept = Snapshot(snapshot.target, snapshot.version + 1, snapshot.seq, at)
     changes = [(old, new) for old, new in moved if _tells(old, new)]
@@ -81,7 +74,7 @@ def _readings(observation: Observation, before: dict[tuple[str, str, str], Track
     outcome = observation.outcome
     if isinstance(outcome, Failure):
         return [Reading(readable, UNKNOWN, (Reason(description=outcome.cause, detail=outcome.detail),))]
-    found = _explained([reading for entity in _nodes(outcome, observation.target) for reading in _of_entity(entity)])
+    found = explained([reading for entity in _nodes(outcome, observation.target) for reading in _of_entity(entity)])
     said = {reading.key for reading in found}
     gone = [Reading(key, GONE) for key in before if key not in said and key != readable]
     again = [Reading(readable, AVAILABLE)] if readable in before else []
@@ -103,30 +96,6 @@ def _of_entity(entity: Entity) -> list[Reading]:
     ]
 
 
-def _explained(readings: list[Reading]) -> list[Reading]:
-    return [msgspec.structs.replace(reading, because=_root(reading, readings)) for reading in readings]
-
-
-def _root(reading: Reading, readings: list[Reading]) -> str | None:
-    """The entity whose trouble explains this reading: another one in the same report, as bad or worse, that gives all
-    its reasons, and stands upstream of it or is the only one of the two to give any.
-    """
-    if rank(reading.status) == 0:
-        return None
-    mine = identities(reading.reasons)
-    roots = [
-        other
-        for other in readings
-        if other.key[2] == reading.key[2]
-        and rank(other.status) >= rank(reading.status)
-        and mine <= (theirs := identities(other.reasons))
-        and (upstream(other.key[0]) < upstream(reading.key[0]) or (theirs and not mine))
-    ]
-    return (
-        min(roots, key=lambda other: (not other.reasons, upstream(other.key[0]), other.key)).entity if roots else None
-    )
-
-
 def _unseen(key: tuple[str, str, str]) -> Track:
     """A target counts as readable until it is not; of everything else nothing is known."""
     return Track(*key, status=AVAILABLE if key[2] == READABLE else None)
@@ -135,11 +104,11 @@ def _unseen(key: tuple[str, str, str]) -> Track:
 def _move(track: Track, reading: Reading, at: datetime, thresholds: Thresholds) -> Track:
     if reading.status == track.status:
         return _settled(track, reading)
-    streak = _lengthened(track, Evidence(reading.status, at), thresholds.longest)
-    confirmed = _confirmed(track.status, streak, lambda status: _needed(track, status, reading, thresholds))
-    if confirmed is None:
+    streak = lengthened(track, Evidence(reading.status, at), thresholds.longest)
+    found = confirmed(track.status, streak, lambda status: _needed(track, status, reading, thresholds))
+    if found is None:
         return msgspec.structs.replace(track, streak=streak)
-    status, evidence = confirmed
+    status, evidence = found
     return Track(
         *track.key,
         status=status,
@@ -147,7 +116,7 @@ def _move(track: Track, reading: Reading, at: datetime, thresholds: Thresholds) 
         reasons=reading.reasons,
         because=reading.because,
         proven=track.proven or status == AVAILABLE,
-        streak=_remaining(status, streak),
+        streak=remaining(status, streak),
     )
 
 
@@ -168,49 +137,6 @@ def _needed(track: Track, status: str, reading: Reading, thresholds: Thresholds)
     if status == AVAILABLE and (track.status is None or track.capability == READABLE):
         return 1
     return thresholds.of(status)
-
-
-def _side(status: str, of: str | None) -> int:
-    """Whether a status is worse (1), better (-1), or merely another one (0). Nothing known is no worse than health."""
-    mine, other = rank(status), rank(of) if of else 0
-    return (mine > other) - (mine < other)
-
-
-def _lengthened(track: Track, entry: Evidence, most: int) -> tuple[Evidence, ...]:
-    side = _side(entry.status, track.status)
-    kept = track.streak if all(_side(one.status, track.status) == side for one in track.streak) else ()
-    return (*kept, entry)[-most:]
-
-
-def _confirmed(
-    base: str | None, streak: tuple[Evidence, ...], needed: Callable[[str], int]
-) -> tuple[str, tuple[Evidence, ...]] | None:
-    """The farthest status from `base` that enough of the latest observations reach or pass, with those observations.
-
-    LIMITED then BLOCKED is two observations in a row that are at least LIMITED: a problem that cannot settle is still
-    confirmed.
-    """
-    side = _side(streak[-1].status, base)
-    statuses = dict.fromkeys(entry.status for entry in reversed(streak))
-    for status in sorted(statuses, key=lambda one: -side * rank(one)):
-        tail = streak[-needed(status) :]
-        if len(tail) >= needed(status) and all(_reaches(entry.status, status, side) for entry in tail):
-            return status, tail
-    return None
-
-
-def _reaches(status: str, mark: str, side: int) -> bool:
-    return status == mark if side == 0 else side * rank(status) >= side * rank(mark)
-
-
-def _remaining(status: str, streak: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
-    """The end of the streak that speaks against the status just confirmed, and goes on counting."""
-    rest: list[Evidence] = []
-    for entry in reversed(streak):
-        if entry.status == status or (rest and _side(entry.status, status) != _side(rest[-1].status, status)):
-            break
-        rest.append(entry)
-    return tuple(reversed(rest))
 
 
 def _conclude(

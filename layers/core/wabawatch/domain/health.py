@@ -124,6 +124,11 @@ def status_of(report: Report, capability: str = MESSAGING) -> str:
     return worst(found) if found else report.overall.get(capability, UNKNOWN)
 
 
+def is_urgent(reasons: tuple[Reason, ...]) -> bool:
+    """Whether the provider says that the channel is down."""
+    return any(reason.description in URGENT_CAUSES for reason in reasons)
+
+
 def identities(reasons: tuple[Reason, ...]) -> frozenset[str]:
     """What makes reasons the same between two readings: the code; the text, without its wording's accidents, where
     there is no code or where one code stands for several different texts.

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from wabawatch.domain.health import BLOCKED, CALLING, LIMITED, READABLE, URGENT_CAUSES
-from wabawatch.domain.incidents import Incident
+from wabawatch.domain.health import BLOCKED, CALLING, LIMITED, READABLE, is_urgent
+from wabawatch.domain.incidents import DESTINATION, MONITOR, Incident
 from wabawatch.domain.messages import Affected
 from wabawatch.domain.steering import Matcher
 
@@ -23,6 +23,10 @@ class Facts(msgspec.Struct, frozen=True):
     capability: str
     codes: frozenset[int]
     affected: tuple[Affected, ...]
+
+    @property
+    def about_monitor(self) -> bool:
+        return self.entity_type in {MONITOR, DESTINATION}
 
 
 def facts_of(incident: Incident, fleet: Mapping[str, Affected]) -> Facts:
@@ -50,8 +54,7 @@ def usual_severity(facts: Facts) -> str:
 
 def severity_of(incident: Incident, facts: Facts) -> str:
     """The usual severity; what concerns the monitor itself, and a channel that the provider closed, are errors."""
-    causes = {reason.description for reason in incident.reasons}
-    if incident.about_monitor or (facts.capability == READABLE and causes & URGENT_CAUSES):
+    if incident.about_monitor or (facts.capability == READABLE and is_urgent(incident.reasons)):
         return "error"
     return usual_severity(facts)
 

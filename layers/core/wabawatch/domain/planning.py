@@ -6,10 +6,11 @@ The decision carries its reason as data: `why` is shown by `explain`, logged, an
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
-from wabawatch.domain.health import AVAILABLE, BLOCKED, READABLE, identities, rank
+from wabawatch.domain.health import AVAILABLE, BLOCKED, READABLE, identities, is_urgent, rank
 from wabawatch.domain.incidents import Incident, Told
 from wabawatch.domain.policy import Policy
 
@@ -24,13 +25,15 @@ class Mute(msgspec.Struct, frozen=True):
 class Situation(msgspec.Struct, frozen=True):
     """Everything but the incident and the ledger that decides about one destination.
 
-    `mute_then` is the mute that held when a resolved incident ended; `opens_at` is when working hours begin, for what
-    can wait until then (None: now); `digest_at` is the next weekly digest after a given instant, where there is one.
+    `mute_first` and `mute_then` are the mutes that held when a resolved incident was confirmed and when it ended;
+    `opens_at` is when working hours begin, for what can wait until then (None: now); `digest_due_at` is the next weekly
+    digest after the last news, where there is one; `paused_until` is when a destination that is down is asked again.
     """
 
     now: datetime
     routed: bool = True
     mute: Mute | None = None
+    mute_first: Mute | None = None
     mute_then: Mute | None = None
     opens_at: datetime | None = None
     acknowledged: bool = False
@@ -38,6 +41,7 @@ class Situation(msgspec.Struct, frozen=True):
     blind: bool = False
     group_wait: timedelta = timedelta(0)
     digest_due_at: datetime | None = None
+    paused_until: datetime | None = None
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -48,7 +52,10 @@ class Decision(msgspec.Struct, frozen=True):
     due_at: datetime | None = None
 
 
-QUIET = frozenset(
+_SKEW: Final = timedelta(minutes=1)
+"""How far the clocks of two machines may differ before one of them counts as wrong."""
+
+QUIET: Final = frozenset(
     {
         "up_to_date", "not_routed", "never_told", "group_wait", "group_interval", "reasons_interval", "reasons_quiet",
         "muted", "muted_throughout", "working_hours", "flapping", "blind", "acknowledged", "retry_wait",
@@ -61,17 +68,15 @@ QUIET = frozenset(
 def plan(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
     """Decide for one destination.
 
-    1. A delivery that failed waits for its turn.
-    2. Who is not on a route hears only how what it knows of goes on.
-    3. News that is held back (mute, hours, blindness, flapping) is held, never dropped: the difference stays.
-    4. Otherwise the difference between the ledger and the incident is told; where there is none, a reminder may be due.
+    1. The difference between the ledger and the incident is the news; where there is none, a reminder may be due. Who
+       is not on a route hears only how what it knows of goes on.
+    2. News that is held back (mute, hours, blindness) is held, never dropped: the difference stays.
+    3. After a delivery that failed the next one waits for its turn.
     """
-    if told.retry_at is not None and told.retry_at > situation.now:
-        return Decision(None, "retry_wait", told.retry_at)
     news = _news(incident, told, situation, policy)
     if news.kind is None:
         return news
-    return _held(incident, told, situation) or news
+    return _held(incident, situation) or _backing_off(told, situation, policy) or news
 
 
 def _news(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
@@ -87,14 +92,34 @@ def _news(incident: Incident, told: Told, situation: Situation, policy: Policy) 
     return _difference(incident, told, situation, policy) or _reminder(incident, told, situation, policy)
 
 
-def _held(incident: Incident, told: Told, situation: Situation) -> Decision | None:
+def _held(incident: Incident, situation: Situation) -> Decision | None:
     if situation.mute is not None:
         return Decision(None, f"muted: {situation.mute.why}", situation.mute.ends_at)
-    if situation.blind and incident.capability == READABLE and not incident.about_monitor and told.status is None:
+    if situation.blind and _hidden_by_blindness(incident):
         return Decision(None, "blind")
     if situation.opens_at is not None and situation.opens_at > situation.now:
         return Decision(None, "working_hours", situation.opens_at)
     return None
+
+
+def _hidden_by_blindness(incident: Incident) -> bool:
+    """While most of the fleet cannot be read, one incident says so for all; but not where the provider itself says that
+    a channel is down."""
+    unread = incident.capability == READABLE and not incident.about_monitor
+    return unread and incident.is_open and not is_urgent(incident.reasons)
+
+
+def _backing_off(told: Told, situation: Situation, policy: Policy) -> Decision | None:
+    """Waits that are longer than any that is ever set were set before the clock was set back."""
+    farthest = situation.now + policy.retry.longest + _SKEW
+    waits = [at for at in (told.retry_at, situation.paused_until) if at and situation.now < at <= farthest]
+    return Decision(None, "retry_wait", max(waits)) if waits else None
+
+
+def _ready_at(since: datetime, wait: timedelta, now: datetime) -> datetime | None:
+    """When a wait ends that is not over yet. One that begins in the future is over: the clock was set back."""
+    ready_at = since + wait
+    return ready_at if now < ready_at <= now + wait + _SKEW else None
 
 
 def _flapping(incident: Incident, told: Told, policy: Policy) -> Decision:
@@ -111,14 +136,14 @@ def _ended(told: Told, situation: Situation, *, heard: bool) -> Decision:
         return Decision("resolved", "it was told of the problem")
     if told.status is not None:
         return Decision(None, "up_to_date")
-    if situation.mute_then is not None or situation.mute is not None:
+    if situation.mute_first is not None and situation.mute_then is not None:
         return Decision(None, "muted_throughout")
     return Decision("brief", "it came and went before it could be told")
 
 
 def _first(incident: Incident, situation: Situation) -> Decision:
-    ready_at = incident.confirmed_at + situation.group_wait
-    if ready_at > situation.now:
+    ready_at = _ready_at(incident.confirmed_at, situation.group_wait, situation.now)
+    if ready_at is not None:
         return Decision(None, "group_wait", ready_at)
     return Decision("opened", "not told yet")
 
@@ -128,20 +153,39 @@ def _difference(incident: Incident, told: Told, situation: Situation, policy: Po
     before, after = rank(told.status or AVAILABLE), rank(incident.status)
     if told.status != incident.status:
         return Decision("eased" if after < before else "escalated", f"{told.status} was told")
-    spoken_at = told.at or incident.opened_at
-    waiting: Decision | None = None
-    if set(told.reasons) != identities(incident.reasons) and incident.status == BLOCKED:
-        ready_at = spoken_at + policy.reasons_interval
-        if ready_at <= situation.now:
-            return Decision("reasons_changed", "other reasons were told")
-        waiting = Decision(None, "reasons_interval", ready_at)
-    if told.affected != len(incident.members) and situation.routed:
-        ready_at = spoken_at + policy.group_interval
-        if ready_at <= situation.now:
-            grew = len(incident.members) > told.affected
-            return Decision("spread" if grew else "receded", f"{told.affected} affected were told")
-        waiting = Decision(None, "group_interval", min(ready_at, waiting.due_at or ready_at) if waiting else ready_at)
-    return waiting
+    of_reasons = _other_reasons(incident, told, situation, policy)
+    of_extent = _other_extent(incident, told, situation, policy)
+    found = [one for one in (of_reasons, of_extent) if one is not None]
+    speaking = [one for one in found if one.kind is not None]
+    return next(iter(speaking or sorted(found, key=lambda one: one.due_at or situation.now)), None)
+
+
+def _other_reasons(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision | None:
+    """Said at most once in an interval; below BLOCKED only when the provider now says that the channel is down."""
+    if not _reasons_differ(incident, told):
+        return None
+    if is_urgent(incident.reasons):
+        return Decision("reasons_changed", "the provider says that the channel is down")
+    if incident.status != BLOCKED:
+        return None
+    ready_at = _ready_at(told.at or incident.opened_at, policy.reasons_interval, situation.now)
+    if ready_at is not None:
+        return Decision(None, "reasons_interval", ready_at)
+    return Decision("reasons_changed", "other reasons were told")
+
+
+def _reasons_differ(incident: Incident, told: Told) -> bool:
+    return set(told.reasons) != identities(incident.reasons)
+
+
+def _other_extent(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision | None:
+    if told.affected == len(incident.members) or not situation.routed:
+        return None
+    ready_at = _ready_at(told.at or incident.opened_at, policy.group_interval, situation.now)
+    if ready_at is not None:
+        return Decision(None, "group_interval", ready_at)
+    grew = len(incident.members) > told.affected
+    return Decision("spread" if grew else "receded", f"{told.affected} affected were told")
 
 
 def _reminder(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
@@ -152,43 +196,10 @@ def _reminder(incident: Incident, told: Told, situation: Situation, policy: Poli
     waits = policy.reminders.get(incident.status.lower(), ())
     if not waits:
         return Decision(None, "no_more_reminders")
-    due_at = (told.at or incident.opened_at) + waits[min(told.reminders, len(waits) - 1)]
+    wait = waits[min(told.reminders, len(waits) - 1)]
+    due_at = _ready_at(told.at or incident.opened_at, wait, situation.now) or situation.now
     if situation.digest_due_at is not None and incident.status != BLOCKED:
         due_at = max(due_at, situation.digest_due_at)
     if due_at > situation.now:
-        return Decision(None, "up_to_date", due_at)
+        return Decision(None, "reasons_quiet" if _reasons_differ(incident, told) else "up_to_date", due_at)
     return Decision("reminder", "still so")
-
-
-def record_sent(incident: Incident, told: Told, kind: str, now: datetime, thread: dict[str, str]) -> Told:
-    """The ledger's line after a delivery that went through."""
-    return Told(
-        status=incident.told_status,
-        revision=incident.revision,
-        reasons=tuple(sorted(identities(incident.reasons))),
-        affected=len(incident.members),
-        at=now,
-        first_at=told.first_at or now,
-        flapping=kind == "flapping",
-        reminders=told.reminders + 1 if kind == "reminder" else (told.reminders if kind in _MINOR else 0),
-        count=told.count + 1,
-        thread=thread or told.thread,
-    )
-
-
-_MINOR = frozenset({"reasons_changed", "spread", "receded"})
-"""News that does not begin the reminders anew."""
-
-
-def record_failed(told: Told, error: str, now: datetime, policy: Policy, retry_after: float | None) -> Told:
-    """The ledger's line after a delivery that failed: nothing was told, and the next attempt waits."""
-    wait = policy.retry.wait(told.attempts + 1)
-    if retry_after is not None:
-        wait = max(wait, timedelta(seconds=min(retry_after, 86_400)))
-    return msgspec.structs.replace(
-        told,
-        attempts=told.attempts + 1,
-        failing_since=told.failing_since or now,
-        retry_at=now + wait,
-        error=error,
-    )

@@ -9,7 +9,6 @@ import msgspec
 
 from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, MESSAGING, UNKNOWN, URGENT_CAUSES
 
-
 LONGEST_RETRY_AFTER: Final = timedelta(days=1)
 """A vendor that asks for more is asked again after this."""
 
@@ -43,8 +42,8 @@ class Retry(msgspec.Struct, frozen=True):
     give_up_after: timedelta = timedelta(hours=24)
 
     def wait(self, attempts: int, retry_after: float | None = None) -> timedelta:
-        """The wait after this many failed attempts (1 or more); `retry_after` seconds, up to a day, if that is longer."""
-        asked = timedelta(seconds=min(retry_after or 0.0, LONGEST_RETRY_AFTER.total_seconds()))
+        """The wait after this many failed attempts (1 or more), or `retry_after` seconds, up to a day, if longer."""
+        asked = timedelta(seconds=max(0.0, min(retry_after or 0.0, LONGEST_RETRY_AFTER.total_seconds())))
         return max(min(self.first * (1 << min(attempts - 1, 20)), self.most), asked)
 
     @property

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from wabawatch.domain.calendar import Weekly
-from wabawatch.domain.health import BLOCKED, rank
+from wabawatch.domain.health import AVAILABLE, BLOCKED, rank
 from wabawatch.domain.incidents import DESTINATION, Incident, Told
 from wabawatch.domain.matching import Facts, facts_of, matches, severity_of
 from wabawatch.domain.messages import Affected
@@ -55,24 +55,30 @@ class Rules(msgspec.Struct, frozen=True):
         *,
         blind: bool = False,
         complete: bool = False,
+        paused_until: datetime | None = None,
+        facts: Facts | None = None,
     ) -> Case:
-        """Everything that decides about telling this destination, but the incident and the ledger."""
-        facts = self.facts(incident, fleet)
+        """Everything that decides about telling this destination, but the incident and the ledger.
+
+        `facts` are the incident's, where the caller has them already; `paused_until` is when a destination that is down
+        is asked again; `complete` and `blind` are as in Notify."""
+        facts = facts or self.facts(incident, fleet)
         routed, hours = self.routed(facts, destination)
         mine = incident.entity_type == DESTINATION and incident.entity_id == destination
         acknowledgement = _holding(steering.acknowledgements.get(incident.id), incident, now)
-        ended_at = incident.resolved_at
         situation = Situation(
             now,
             routed=routed and not mine,
             mute=self.mute(facts, steering.silences, now),
-            mute_then=self.mute(facts, steering.silences, ended_at) if ended_at else None,
+            mute_first=self._mute_of_past(incident, facts, steering, incident.confirmed_at),
+            mute_then=self._mute_of_past(incident, facts, steering, incident.resolved_at),
             opens_at=_opens_at(hours, facts, now),
             acknowledged=acknowledgement is not None,
             acknowledged_until=acknowledgement.until if acknowledgement else None,
             blind=blind,
             group_wait=timedelta(0) if complete else self.policy.group_wait,
             digest_due_at=self.digest.next_start(told.at) if self.digest and told.at else None,
+            paused_until=paused_until,
         )
         return Case(situation, facts.severity, acknowledgement.author if acknowledgement else "")
 
@@ -85,10 +91,12 @@ class Rules(msgspec.Struct, frozen=True):
 
     def routed(self, facts: Facts, destination: str) -> tuple[bool, tuple[Weekly | None, ...]]:
         """Whether a route leads to the destination, and the hours of those that do. With no route at all, everything
-        goes everywhere."""
-        if not self.routes:
+        goes everywhere; so does what the monitor says of itself and no route wants: it must not be lost between rules
+        that are about numbers."""
+        taken = tuple(self.taken(facts))
+        if not self.routes or (not taken and facts.about_monitor):
             return True, (None,)
-        hours = tuple(route.hours for route in self.taken(facts) if destination in route.to)
+        hours = tuple(route.hours for route in taken if destination in route.to)
         return bool(hours), hours
 
     def taken(self, facts: Facts) -> Iterable[Route]:
@@ -112,6 +120,10 @@ class Rules(msgspec.Struct, frozen=True):
                 mutes.append(Mute(f"maintenance window {window.name}", ends_at))
         return max(mutes, key=lambda mute: mute.ends_at, default=None)
 
+    def _mute_of_past(self, incident: Incident, facts: Facts, steering: Steering, at: datetime | None) -> Mute | None:
+        """The mute that held at an instant of a resolved incident's life."""
+        return None if at is None or incident.is_open else self.mute(facts, steering.silences, at)
+
     def fingerprint(self, steering: Steering) -> str:
         """Changes whenever every open incident must be planned anew: other rules, silences or acknowledgements."""
         said = msgspec.json.encode((self.version, steering), order="sorted")
@@ -119,8 +131,12 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 def _holding(acknowledgement: Acknowledgement | None, incident: Incident, now: datetime) -> Acknowledgement | None:
-    """An acknowledgement holds until its time is over, the incident ends, or it gets worse than it was then."""
+    """An acknowledgement holds until its time is over, the incident ends, or it gets worse than it was then; that it
+    gets better afterwards, or comes back, does not renew it."""
     if acknowledgement is None or not incident.is_open or rank(incident.status) > rank(acknowledgement.status):
+        return None
+    later = [change.status for change in incident.changes if change.at > acknowledgement.at]
+    if any(status == AVAILABLE or rank(status) > rank(acknowledgement.status) for status in later):
         return None
     return None if acknowledgement.until is not None and acknowledgement.until <= now else acknowledgement
 

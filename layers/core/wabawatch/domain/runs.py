@@ -11,7 +11,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a pass did. `expected` = `answered` + `unknown` + `skipped`; `causes` counts the unknown ones by cause.
 
     `resume_at` is the id of the first target that was skipped: the next pass over this shard begins there.
-    `blind` tells that too many could not be read, so that nothing else was moved."""
+    `blind` tells that too many could not be read: the state of those that could not was left as it was."""
 
     id: str
     shard: int
