@@ -1,0 +1,9 @@
+"""The configuration: its model, its validation, and its text."""
+
+from wabawatch.config.dump import canonical_json, effective
+from wabawatch.config.loading import default_settings, load
+from wabawatch.config.model import Destination, Heartbeat, Settings, Source
+
+__all__ = [
+    "Destination", "Heartbeat", "Settings", "Source", "canonical_json", "default_settings", "effective", "load",
+]  # fmt: skip

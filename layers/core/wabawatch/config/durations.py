@@ -1,0 +1,43 @@
+"""Durations as people write them: `250ms`, `10s`, `5m`, `1h30m`, `7d`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Final
+
+LONGEST: Final = timedelta(days=3650)
+
+_FORM: Final = re.compile(
+    r"(?=\d)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?(?:(\d{1,9})ms)?", re.ASCII
+)
+_UNITS: Final = (
+    ("d", timedelta(days=1)),
+    ("h", timedelta(hours=1)),
+    ("m", timedelta(minutes=1)),
+    ("s", timedelta(seconds=1)),
+    ("ms", timedelta(milliseconds=1)),
+)
+
+
+def parse(text: str) -> timedelta:
+    """The duration; the longest unit comes first. Raises ValueError for any other form, and for more than ten years."""
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise ValueError("not a duration")
+    parts = (int(amount) * unit for amount, (_, unit) in zip(found.groups("0"), _UNITS, strict=True))
+    total = sum(parts, timedelta())
+    if total > LONGEST:
+        raise ValueError("longer than ten years")
+    return total
+
+
+def render(duration: timedelta) -> str:
+    """The shortest text that parses back, to the millisecond; `0s` for none."""
+    parts: list[str] = []
+    rest = duration
+    for letter, unit in _UNITS:
+        amount, rest = divmod(rest, unit)
+        if amount:
+            parts.append(f"{amount}{letter}")
+    return "".join(parts) or "0s"

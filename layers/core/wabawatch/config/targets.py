@@ -1,0 +1,85 @@
+"""The targets: a hundred thousand of them by msgspec, and one by one where something is wrong with any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from wabawatch.application.ports import Target
+from wabawatch.config.references import FORM, missing, reference
+from wabawatch.config.scalars import ID, NAME, identifier, labels, line, url
+from wabawatch.config.section import Path, Problem, Section, WrongError, list_of_anything, read, shown
+
+
+class _Written(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A target as it stands in the file."""
+
+    id: Annotated[str, msgspec.Meta(pattern=ID)]
+    api_key: Annotated[str, msgspec.Meta(pattern=FORM)]
+    name: Annotated[str, msgspec.Meta(pattern=NAME)] | None = None
+    labels: dict[str, str] = {}
+    base_url: str | None = None
+
+
+def targets(top: Section) -> tuple[Target, ...]:
+    """All targets, with unique ids. Without any there is nothing to watch, and that is a problem."""
+    example = "[{id: support-de, api_key: env:D360_API_KEY}]"
+    nothing: list[Any] = []
+    items = top.need("targets", list_of_anything, nothing, example)
+    if not items and isinstance(top.fields.get("targets"), list):
+        top.wrong(f"no target at all; write for example targets: {example}", "targets")
+    found = _all_right(items)
+    if found is None:
+        found = tuple(_one_by_one(items, (*top.path, "targets"), top.problems))
+    _refuse_repeated(items, found, top)
+    return found
+
+
+def _all_right(items: list[Any]) -> tuple[Target, ...] | None:
+    try:
+        written = msgspec.convert(items, list[_Written])
+        for address in {one.base_url for one in written} - {None}:
+            url(address)
+        for word in {word for one in written for label in one.labels.items() for word in label}:
+            line(word)
+    except (msgspec.ValidationError, WrongError):
+        return None
+    return tuple(Target(one.id, one.name or one.id, one.api_key, one.labels, one.base_url) for one in written)
+
+
+def _one_by_one(items: list[Any], path: Path, problems: list[Problem]) -> Iterable[Target]:
+    for index, item in enumerate(items):
+        target = read(item, (*path, index), problems, _target, None)
+        if target is not None:
+            yield target
+
+
+def _target(section: Section) -> Target:
+    own_id = section.need("id", identifier, "", "support-de")
+    return Target(
+        own_id,
+        section.take("name", line, None) or own_id,
+        section.need("api_key", reference, "", "env:D360_API_KEY"),
+        section.inner("labels", labels, {}),
+        section.take("base_url", url, None),
+    )
+
+
+def _refuse_repeated(items: list[Any], found: tuple[Target, ...], top: Section) -> None:
+    if len({target.id for target in found}) == len(items):
+        return
+    seen: dict[str, int] = {}
+    for index, item in enumerate(items):
+        own_id = item.get("id") if isinstance(item, dict) else None
+        if isinstance(own_id, str) and seen.setdefault(own_id, index) != index:
+            first = f"targets[{seen[own_id]}]"
+            top.wrong(f"{shown(own_id)} is the id of {first} already; give each target its own", "targets", index, "id")
+
+
+def refuse_unresolved(found: Iterable[Target], top: Section, environment: Mapping[str, str]) -> None:
+    """Note the API keys that this machine should hold and does not."""
+    for index, target in enumerate(found):
+        if target.api_key.startswith(("env:", "file:")) and (why := missing(target.api_key, environment)):
+            top.wrong(why, "targets", index, "api_key")
