@@ -78,16 +78,19 @@ def _packed(units: Sequence[Unit]) -> Iterator[list[Unit]]:
 
 
 def _write_pack(table: Table, units: Sequence[Unit]) -> list[tuple[str, ...]]:
+    """Losers are taken out at once; a pause comes only where nobody lost, because somebody else is writing there."""
     outcomes: dict[int, tuple[str, ...]] = {}
-    for _ in table.tries("transact_write_items"):
-        going = [position for position in range(len(units)) if position not in outcomes]
+    tries = table.tries("transact_write_items")
+    next(tries)
+    while going := [position for position in range(len(units)) if position not in outcomes]:
         codes = _transact(table, [action for position in going for action in units[position].actions])
         if codes is None:
-            return [outcomes.get(position, ()) for position in range(len(units))]
-        outcomes |= _losers(table, {position: units[position] for position in going}, iter(codes))
-        if len(outcomes) == len(units):
             break
-    return [outcomes[position] for position in range(len(units))]
+        losers = _losers(table, {position: units[position] for position in going}, iter(codes))
+        outcomes |= losers
+        if not losers:
+            next(tries)
+    return [outcomes.get(position, ()) for position in range(len(units))]
 
 
 def _transact(table: Table, actions: Sequence[Action]) -> Sequence[str] | None:
