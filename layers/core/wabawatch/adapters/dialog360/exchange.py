@@ -33,6 +33,7 @@ class Exchange:
     def __init__(self, ca_file: str) -> None:
         self.curl = _handle(ca_file)
         self.curl.setopt(pycurl.PREREQFUNCTION, self._may_send)
+        self.curl.setopt(pycurl.SOCKOPTFUNCTION, self._connect_anew)
         self.curl.setopt(pycurl.HEADERFUNCTION, self._take_header)
         self.curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
         self.token: object = None
@@ -62,8 +63,8 @@ class Exchange:
 
     @property
     def lost_its_connection(self) -> bool:
-        """A kept-alive connection turned out to be dead, and libcurl was kept from sending the request once more."""
-        return self._sent > 1 and not self._again
+        """A kept-alive connection turned out to be dead, and libcurl was kept from trying yet another one."""
+        return self._lost and not self._again
 
     def answer(self) -> Answer:
         return Answer(self._status, self._headers, bytes(self._body))
@@ -82,17 +83,27 @@ class Exchange:
 
     def _begin(self) -> None:
         self._sent = 0
+        self._anew = False
+        self._lost = False
         self._over = ""
         self._status = 0
         self._headers: dict[str, str] = {}
         self._header_bytes = 0
         self._body = bytearray()
 
+    def _connect_anew(self, *_socket: object) -> int:
+        """Called for each new socket."""
+        self._anew = True
+        return pycurl.SOCKOPT_OK
+
     def _may_send(self, *_addresses: object) -> int:
         """Called before each sending of the request. libcurl repeats it up to five times, over one dead kept-alive
         connection after another; once is enough, over a new one."""
         self._sent += 1
-        return _GO if self._sent == 1 else _STOP
+        allowed = self._sent == 1 or self._anew
+        self._lost = not allowed
+        self._anew = False
+        return _GO if allowed else _STOP
 
     def _take_header(self, line: bytes) -> int:
         self._header_bytes += len(line)

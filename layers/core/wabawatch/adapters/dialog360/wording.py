@@ -11,8 +11,8 @@ HIDDEN: Final = "[key]"
 _JOINERS: Final = "\u200c\u200d"
 """Zero-width (non-)joiners count as unprintable, and yet make emoji and Persian words."""
 _MARKUP_READ: Final = 4096
-_INVISIBLE: Final = re.compile(r"<(script|style)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
-_TAG: Final = re.compile(r"<[^<>]*>|<!--.*?-->", re.DOTALL)
+_INVISIBLE: Final = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_TAG: Final = re.compile(r"<[^<>]*>")
 _JSON_ESCAPE: Final = re.compile(r"\\u00([2-7][0-9a-fA-F])|\\(/)")
 
 

@@ -125,15 +125,21 @@ class ParameterStore:
             return _each(self._one, names)  # a single name that is denied or malformed fails the whole call
         found: Verdicts = {}
         for parameter in answer.get("Parameters", ()):
-            selector = parameter.get("Selector", "")
-            for name in {parameter.get("Name", "") + selector, parameter.get("ARN", "") + selector}.intersection(names):
-                found[name] = str(parameter["Value"])
+            found |= dict.fromkeys(_names(parameter).intersection(names), str(parameter["Value"]))
         for name in answer.get("InvalidParameters", ()):
             found |= _verdict("ssm", name, "ParameterNotFound")
         return found
 
     def _one(self, name: str) -> Verdicts:
         return self._some([name])
+
+
+def _names(parameter: Mapping[str, Any]) -> set[str]:
+    """All that a parameter may have been asked for by: name or ARN, and after it the version or label."""
+    name, arn = parameter.get("Name", ""), parameter.get("ARN", "")
+    selector = parameter.get("Selector") or ""
+    version = f":{parameter.get('Version')}"
+    return {name + selector, arn + selector, name + version, arn + version}
 
 
 def _read_parts(scheme: str, names: Sequence[str], most: int, read: Callable[[Sequence[str]], Verdicts]) -> Verdicts:

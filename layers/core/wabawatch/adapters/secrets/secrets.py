@@ -82,21 +82,20 @@ class Secrets:
                 names.setdefault(scheme, {})[name] = None
         for scheme, wanted in names.items():
             values = self._vaults[scheme].read(list(wanted))
-            for name in wanted:
-                self._hold((scheme, name), values[name])
+            stale = [name for name in wanted if self._hold((scheme, name), values[name])]
+            if stale:
+                _log.warning("%s; the last values of %d secrets stay in use", values[stale[0]], len(stale))
 
-    def _hold(self, place: tuple[str, str], verdict: str | SecretError) -> None:
+    def _hold(self, place: tuple[str, str], verdict: str | SecretError) -> bool:
+        """Keep what was read, or what was known before where nobody could be asked; whether such a value lives on."""
         now = self._clock.now()
-        if isinstance(verdict, str):
-            self._held[place] = _Held(verdict, None, now, now)
-            return
         last = self._held.get(place)
         if isinstance(verdict, UnansweredError) and last and now - last.read_at <= self._ttl + self._stale_for:
             last.tried_at = now
-            if last.value is not None:
-                _log.warning("%s; using the value read at %s", verdict, last.read_at.isoformat())
-        else:
-            self._held[place] = _Held(None, verdict, now, now)
+            return last.value is not None
+        value, error = (verdict, None) if isinstance(verdict, str) else (None, verdict)
+        self._held[place] = _Held(value, error, now, now)
+        return False
 
 
 def _parsed(references: Iterable[str]) -> list[Reference]:

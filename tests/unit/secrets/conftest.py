@@ -1,0 +1,76 @@
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from wabawatch.adapters.secrets import Secrets
+
+REGION = "eu-central-1"
+
+
+class Clock:
+    """A time that only a test moves."""
+
+    def __init__(self):
+        self.time = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+    def now(self):
+        return self.time
+
+    def passes(self, **duration):
+        self.time += timedelta(**duration)
+
+
+class Aws:
+    """Real clients on moto. Counts calls, and can be made unreachable or made to refuse an operation."""
+
+    def __init__(self):
+        self.calls = []
+        self.trouble = None
+        self.refused = {}
+        self.secrets = boto3.client("secretsmanager", REGION)
+        self.parameters = boto3.client("ssm", REGION)
+
+    def client(self, service):
+        real = boto3.client(service, REGION)
+        return Watched(real, self)
+
+    def secret(self, name, text):
+        return self.secrets.create_secret(Name=name, SecretString=text)["ARN"]
+
+    def parameter(self, name, text, kind="SecureString"):
+        self.parameters.put_parameter(Name=name, Value=text, Type=kind, Overwrite=True)
+
+
+class Watched:
+    def __init__(self, real, aws):
+        self._real, self._aws = real, aws
+
+    def __getattr__(self, operation):
+        def call(**parameters):
+            self._aws.calls.append(operation)
+            error = self._aws.refused.get(operation) or self._aws.trouble
+            if error is not None:
+                raise error
+            return getattr(self._real, operation)(**parameters)
+
+        return call
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def aws(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        yield Aws()
+
+
+@pytest.fixture
+def secrets(aws, clock):
+    return Secrets({"K": " from-env\n", "EMPTY": ""}, aws.client, clock)

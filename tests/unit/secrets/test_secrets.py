@@ -1,0 +1,339 @@
+"""References are resolved in few calls, kept for a while, and never shown."""
+
+import json
+import logging
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from wabawatch.adapters.secrets import Secrets, parse_reference
+from wabawatch.application.errors import ConfigurationError, SecretError
+
+UNREACHABLE = EndpointConnectionError(endpoint_url="https://aws.invalid")
+
+
+def refusal(code, status=400, operation="Read"):
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)
+
+
+def trouble_of(secrets, reference):
+    with pytest.raises(SecretError) as raised:
+        secrets.key(reference)
+    return str(raised.value)
+
+
+# --- references
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("d360-hidden", id="a-literal-key"),
+        pytest.param("https://hooks.example/T0/B0/hidden", id="a-literal-url"),
+        pytest.param("vault:hidden", id="a-scheme-nobody-knows"),
+        pytest.param("ENV:hidden", id="a-scheme-in-capitals"),
+        pytest.param("", id="nothing"),
+        pytest.param("env:", id="a-scheme-alone"),
+        pytest.param("ssm: ", id="a-scheme-and-space"),
+    ],
+)
+def test_what_is_no_reference_is_refused_without_being_repeated(secrets, text):
+    trouble = trouble_of(secrets, text)
+    assert "write env:NAME, file:PATH, ssm:NAME" in trouble
+    assert "hidden" not in trouble
+
+
+@pytest.mark.parametrize("text", ["secretsmanager:name#", "secretsmanager:#key"])
+def test_a_reference_that_is_not_whole_is_refused(secrets, text):
+    assert "secretsmanager:NAME#json-key" in trouble_of(secrets, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["env:K", "file:/run/secrets/a b", "ssm:/a/b:3", "secretsmanager:a/b", "secretsmanager:arn:aws:x:y:1:secret:a#k.1"],
+)
+def test_a_reference_prints_as_it_is_written(text):
+    assert str(parse_reference(text)) == text
+
+
+# --- the machine's own
+
+
+def test_a_variable_is_resolved_without_white_space_around(secrets):
+    assert secrets.key("env:K") == "from-env"
+
+
+@pytest.mark.parametrize(
+    ("reference", "advice"),
+    [
+        pytest.param("env:NONE", "no such variable", id="a-variable-that-is-not-set"),
+        pytest.param("env:EMPTY", "is empty", id="a-variable-that-is-empty"),
+        pytest.param("file:{folder}/none", "No such file", id="a-file-that-is-not-there"),
+        pytest.param("file:{folder}", "Is a directory", id="a-folder"),
+        pytest.param("file:{folder}/blank", "is empty", id="a-blank-file"),
+        pytest.param("file:{folder}/binary", "is no text", id="a-binary-file"),
+        pytest.param("file:{folder}/large", "too large", id="a-large-file"),
+        pytest.param("file:{folder}/a\0b", "cannot be read", id="a-path-that-is-none"),
+    ],
+)
+def test_a_missing_value_names_its_reference_and_what_to_do(secrets, tmp_path, reference, advice):
+    (tmp_path / "blank").write_text(" \n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "large").write_text("x" * 100_000)
+    reference = reference.format(folder=tmp_path)
+    trouble = trouble_of(secrets, reference)
+    assert trouble.startswith(f"{reference}: ")
+    assert advice in trouble
+
+
+def test_a_file_is_resolved_and_seen_to_change(secrets, clock, tmp_path):
+    path = tmp_path / "key"
+    path.write_text("one\n")
+    assert secrets.key(f"file:{path}") == "one"
+    path.write_text("two\n")
+    assert secrets.key(f"file:{path}") == "one"
+    clock.passes(minutes=5)
+    assert secrets.key(f"file:{path}") == "two"
+
+
+def test_secrets_of_the_machine_need_no_aws():
+    program = (
+        "import sys; from datetime import datetime; from wabawatch.adapters.secrets import Secrets\n"
+        "print(Secrets({'K': 'v'}, None, datetime).key('env:K'), 'boto3' in sys.modules, 'botocore' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["v", "False", "False"]
+
+
+# --- Secrets Manager
+
+
+def test_a_secret_is_resolved_by_name_and_by_arn(aws, secrets):
+    arn = aws.secret("plain", " value\n")
+    assert secrets.key("secretsmanager:plain") == "value"
+    assert secrets.key(f"secretsmanager:{arn}") == "value"
+
+
+def test_many_keys_of_one_secret_cost_one_call_and_no_batch(aws, secrets):
+    aws.secret("keys", json.dumps({f"n{number}": f"value-{number}" for number in range(1000)}))
+    references = [f"secretsmanager:keys#n{number}" for number in range(1000)]
+    secrets.prefetch(references)
+    assert [secrets.key(reference) for reference in references] == [f"value-{number}" for number in range(1000)]
+    assert aws.calls == ["get_secret_value"]
+
+
+def test_many_secrets_cost_one_call_for_twenty(aws, secrets):
+    arns = [aws.secret(f"s{number}", f"value-{number}") for number in range(45)]
+    references = [f"secretsmanager:s{number}" for number in range(44)] + [f"secretsmanager:{arns[44]}"]
+    secrets.prefetch(references)
+    assert [secrets.key(reference) for reference in references] == [f"value-{number}" for number in range(45)]
+    assert aws.calls == ["batch_get_secret_value"] * 3
+
+
+def test_one_missing_secret_does_not_hide_the_others(aws, secrets):
+    aws.secret("there", "value")
+    secrets.prefetch(["secretsmanager:there", "secretsmanager:gone"])
+    assert secrets.key("secretsmanager:there") == "value"
+    trouble = trouble_of(secrets, "secretsmanager:gone")
+    assert "secretsmanager:gone: there is none of this name" in trouble
+    assert "region" in trouble
+
+
+def test_a_role_that_may_not_batch_reads_one_by_one(aws, secrets):
+    aws.refused["batch_get_secret_value"] = refusal("AccessDeniedException")
+    for name in "abc":
+        aws.secret(name, f"value-{name}")
+    secrets.prefetch([f"secretsmanager:{name}" for name in "abc"])
+    assert [secrets.key(f"secretsmanager:{name}") for name in "abc"] == ["value-a", "value-b", "value-c"]
+    assert aws.calls == ["batch_get_secret_value", *["get_secret_value"] * 3]
+
+
+@pytest.mark.parametrize(
+    ("reference", "text", "advice"),
+    [
+        pytest.param("secretsmanager:s#k", "plain", "does not hold a JSON object", id="no-json"),
+        pytest.param("secretsmanager:s#k", "[1]", "does not hold a JSON object", id="a-json-list"),
+        pytest.param("secretsmanager:s#k", '{"other": "hidden"}', "'k' is not there", id="no-such-key"),
+        pytest.param("secretsmanager:s#k", '{"k": {"hidden": 1}}', "'k' is not text", id="a-key-that-holds-no-text"),
+        pytest.param("secretsmanager:s#k", '{"k": null}', "'k' is not text", id="a-key-that-holds-null"),
+        pytest.param("secretsmanager:s#k", '{"k": " "}', "is empty", id="a-key-that-holds-nothing"),
+        pytest.param(
+            "secretsmanager:s", '{"k": "hidden"}', "secretsmanager:s#json-key", id="json-without-saying-which"
+        ),
+        pytest.param("secretsmanager:s", " ", "is empty", id="nothing"),
+    ],
+)
+def test_a_secret_of_another_form_is_told_without_its_content(aws, secrets, reference, text, advice):
+    aws.secret("s", text)
+    trouble = trouble_of(secrets, reference)
+    assert trouble.startswith(f"{reference}: ")
+    assert advice in trouble
+    assert "hidden" not in trouble
+    assert "plain" not in trouble
+
+
+def test_a_binary_secret_is_text_or_refused(aws, secrets):
+    aws.secrets.create_secret(Name="text", SecretBinary=b"value")
+    aws.secrets.create_secret(Name="bytes", SecretBinary=b"\xff\xfe")
+    assert secrets.key("secretsmanager:text") == "value"
+    assert "is binary" in trouble_of(secrets, "secretsmanager:bytes")
+
+
+# --- Parameter Store
+
+
+def test_parameters_are_decrypted_ten_at_a_time(aws, secrets):
+    for number in range(25):
+        aws.parameter(f"/keys/{number}", f"value-{number}")
+    references = [f"ssm:/keys/{number}" for number in range(25)]
+    secrets.prefetch(references)
+    assert [secrets.key(reference) for reference in references] == [f"value-{number}" for number in range(25)]
+    assert aws.calls == ["get_parameters"] * 3
+
+
+def test_a_parameter_can_be_named_with_its_version_or_arn(aws, secrets):
+    aws.parameter("key", "one")
+    aws.parameter("key", "two")
+    arn = aws.parameters.get_parameter(Name="key")["Parameter"]["ARN"]
+    assert secrets.key("ssm:key") == "two"
+    assert secrets.key("ssm:key:1") == "one"
+    assert secrets.key(f"ssm:{arn}") == "two"
+
+
+def test_one_missing_parameter_does_not_hide_the_others(aws, secrets):
+    aws.parameter("there", "value")
+    secrets.prefetch(["ssm:there", "ssm:gone"])
+    assert secrets.key("ssm:there") == "value"
+    assert "ssm:gone: there is none of this name" in trouble_of(secrets, "ssm:gone")
+
+
+def test_one_denied_parameter_does_not_hide_the_others(aws, clock):
+    aws.parameter("mine", "value")
+
+    class Client:
+        def get_parameters(self, Names, WithDecryption):  # noqa: N803 - AWS's own names
+            if "theirs" in Names:
+                raise refusal("AccessDeniedException")
+            return aws.parameters.get_parameters(Names=Names, WithDecryption=WithDecryption)
+
+    secrets = Secrets({}, lambda _: Client(), clock)
+    secrets.prefetch(["ssm:mine", "ssm:theirs"])
+    assert secrets.key("ssm:mine") == "value"
+    trouble = trouble_of(secrets, "ssm:theirs")
+    assert "access is denied" in trouble
+    assert "ssm:GetParameters" in trouble
+
+
+# --- how long a value is kept
+
+
+def test_a_rotated_value_is_seen_after_five_minutes(aws, secrets, clock):
+    aws.secret("s", "one")
+    assert secrets.key("secretsmanager:s") == "one"
+    aws.secrets.put_secret_value(SecretId="s", SecretString="two")
+    clock.passes(minutes=4, seconds=59)
+    assert secrets.key("secretsmanager:s") == "one"
+    clock.passes(seconds=1)
+    assert secrets.key("secretsmanager:s") == "two"
+    assert aws.calls == ["get_secret_value"] * 2
+
+
+def test_a_rotated_value_is_seen_at_once_when_asked_for_anew(aws, secrets):
+    aws.secret("s", '{"a": "one", "b": "one"}')
+    assert secrets.key("secretsmanager:s#a") == "one"
+    aws.secrets.put_secret_value(SecretId="s", SecretString='{"a": "two", "b": "two"}')
+    secrets.refresh(["secretsmanager:s#a", "secretsmanager:s#b", "not a reference"])
+    assert [secrets.key("secretsmanager:s#a"), secrets.key("secretsmanager:s#b")] == ["two", "two"]
+    assert aws.calls == ["get_secret_value"] * 2
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(UNREACHABLE, id="no-network"),
+        pytest.param(refusal("ThrottlingException"), id="throttled"),
+        pytest.param(refusal("InternalServiceError", 500), id="an-error-of-aws"),
+        pytest.param(refusal("ExpiredTokenException"), id="credentials-that-ran-out"),
+        pytest.param(refusal("", 503), id="an-error-without-a-code"),
+        pytest.param(ConfigurationError("AWS is not set up"), id="no-region"),
+    ],
+)
+@pytest.mark.parametrize("reference", ["secretsmanager:s", "ssm:s"])
+def test_the_last_value_is_used_while_aws_cannot_be_asked(aws, secrets, clock, caplog, trouble, reference):
+    aws.secret("s", "one")
+    aws.parameter("s", "one")
+    secrets.prefetch([reference])
+    aws.trouble = trouble
+    clock.passes(minutes=5)
+    assert secrets.key(reference) == "one"
+    assert "the last values of 1 secrets stay in use" in caplog.text
+    clock.passes(hours=11)
+    assert secrets.key(reference) == "one"
+    aws.trouble = None
+    aws.secrets.put_secret_value(SecretId="s", SecretString="two")
+    aws.parameter("s", "two")
+    clock.passes(seconds=30)
+    assert secrets.key(reference) == "two"
+
+
+def test_the_last_value_is_not_used_for_ever(aws, secrets, clock):
+    aws.secret("s", "one")
+    secrets.prefetch(["secretsmanager:s"])
+    aws.trouble = UNREACHABLE
+    clock.passes(hours=12, minutes=6)
+    assert "AWS cannot be asked for it at the moment: EndpointConnectionError" in trouble_of(
+        secrets, "secretsmanager:s"
+    )
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "AccessDeniedException", "InvalidRequestException"])
+def test_the_last_value_is_not_used_when_aws_says_no(aws, secrets, clock, code):
+    aws.secret("s", "one")
+    secrets.prefetch(["secretsmanager:s"])
+    aws.trouble = refusal(code)
+    clock.passes(minutes=5)
+    assert f"({code})" in trouble_of(secrets, "secretsmanager:s")
+
+
+def test_an_unreachable_aws_is_not_asked_for_every_target(aws, secrets, clock):
+    aws.trouble = UNREACHABLE
+    references = [f"secretsmanager:s{number}" for number in range(100)] + [f"ssm:p{number}" for number in range(100)]
+    secrets.prefetch(references)
+    for reference in references:
+        trouble_of(secrets, reference)
+    assert aws.calls == ["batch_get_secret_value", "get_parameters"]
+    clock.passes(seconds=30)
+    secrets.prefetch(references)
+    assert len(aws.calls) == 4
+
+
+def test_a_missing_secret_is_looked_for_again_after_half_a_minute(aws, secrets, clock):
+    trouble_of(secrets, "secretsmanager:s")
+    aws.secret("s", "one")
+    trouble_of(secrets, "secretsmanager:s")
+    clock.passes(seconds=30)
+    assert secrets.key("secretsmanager:s") == "one"
+
+
+def test_without_a_ttl_every_key_is_read(aws, clock):
+    secrets = Secrets({}, aws.client, clock, ttl=timedelta())
+    aws.secret("s", "one")
+    secrets.key("secretsmanager:s")
+    secrets.key("secretsmanager:s")
+    assert len(aws.calls) == 2
+
+
+def test_no_value_is_printed_or_logged(aws, secrets, clock, caplog):
+    caplog.set_level(logging.DEBUG, logger="wabawatch")
+    aws.secret("s", '{"k": "hidden-value"}')
+    aws.parameter("p", "hidden-value")
+    references = ["secretsmanager:s#k", "ssm:p"]
+    for trouble in (None, UNREACHABLE, refusal("AccessDeniedException")):
+        aws.trouble = trouble
+        secrets.refresh(references)
+        clock.passes(minutes=6)
+    shown = caplog.text + repr(secrets) + repr(vars(secrets)) + repr(list(vars(secrets).values()))
+    assert "hidden-value" not in shown + trouble_of(secrets, "ssm:p") + trouble_of(secrets, "secretsmanager:s#k")
