@@ -25,16 +25,16 @@ class Clock:
 class Aws:
     """Real clients on moto. Counts calls, and can be made unreachable or made to refuse an operation."""
 
-    def __init__(self):
+    def __init__(self, clients):
         self.calls = []
         self.trouble = None
         self.refused = {}
-        self.secrets = boto3.client("secretsmanager", REGION)
-        self.parameters = boto3.client("ssm", REGION)
+        self._clients = clients
+        self.secrets = clients["secretsmanager"]
+        self.parameters = clients["ssm"]
 
     def client(self, service):
-        real = boto3.client(service, REGION)
-        return Watched(real, self)
+        return Watched(self._clients[service], self)
 
     def secret(self, name, text):
         return self.secrets.create_secret(Name=name, SecretString=text)["ARN"]
@@ -63,12 +63,17 @@ def clock():
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def clients():
+    """Made once, because each takes a tenth of a second; what they reach is new for every test."""
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    return {service: boto3.client(service, REGION, **keys) for service in ("secretsmanager", "ssm")}
+
+
 @pytest.fixture
-def aws(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
+def aws(clients):
     with mock_aws():
-        yield Aws()
+        yield Aws(clients)
 
 
 @pytest.fixture

@@ -21,21 +21,19 @@ def read_answer(answer: Answer, target: str, key: str, now: datetime) -> Report 
 
     Any 2xx may carry a report, though only 200 is documented; every other answer is a Failure by its status.
     """
-    wording = Wording(key)
-    document = _document(answer.body)
+    text = answer.body.decode(json.detect_encoding(answer.body), "replace")
+    document = _document(text)
     if not answer.broken and HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-        report = read_report(document, target, wording)
+        report = read_report(document, target, Wording(key, text))
         if report is not None:
             return report
-    return read_failure(answer, document, wording, now)
+    return read_failure(answer, document, Wording(key), now)
 
 
-def _document(body: bytes) -> object:
-    """The JSON in the body, whatever its Unicode encoding; None where there is none that can be read."""
+def _document(text: str) -> object:
+    """The JSON in the text; None where there is none that can be read."""
     try:
-        return json.loads(
-            body.decode(json.detect_encoding(body), "replace"), parse_int=_number, parse_constant=lambda _: None
-        )
+        return _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
 
@@ -43,3 +41,6 @@ def _document(body: bytes) -> object:
 def _number(digits: str) -> int | None:
     """Python refuses to read integers of thousands of digits, and one such must not hide the rest of the answer."""
     return int(digits) if len(digits) <= _MOST_DIGITS else None
+
+
+_DECODER: Final = json.JSONDecoder(parse_int=_number, parse_constant=lambda _: None)
