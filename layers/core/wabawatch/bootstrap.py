@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-import socket
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -16,6 +15,7 @@ import msgspec
 
 from wabawatch.adapters.documents import Document, Documents, FileDocuments, MissingDocumentError, S3Documents
 from wabawatch.adapters.notifiers import registry
+from wabawatch.adapters.owners import new_owner
 from wabawatch.adapters.switch import HttpSwitch
 from wabawatch.application.configured import Configured
 from wabawatch.application.errors import ConfigurationError, WabawatchError
@@ -76,7 +76,7 @@ class Application:
         resolve: bool = True,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self.owner = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self.owner = new_owner()
         self.environment = environment
         self._state = state
         self._console = console

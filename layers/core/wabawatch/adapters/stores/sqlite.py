@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from wabawatch.adapters.owners import is_dead
 from wabawatch.adapters.stores.codec import dump, load
 from wabawatch.adapters.stores.compact import microseconds
 from wabawatch.adapters.stores.sqlite_database import Database
@@ -75,7 +76,9 @@ class SqliteStore:
         )
 
     def runs(self, limit: int) -> list[Run]:
-        bodies = self._database.bodies("SELECT body FROM runs ORDER BY started_at DESC, rowid DESC LIMIT ?", [limit])
+        bodies = self._database.bodies(
+            "SELECT body FROM runs ORDER BY started_at DESC, id DESC, shard DESC LIMIT ?", [limit]
+        )
         return [load(Run, body) for body in bodies]
 
     def pending(self, limit: int) -> list[Transition]:
@@ -104,16 +107,16 @@ class SqliteStore:
         return load(Incident, bodies[0]) if bodies else None
 
     def open_incidents(self) -> list[Incident]:
-        return self._incidents("WHERE resolved_at IS NULL OR due_at IS NOT NULL ORDER BY opened_at, rowid")
+        return self._incidents("WHERE resolved_at IS NULL OR due_at IS NOT NULL ORDER BY opened_at, id")
 
     def due_incidents(self, now: datetime) -> list[Incident]:
-        return self._incidents("WHERE due_at <= ? ORDER BY due_at, rowid", microseconds(now))
+        return self._incidents("WHERE due_at <= ? ORDER BY due_at, id", microseconds(now))
 
     def incident(self, incident_id: str) -> Incident | None:
         return next(iter(self._incidents("WHERE id = ?", incident_id)), None)
 
     def incidents(self, limit: int) -> list[Incident]:
-        return self._incidents("ORDER BY opened_at DESC, rowid DESC LIMIT ?", limit)
+        return self._incidents("ORDER BY opened_at DESC, id DESC LIMIT ?", limit)
 
     def _incidents(self, clause: str, *values: object) -> list[Incident]:
         statement = f"SELECT body FROM incidents {clause}"  # noqa: S608  # clauses are written in this class
@@ -127,6 +130,17 @@ class SqliteStore:
         return outcomes
 
     def acquire_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:
+        """As the port; an owner that was a process of this machine and is no more does not hold it any longer."""
+        if self._take_lease(name, owner, now, ttl):
+            return True
+        with self._database.transaction() as connection:
+            holder = connection.execute("SELECT owner FROM leases WHERE name = ?", (name,)).fetchone()
+        if holder is None or not is_dead(holder[0]):
+            return False
+        self.release_lease(name, holder[0])
+        return self._take_lease(name, owner, now, ttl)
+
+    def _take_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:
         taken = self._database.execute(
             "INSERT INTO leases (name, owner, ends_at) VALUES (:name, :owner, :ends_at) ON CONFLICT DO UPDATE "
             "SET owner = :owner, ends_at = :ends_at WHERE owner = :owner OR ends_at <= :now OR ends_at > :farthest",
