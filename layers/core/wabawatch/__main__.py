@@ -1,0 +1,5 @@
+"""`python -m wabawatch`, where the command is not on the path."""
+
+from wabawatch.cli import main
+
+main()

@@ -1,0 +1,127 @@
+"""`config`: validate the configuration, show what is in force, upload it, and try its routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from wabawatch.application.errors import ConfigurationError
+from wabawatch.bootstrap import read_settings, upload
+from wabawatch.cli.examining import references
+from wabawatch.cli.options import Command, Commands, as_json
+from wabawatch.cli.output import document, show, words
+from wabawatch.cli.routetest import route_test
+from wabawatch.cli.session import session
+from wabawatch.config import Settings, canonical_json, effective
+from wabawatch.config.references import is_reference
+from wabawatch.domain.phrases import counted
+
+
+@click.group(cls=Commands, short_help="Check, show and upload the configuration; try its routes.")
+def config() -> None:
+    """Check, show and upload the configuration; try where its routes lead."""
+
+
+@config.command(
+    cls=Command,
+    examples="""
+    $ wabawatch config check fleet.yaml
+    $ wabawatch config check fleet.yaml --elsewhere      # the secrets are on another machine
+    """,
+)
+@click.argument("file", required=False)
+@click.option("--elsewhere", is_flag=True, help="Do not look whether env: and file: references lead anywhere here.")
+def check(file: str | None, elsewhere: bool) -> None:
+    """Validate FILE, or the configuration in force. Every mistake is told with its line and what to write instead."""
+    settings, place = _settings(file, resolve=not elsewhere)
+    parts = (
+        counted(len(settings.targets), "target"),
+        counted(len(settings.destinations), "destination"),
+        counted(len(settings.routes), "route"),
+    )
+    show(words(f"{place}: valid; {', '.join(parts)}"))
+
+
+def _settings(file: str | None, *, resolve: bool) -> tuple[Settings, str]:
+    own = session()
+    own.locate()
+    place = file or own.config
+    return read_settings(place, own.environment, resolve=resolve), place or "the environment"
+
+
+@config.command(
+    "show",
+    cls=Command,
+    examples="""
+    $ wabawatch config show
+    $ wabawatch --stack wabawatch config show --json
+    """,
+)
+@as_json
+def show_(as_json: bool) -> None:
+    """Print the configuration in force: every field with its value, defaults too. References to secrets stand as they
+    are; of URLs that may hold a secret only the host is shown."""
+    settings, _ = _settings(None, resolve=False)
+    redacted = _redacted(effective(settings))
+    if as_json:
+        document(redacted)
+    else:
+        import yaml  # noqa: PLC0415 - JSON needs none
+
+        click.echo(yaml.safe_dump(redacted, sort_keys=False, allow_unicode=True, width=120), nl=False)
+
+
+def _redacted(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a destination or the heartbeat is: its URL may end in a token."""
+    return {name: _hidden(value) if name in {"destinations", "heartbeat"} else value for name, value in plain.items()}
+
+
+def _hidden(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, Mapping):
+        return {name: _hidden(inner) for name, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_hidden(inner) for inner in value]
+    if not isinstance(value, str) or "://" not in value or is_reference(value):
+        return value
+    parts = urlsplit(value)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{host}/…" if parts.path.strip("/") or parts.query or parts.username else value
+
+
+@config.command(
+    cls=Command,
+    examples="""
+    $ wabawatch --stack wabawatch config push fleet.yaml
+    $ wabawatch config push fleet.yaml --to s3://my-bucket/config.json
+    """,
+)
+@click.argument("file")
+@click.option(
+    "--to", "location", metavar="s3://BUCKET/KEY", help="Where to; by default the stack's place, or --config."
+)
+def push(file: str, location: str | None) -> None:
+    """Validate FILE and upload it. The functions read it with their next run; while it is bad in a way that only they
+    can see, the last good one goes on."""
+    if not Path(file).is_file():
+        raise ConfigurationError(f"{file}: there is no such file")
+    own = session()
+    own.locate()
+    target = location or own.config or ""
+    if not target.startswith("s3://"):
+        raise click.UsageError("say where to: --stack NAME, or --to s3://BUCKET/KEY", click.get_current_context())
+    settings = read_settings(file, own.environment, resolve=False)
+    local = sorted({one for one in references(effective(settings)) if one.startswith(("env:", "file:"))})
+    if local:
+        raise ConfigurationError(
+            f"{file}: {', '.join(local[:3])}: a stack cannot read this machine's variables and files;"
+            " write secretsmanager:NAME or ssm:NAME"
+        )
+    version = upload(target, canonical_json(settings))
+    show(words(f"{file}: valid; now {target}, version {version}"))
+
+
+config.add_command(route_test)

@@ -1,0 +1,223 @@
+"""The JSON documents that commands print: versioned public interface. Every field is always there; instants are RFC
+3339 in UTC, durations seconds. Within a version fields are added, never removed or given another meaning."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from wabawatch.cli.picture import Picture
+from wabawatch.domain.health import Reason
+from wabawatch.domain.transitions import Transition
+
+
+class ReasonDocument(msgspec.Struct, frozen=True):
+    """Why; an additional info has a null code."""
+
+    code: int | None
+    description: str
+    possible_solution: str
+    capability: str
+
+
+class EntityDocument(msgspec.Struct, frozen=True):
+    entity_type: str
+    id: str
+    capabilities: dict[str, str]
+    reasons: list[ReasonDocument]
+
+
+class ProbeDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
+    """`probe --json`. `cause` and `detail` are null unless the target could not be read."""
+
+    target: str
+    observed_at: datetime
+    status: str
+    cause: str | None
+    detail: str | None
+    capabilities: dict[str, str]
+    entities: list[EntityDocument]
+    contradictions: list[str]
+
+
+class TransitionDocument(msgspec.Struct, frozen=True):
+    """One line of the transition log."""
+
+    target: str
+    entity_type: str
+    entity_id: str
+    capability: str
+    old: str | None
+    new: str
+    seq: int
+    at: datetime
+
+
+class LoggedDocument(TransitionDocument, frozen=True, kw_only=True):
+    """A transition with everything that the log holds of it. `because` names the entity that explains it."""
+
+    since: datetime
+    reasons: list[ReasonDocument]
+    because: str | None
+    run_id: str
+
+
+class TargetDocument(msgspec.Struct, frozen=True):
+    """One target in `status --json`. `entity` is the one at fault; `last_known` is the status before it was UNKNOWN."""
+
+    target: str
+    name: str
+    labels: dict[str, str]
+    status: str
+    since: datetime | None
+    cause: str | None
+    detail: str | None
+    last_known: str | None
+    entity: dict[str, str] | None
+    reasons: list[ReasonDocument]
+    capabilities: dict[str, str]
+    contradictions: list[str]
+
+
+class StatusDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
+    """`status --json`: the targets, the worst first. `read_at` is when the latest run ended."""
+
+    at: datetime
+    deployment: str
+    status: str
+    read_at: datetime | None
+    counts: dict[str, int]
+    targets: list[TargetDocument]
+
+
+class RunTargets(msgspec.Struct, frozen=True):
+    expected: int
+    answered: int
+    unknown: int
+    skipped: int
+
+
+class RunIncidents(msgspec.Struct, frozen=True):
+    open: int
+    opened: int
+    resolved: int
+
+
+class RunDeliveries(msgspec.Struct, frozen=True):
+    sent: int
+    failed: int
+    pending: int
+
+
+class RunDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
+    """`run --json`: one line for each run."""
+
+    run_id: str
+    started_at: datetime
+    finished_at: datetime | None
+    targets: RunTargets
+    transitions: list[TransitionDocument]
+    incidents: RunIncidents
+    deliveries: RunDeliveries
+
+
+class ToldDocument(msgspec.Struct, frozen=True):
+    """What a destination knows of an incident. `decision` is what it would be told now (null: nothing), `why` the
+    reason, `due_at` when that changes by itself."""
+
+    destination: str
+    told: str | None
+    told_at: datetime | None
+    times: int
+    decision: str | None
+    why: str
+    due_at: datetime | None
+    attempts: int
+    failing_since: datetime | None
+    retry_at: datetime | None
+    error: str | None
+
+
+class ChangeDocument(msgspec.Struct, frozen=True):
+    at: datetime
+    status: str
+    affected: int
+    codes: list[str]
+
+
+class IncidentDocument(msgspec.Struct, frozen=True):
+    """One incident, as `incidents --json` lists it. `affected` holds the ids of the targets it touches now."""
+
+    id: str
+    entity_type: str
+    entity_id: str
+    capability: str
+    title: str
+    status: str
+    worst: str
+    severity: str
+    opened_at: datetime
+    changed_at: datetime
+    resolved_at: datetime | None
+    resolution: str | None
+    found: bool
+    flapping_since: datetime | None
+    acknowledged_by: str | None
+    affected: list[str]
+    reasons: list[ReasonDocument]
+
+
+class IncidentsDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
+    at: datetime
+    incidents: list[IncidentDocument]
+
+
+class HistoryDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
+    """`history --json`, the latest first."""
+
+    transitions: list[LoggedDocument]
+
+
+def reasons_document(reasons: tuple[Reason, ...]) -> list[ReasonDocument]:
+    return [ReasonDocument(one.code, one.description, one.possible_solution, one.capability) for one in reasons]
+
+
+def transition_document(one: Transition) -> TransitionDocument:
+    return TransitionDocument(
+        one.target, one.entity_type, one.entity_id, one.capability, one.old, one.new, one.seq, one.at
+    )
+
+
+def logged_document(one: Transition) -> LoggedDocument:
+    return LoggedDocument(
+        one.target,
+        one.entity_type,
+        one.entity_id,
+        one.capability,
+        one.old,
+        one.new,
+        one.seq,
+        one.at,
+        since=one.since,
+        reasons=reasons_document(one.reasons),
+        because=one.because,
+        run_id=one.run_id,
+    )
+
+
+def target_document(one: Picture) -> TargetDocument:
+    return TargetDocument(
+        one.target.id,
+        one.target.name,
+        dict(one.target.labels),
+        one.status,
+        one.since,
+        one.cause,
+        one.detail or None,
+        one.last_known,
+        {"entity_type": one.entity[0], "id": one.entity[1]} if one.entity else None,
+        reasons_document(one.reasons if one.cause is None else ()),
+        dict(one.capabilities),
+        list(one.contradictions),
+    )

@@ -1,0 +1,230 @@
+"""What `doctor` looks at: each examination returns findings, and what cannot be looked at is one, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+
+from wabawatch.adapters import stack as deployed
+from wabawatch.application.errors import SecretError, WabawatchError
+from wabawatch.bootstrap import Application, aws_client
+from wabawatch.cli.notifytest import try_destination
+from wabawatch.config import effective
+from wabawatch.config.durations import parse, render
+from wabawatch.config.references import is_reference
+from wabawatch.domain.phrases import counted, lasted
+from wabawatch.domain.runs import Run
+
+_ENOUGH: Final = 0.95
+"""The share of targets that a good run reads, as the heartbeat has it by default."""
+_SHARDS: Final = 64
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something looked at. `todo` says what to do where it is not `ok`."""
+
+    subject: str
+    ok: bool
+    said: str
+    todo: str = ""
+
+
+class Patient(msgspec.Struct, frozen=True):
+    """What is examined; `stack` None: a monitor on this machine."""
+
+    app: Application
+    interval: timedelta
+    stack: deployed.Stack | None = None
+
+
+Examination = Callable[[Patient], Iterator[Finding]]
+
+
+def examine(patient: Patient, *, send_test: bool) -> Iterator[Finding]:
+    """All findings, one by one: the deployment, its configuration and secrets, its runs, its deliveries."""
+    for subject, examination in EXAMINATIONS.items():
+        if patient.stack is not None or examination not in _OF_STACKS:
+            yield from _tried(subject, examination, patient)
+    if send_test:
+        yield from _tried("tests", _tests, patient)
+
+
+def _tried(subject: str, examination: Examination, patient: Patient) -> Iterator[Finding]:
+    try:
+        yield from examination(patient)
+    except WabawatchError as error:
+        yield Finding(subject, ok=False, said=f"cannot be looked at: {error}", todo="put that right and look again")
+
+
+def _stack(patient: Patient) -> Iterator[Finding]:
+    status = patient.stack.status if patient.stack else ""
+    is_whole = status.endswith("_COMPLETE") and "ROLLBACK" not in status and "DELETE" not in status
+    yield Finding(
+        "stack", is_whole, status, "" if is_whole else "read the stack's events in CloudFormation; deploy again"
+    )
+
+
+def _schedule(patient: Patient) -> Iterator[Finding]:
+    if patient.stack is None:
+        return
+    is_on, expression = deployed.schedule(patient.stack, aws_client)
+    todo = "" if is_on else f"nothing is read: enable schedule {patient.stack.outputs.get('ScheduleName')}"
+    yield Finding("schedule", is_on, f"{'on' if is_on else 'OFF'}, {expression}", todo)
+
+
+def _configuration(patient: Patient) -> Iterator[Finding]:
+    trouble = patient.app.refresh()
+    settings = patient.app.settings
+    if trouble is not None:
+        yield Finding("configuration", ok=False, said=trouble.detail, todo="correct it; the last good one goes on")
+        return
+    said = f"{counted(len(settings.targets), 'target')}, {counted(len(settings.destinations), 'destination')}"
+    yield Finding("configuration", ok=True, said=said)
+
+
+def _secrets(patient: Patient) -> Iterator[Finding]:
+    """By the credentials of whoever asks: what the functions may read, their runs tell."""
+    wanted = sorted(references(effective(patient.app.settings)))
+    patient.app.secrets.prefetch(wanted)
+    missing = [str(error) for one in wanted if (error := _unreadable(patient.app, one))]
+    if not missing:
+        yield Finding("secrets", ok=True, said=f"all {len(wanted)} can be read")
+    for said in missing:
+        yield Finding("secrets", ok=False, said=said, todo="create the secret, or correct the reference to it")
+
+
+def _unreadable(app: Application, reference: str) -> SecretError | None:
+    try:
+        app.secrets.key(reference)
+    except SecretError as error:
+        return error
+    return None
+
+
+def references(value: Any) -> set[str]:  # noqa: ANN401 - any JSON value
+    """All references to secrets in a configuration's plain values."""
+    if isinstance(value, str):
+        return {value} if is_reference(value) else set()
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, Sequence) else ()
+    return {one for each in inner for one in references(each)}
+
+
+def _last_run(patient: Patient) -> Iterator[Finding]:
+    parts = latest_run(patient.app.store.runs(_SHARDS))
+    ended = [part.finished_at for part in parts if part.finished_at is not None]
+    if not ended:
+        yield Finding("last run", ok=False, said="there is none", todo=_start(patient))
+        return
+    age = patient.app.clock.now() - max(ended)
+    is_late = age > 2 * patient.interval + timedelta(minutes=1)
+    said = f"{lasted(age)} ago; one is due every {render(patient.interval)}"
+    yield Finding("last run", not is_late, said, _start(patient) if is_late else "")
+    yield from _coverage(parts)
+
+
+def latest_run(runs: Sequence[Run]) -> list[Run]:
+    """All shards of the latest run."""
+    return [run for run in runs if run.id == runs[0].id]
+
+
+def _start(patient: Patient) -> str:
+    if patient.stack is None:
+        return "start `wabawatch run`"
+    return f"read the log of function {patient.stack.outputs.get('PollFunctionName')}"
+
+
+def _coverage(parts: Sequence[Run]) -> Iterator[Finding]:
+    expected = sum(part.expected for part in parts)
+    answered = sum(part.answered for part in parts)
+    skipped = sum(part.skipped for part in parts)
+    causes: dict[str, int] = {}
+    for part in parts:
+        for cause, count in part.causes.items():
+            causes[cause] = causes.get(cause, 0) + count
+    unread = "".join(f"; {count} {cause}" for cause, count in sorted(causes.items()))
+    late = f"; {skipped} skipped for want of time" if skipped else ""
+    is_good = answered >= _ENOUGH * expected
+    todo = "" if is_good else "`wabawatch status` names the targets; `wabawatch probe TARGET` reads one now"
+    yield Finding("coverage", is_good, f"{answered} of {counted(expected, 'target')} answered{unread}{late}", todo)
+
+
+def _deliveries(patient: Patient) -> Iterator[Finding]:
+    failing: dict[str, str] = {}
+    for incident in patient.app.store.open_incidents():
+        for name, told in incident.ledger.items():
+            if told.failing_since is not None:
+                failing[name] = f"{name} has failed since {told.failing_since:%Y-%m-%d %H:%M} UTC: {told.error}"
+    if not failing:
+        yield Finding("deliveries", ok=True, said="none is waiting after a failure")
+    for name, said in sorted(failing.items()):
+        yield Finding("deliveries", ok=False, said=said, todo=f"repair it, then: wabawatch notify-test {name}")
+
+
+def _subscriptions(patient: Patient) -> Iterator[Finding]:
+    topics = {name: getattr(one.options, "topic_arn", "") for name, one in patient.app.settings.destinations.items()}
+    if patient.stack is not None:
+        topics["the monitor's own alarms"] = patient.stack.outputs.get("MonitorTopicArn", "")
+    for name, arn in topics.items():
+        if arn:
+            found = deployed.subscriptions(arn, aws_client)
+            yield from _of_topic(name, arn, found)
+
+
+def _of_topic(name: str, arn: str, found: Sequence[deployed.Subscription]) -> Iterator[Finding]:
+    confirmed = [one for one in found if one.is_confirmed]
+    topic = arn.rpartition(":")[2]
+    if not found:
+        yield Finding("topic", ok=False, said=f"{name}: nobody subscribes to {topic}", todo="subscribe somebody to it")
+        return
+    yield Finding("topic", bool(confirmed), f"{name}: {len(confirmed)} of {len(found)} confirmed", _confirm(found))
+
+
+def _confirm(found: Sequence[deployed.Subscription]) -> str:
+    waiting = [f"{one.protocol} {one.endpoint}" for one in found if not one.is_confirmed]
+    return f"the link in AWS's first message confirms {', '.join(waiting[:3])}" if waiting else ""
+
+
+def _dead_letters(patient: Patient) -> Iterator[Finding]:
+    lying = deployed.dead_letters(patient.stack, aws_client) if patient.stack else {}
+    full = {name: count for name, count in lying.items() if count}
+    if not full:
+        yield Finding("dead letters", ok=True, said="all queues are empty")
+    for name, count in full.items():
+        said = f"{counted(count, 'message')} in {name}"
+        yield Finding("dead letters", ok=False, said=said, todo="read them, and the functions' logs of that time")
+
+
+def _alarms(patient: Patient) -> Iterator[Finding]:
+    ringing = deployed.alarms(patient.stack, aws_client) if patient.stack else ()
+    todo = f"see the dashboard: {patient.stack.outputs.get('DashboardUrl')}" if ringing and patient.stack else ""
+    yield Finding("alarms", not ringing, ", ".join(ringing) or "none rings", todo)
+
+
+def _tests(patient: Patient) -> Iterator[Finding]:
+    for name in patient.app.notifiers:
+        error = try_destination(patient.app, name)
+        said = f"{name} took the test" if error is None else f"{name} did not take the test: {error}"
+        yield Finding("tests", error is None, said, "" if error is None else "repair the destination or its secret")
+
+
+def interval_of(stack: deployed.Stack | None, usual: timedelta) -> timedelta:
+    """How often a stack runs; `usual` for a monitor on this machine."""
+    said = stack.environment.get("WABAWATCH_POLL_INTERVAL", "") if stack else ""
+    return parse(said) if said else usual
+
+
+EXAMINATIONS: Final[Mapping[str, Examination]] = {
+    "stack": _stack,
+    "schedule": _schedule,
+    "configuration": _configuration,
+    "secrets": _secrets,
+    "last run": _last_run,
+    "deliveries": _deliveries,
+    "topics": _subscriptions,
+    "dead letters": _dead_letters,
+    "alarms": _alarms,
+}
+_OF_STACKS: Final = frozenset({_stack, _schedule, _dead_letters, _alarms})

@@ -1,0 +1,189 @@
+"""What `explain` tells, gathered as documents: it prints them, or lays them out for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from wabawatch.application.planner import Planned
+from wabawatch.application.ports import Target
+from wabawatch.bootstrap import Application
+from wabawatch.cli.documents import (
+    ChangeDocument,
+    IncidentDocument,
+    LoggedDocument,
+    TargetDocument,
+    ToldDocument,
+    logged_document,
+    target_document,
+)
+from wabawatch.cli.finding import steering
+from wabawatch.cli.incidents import incident_document
+from wabawatch.cli.picture import picture
+from wabawatch.domain.health import Failure, Observation, status_of
+from wabawatch.domain.incidents import Incident
+from wabawatch.domain.policy import Thresholds
+from wabawatch.domain.transitions import Snapshot, Track, Transition
+
+_TARGETS = 20
+_LOGGED = 200
+_SHOWN = 20
+
+
+class ObservationDocument(msgspec.Struct, frozen=True):
+    """One reading that counted. `cause` is null for one that could be read."""
+
+    observed_at: datetime
+    status: str
+    cause: str | None
+
+
+class SeenDocument(msgspec.Struct, frozen=True):
+    """A transition with the observations that confirmed it, and how many were needed."""
+
+    transition: LoggedDocument
+    needed: int
+    evidence: list[ObservationDocument]
+
+
+class RouteDocument(msgspec.Struct, frozen=True):
+    """A route that matches; `number` counts from 1 in the configuration."""
+
+    number: int
+    to: list[str]
+    stop: bool
+
+
+class IncidentExplained(msgspec.Struct, frozen=True, tag_field="version", tag=1):
+    """`explain INCIDENT --json`. `routes` null: none is configured, so that everything goes everywhere."""
+
+    at: datetime
+    incident: IncidentDocument
+    seen: list[SeenDocument]
+    changes: list[ChangeDocument]
+    routes: list[RouteDocument] | None
+    destinations: list[ToldDocument]
+
+
+class TrackDocument(msgspec.Struct, frozen=True):
+    """One state machine of a target. `towards` is the status that `count` of `needed` observations speak for."""
+
+    entity_type: str
+    entity_id: str
+    capability: str
+    status: str | None
+    since: datetime | None
+    because: str | None
+    codes: list[int]
+    towards: str | None
+    count: int
+    needed: int
+
+
+class TargetExplained(msgspec.Struct, frozen=True, tag_field="version", tag=1):
+    """`explain TARGET --json`: the readings that changed something, the latest first, and what it is part of."""
+
+    at: datetime
+    target: TargetDocument
+    tracks: list[TrackDocument]
+    observations: list[ObservationDocument]
+    transitions: list[LoggedDocument]
+    incidents: list[IncidentExplained]
+
+
+def explain_incident(app: Application, incident: Incident) -> IncidentExplained:
+    """The whole chain: what was seen, what became of it, and what each destination knows of that."""
+    said = steering(app)
+    plans = app.notify.consider(incident)
+    return IncidentExplained(
+        app.clock.now(),
+        incident_document(app, incident, said),
+        [_seen(one, app.rules.policy.thresholds) for one in _transitions(app, incident)],
+        [ChangeDocument(one.at, one.status, one.affected, list(one.codes)) for one in incident.changes],
+        _routes(app, incident),
+        [_told(one) for one in plans],
+    )
+
+
+def _transitions(app: Application, incident: Incident) -> list[Transition]:
+    """The log's lines that were folded into the incident, the earliest first; of a large one, some targets' only."""
+    end = incident.resolved_at + timedelta(microseconds=1) if incident.resolved_at else None
+    found = [
+        one
+        for target in list(incident.folded)[:_TARGETS]
+        for one in app.store.history(target, incident.opened_at, end, _LOGGED)
+        if one.key == incident.key
+    ]
+    return sorted(found, key=lambda one: (one.at, one.target, one.seq))
+
+
+def _seen(one: Transition, thresholds: Thresholds) -> SeenDocument:
+    cause = one.reasons[0].description if one.reasons else ""
+    needed = thresholds.of_failure(cause) if one.new == "UNKNOWN" else thresholds.of(one.new)
+    evidence = [ObservationDocument(each.observed_at, each.status, None) for each in one.evidence[-needed:]]
+    return SeenDocument(logged_document(one), needed, evidence)
+
+
+def _routes(app: Application, incident: Incident) -> list[RouteDocument] | None:
+    rules = app.rules
+    if not rules.routes:
+        return None
+    taken = list(rules.taken(rules.facts(incident, app.audience.fleet)))
+    return [
+        RouteDocument(number, list(route.to), route.stop)
+        for number, route in enumerate(rules.routes, 1)
+        if any(route is one for one in taken)
+    ]
+
+
+def _told(planned: Planned) -> ToldDocument:
+    told, decision = planned.told, planned.decision
+    return ToldDocument(
+        planned.destination,
+        told.status,
+        told.at,
+        told.count,
+        decision.kind,
+        decision.why,
+        decision.due_at,
+        told.attempts,
+        told.failing_since,
+        told.retry_at,
+        told.error or None,
+    )
+
+
+def explain_target(app: Application, target: Target) -> TargetExplained:
+    """How a target stands, what speaks for a change, and the open incidents that it is part of."""
+    snapshot = app.store.snapshots([target.id]).get(target.id) or Snapshot(target.id)
+    mine: Sequence[Incident] = [one for one in app.store.open_incidents() if one.is_open and target.id in one.members]
+    return TargetExplained(
+        app.clock.now(),
+        target_document(picture(target, snapshot)),
+        [_track(one, app.rules.policy.thresholds) for one in snapshot.tracks],
+        [_observation(one) for one in app.store.observations(target.id, limit=_SHOWN)],
+        [logged_document(one) for one in app.store.history(target.id, limit=_SHOWN)],
+        [explain_incident(app, one) for one in mine],
+    )
+
+
+def _track(one: Track, thresholds: Thresholds) -> TrackDocument:
+    towards = one.streak[-1].status if one.streak else None
+    return TrackDocument(
+        *one.key,
+        one.status,
+        one.since,
+        one.because,
+        [reason.code for reason in one.reasons if reason.code is not None],
+        towards,
+        len(one.streak),
+        thresholds.of(towards) if towards else 0,
+    )
+
+
+def _observation(one: Observation) -> ObservationDocument:
+    if isinstance(one.outcome, Failure):
+        return ObservationDocument(one.observed_at, "UNKNOWN", one.outcome.cause)
+    return ObservationDocument(one.observed_at, status_of(one.outcome), None)

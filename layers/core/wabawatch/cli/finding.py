@@ -1,0 +1,56 @@
+"""Finding what a command is about: an incident by the beginning of its id, and the facts around it."""
+
+from __future__ import annotations
+
+from wabawatch.bootstrap import Application
+from wabawatch.cli.options import unknown
+from wabawatch.domain.composition import News, subject
+from wabawatch.domain.incidents import Incident, Told
+from wabawatch.domain.messages import Subject
+from wabawatch.domain.pen import Pen, Room
+from wabawatch.domain.phrases import utc
+from wabawatch.domain.rules import Steering
+from wabawatch.domain.wording import title
+
+_SEARCHED = 1000
+_SHORTEST = 3
+
+
+def find_incident(app: Application, wanted: str) -> Incident | None:
+    """By its id, or by a beginning of it that no other one has."""
+    exact = app.store.incident(wanted)
+    if exact is not None or len(wanted) < _SHORTEST:
+        return exact
+    found = {one.id: one for one in [*app.store.open_incidents(), *app.store.incidents(_SEARCHED)]}
+    matching = [one for name, one in found.items() if name.startswith(wanted)]
+    return matching[0] if len(matching) == 1 else None
+
+
+def need_incident(app: Application, wanted: str) -> Incident:
+    found = find_incident(app, wanted)
+    if found is None:
+        raise unknown("incident", wanted, (one.id for one in app.store.open_incidents() if one.is_open))
+    return found
+
+
+def steering(app: Application) -> Steering:
+    """What people have said."""
+    return Steering(tuple(app.store.silences()), app.store.acknowledgements())
+
+
+def severity(app: Application, incident: Incident) -> str:
+    return app.rules.facts(incident, app.audience.fleet).severity
+
+
+def told_of(app: Application, incident: Incident, kind: str = "opened") -> Subject:
+    """The incident as it would be put to somebody who knows nothing of it."""
+    return subject(News(incident, Told(), kind, severity(app, incident)), app.audience)
+
+
+def pen() -> Pen:
+    return Pen(Room(short=120, long=400, names=5), when=utc)
+
+
+def title_of(app: Application, incident: Incident) -> str:
+    """`40 numbers cannot send messages`; what it was, for one that is over."""
+    return title(told_of(app, incident), pen(), past=not incident.is_open)

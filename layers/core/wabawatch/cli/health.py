@@ -1,0 +1,176 @@
+"""`probe` and `status`: how a target is now. Their exit codes are those of monitoring plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import click
+from rich.text import Text
+
+from wabawatch.application.ports import Target
+from wabawatch.bootstrap import Application
+from wabawatch.cli.completing import complete_target
+from wabawatch.cli.documents import (
+    EntityDocument,
+    ProbeDocument,
+    StatusDocument,
+    reasons_document,
+    target_document,
+)
+from wabawatch.cli.options import Command, as_json, unknown
+from wabawatch.cli.output import document, joined, show, status_text, table, words
+from wabawatch.cli.picture import Picture, counts, pictures, worst_status
+from wabawatch.cli.session import session
+from wabawatch.cli.wording import reason_text, since_text, why
+from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, UNKNOWN, Observation, Reason, Report, status_of
+from wabawatch.domain.phrases import clean, lasted
+from wabawatch.domain.runbook import meaning
+
+_CODES: Final = {AVAILABLE: 0, LIMITED: 1, BLOCKED: 2, UNKNOWN: 3}
+
+
+def plugin_code(status: str) -> int:
+    """0 AVAILABLE, 1 LIMITED, 2 BLOCKED, 3 UNKNOWN; a word that nobody knows is 3, and never healthy."""
+    return _CODES.get(status, _CODES[UNKNOWN])
+
+
+@click.command(
+    cls=Command,
+    short_help="Read one target once; change nothing.",
+    examples="""
+    $ wabawatch probe support-de
+    $ wabawatch probe support-de --json | jq .entities
+    """,
+)
+@click.argument("target", shell_complete=complete_target)
+@as_json
+def probe(target: str, as_json: bool) -> int:
+    """Read one target once; change nothing: no state is read or written, and nobody is told.
+
+    Exit code: 0 AVAILABLE, 1 LIMITED, 2 BLOCKED, 3 UNKNOWN.
+    """
+    app = session().application(resolve=True)
+    known = {one.id: one for one in app.settings.targets}
+    if target not in known:
+        raise unknown("target", target, known)
+    observation = next(iter(app.source.observe([known[target]], until=None)))
+    found = probe_document(observation)
+    if as_json:
+        document(found)
+    else:
+        _show_probe(known[target], observation, found)
+    return plugin_code(found.status)
+
+
+def probe_document(observation: Observation) -> ProbeDocument:
+    """One reading, as `probe --json` prints it."""
+    outcome = observation.outcome
+    if not isinstance(outcome, Report):
+        detail = outcome.detail or meaning_of(outcome.cause)
+        return ProbeDocument(
+            observation.target, observation.observed_at, UNKNOWN, outcome.cause, detail or None, {}, [], []
+        )
+    entities = [
+        EntityDocument(one.entity_type, one.id, dict(one.capabilities), reasons_document(one.reasons))
+        for one in outcome.entities
+    ]
+    return ProbeDocument(
+        observation.target,
+        observation.observed_at,
+        status_of(outcome),
+        None,
+        None,
+        _capabilities(outcome),
+        entities,
+        list(outcome.contradictions),
+    )
+
+
+def _capabilities(report: Report) -> dict[str, str]:
+    """The target's own: the worst that any entity reports of each."""
+    said = {capability for entity in report.entities for capability in entity.capabilities}
+    return {capability: status_of(report, capability) for capability in sorted(said or report.overall)}
+
+
+def meaning_of(cause: str) -> str:
+    """What a cause of UNKNOWN means, from the runbook."""
+    return meaning(Reason(description=cause))
+
+
+def _show_probe(target: Target, observation: Observation, found: ProbeDocument) -> None:
+    show(
+        joined([status_text(found.status), words(target.name, "bold"), words(f"({target.id})", "dim")]),
+        Text(f"read at {found.observed_at:%Y-%m-%d %H:%M:%S} UTC", "dim"),
+    )
+    if found.cause:
+        show(words(f"  {found.cause}: {found.detail or 'no more is known'}"))
+    outcome = observation.outcome
+    for entity in outcome.entities if isinstance(outcome, Report) else ():
+        said = joined(
+            (Text(f"{clean(name)} ") + status_text(status) for name, status in entity.capabilities.items()), ", "
+        )
+        show(Text("  ") + words(f"{entity.entity_type} {entity.id}", "bold") + Text("  ") + said)
+        for reason in entity.reasons:
+            show(Text("    ") + reason_text(reason))
+            if reason.possible_solution:
+                show(Text("      → ") + words(reason.possible_solution))
+    for contradiction in found.contradictions:
+        show(Text("  contradiction: ", "yellow") + words(contradiction))
+
+
+@click.command(
+    cls=Command,
+    short_help="Show every target now, the worst first.",
+    examples="""
+    $ wabawatch status
+    $ wabawatch --stack wabawatch status --json | jq '.targets[] | select(.status != "AVAILABLE")'
+    """,
+)
+@as_json
+def status(as_json: bool) -> int:
+    """Show every target as the last runs saw it, the worst first. Nothing is read from the API.
+
+    Exit code, by the worst: 0 AVAILABLE, 1 LIMITED, 2 BLOCKED, 3 UNKNOWN.
+    """
+    app = session().application()
+    found = fleet(app)
+    read_at = last_read(app)
+    overall = worst_status(found)
+    if as_json:
+        targets = [target_document(one) for one in found]
+        document(StatusDocument(app.clock.now(), app.settings.deployment, overall, read_at, counts(found), targets))
+    else:
+        _show_status(found, read_at, app.clock.now())
+    return plugin_code(overall)
+
+
+def fleet(app: Application) -> list[Picture]:
+    """Every configured target now."""
+    targets: Sequence[Target] = app.settings.targets
+    return pictures(targets, app.store.snapshots([one.id for one in targets]))
+
+
+def last_read(app: Application) -> datetime | None:
+    """When the latest run ended."""
+    return next((run.finished_at for run in app.store.runs(1)), None)
+
+
+def _show_status(found: Sequence[Picture], read_at: datetime | None, now: datetime) -> None:
+    listing = table("STATUS", "TARGET", "NAME", "SINCE", "~WHY")
+    for one in found:
+        listing.add_row(
+            status_text(one.status),
+            words(one.target.id),
+            words(one.target.name),
+            Text(since_text(one.since, now)),
+            why(one),
+        )
+    age = f"last run {lasted(now - read_at)} ago" if read_at else "no run so far: start `wabawatch run`"
+    show(listing, Text(f"{counts_text(counts(found))}; {age}", "dim"))
+
+
+def counts_text(tally: Mapping[str, int]) -> str:
+    """As in `1 BLOCKED, 2 LIMITED, 9 AVAILABLE`."""
+    return ", ".join(f"{count} {clean(word)}" for word, count in tally.items()) or "no targets"

@@ -1,0 +1,74 @@
+"""`notify-test`: a marked test through the real path."""
+
+from __future__ import annotations
+
+import secrets
+
+import click
+
+from wabawatch.application.delivery import Deliverer
+from wabawatch.application.errors import DeliveryError
+from wabawatch.bootstrap import Application
+from wabawatch.cli.completing import complete_destination
+from wabawatch.cli.exits import NotNowError
+from wabawatch.cli.options import Command, unknown
+from wabawatch.cli.output import show, words
+from wabawatch.cli.session import session
+from wabawatch.domain.health import BLOCKED, MESSAGING, Reason
+from wabawatch.domain.messages import Affected, Notification, ReasonShown, Subject
+
+
+@click.command(
+    cls=Command,
+    short_help="Deliver a marked test to a destination.",
+    examples="""
+    $ wabawatch notify-test ops
+    $ wabawatch --stack wabawatch notify-test topic
+    """,
+)
+@click.argument("destination", shell_complete=complete_destination)
+def notify_test(destination: str) -> None:
+    """Deliver a message that is marked as a test, as a real one would be. Nothing is recorded.
+
+    Exit code 64: the destination refuses it, and somebody must act; 75: it may work later.
+    """
+    app = session().application(resolve=True)
+    if destination not in app.notifiers:
+        raise unknown("destination", destination, app.notifiers)
+    trouble = try_destination(app, destination)
+    if trouble is None:
+        show(words(f"delivered to {destination}"))
+        return
+    said = f"{destination} did not take it: {trouble}"
+    raise click.ClickException(said) if trouble.lasting else NotNowError(said)
+
+
+def try_destination(app: Application, destination: str) -> DeliveryError | None:
+    """Send the test; what went wrong, if anything did."""
+    deliverer = Deliverer(app.notifiers, app.clock)
+    (attempt,) = deliverer([(example(app, destination), {}, ())])
+    return attempt.error
+
+
+def example(app: Application, destination: str) -> Notification:
+    """What a blocked number looks like there; every part says or shows that it is a test."""
+    now = app.clock.now()
+    reason = Reason(141006, "There was an error with the payment method.", "Add a valid payment method.")
+    affected = next(iter(app.audience.fleet.values()), Affected("example", "Example number"))
+    subject = Subject(
+        "test",
+        "WABA",
+        "000000000000000",
+        MESSAGING,
+        severity="info",
+        old="AVAILABLE",
+        new=BLOCKED,
+        opened_at=now,
+        changed_at=now,
+        reasons=(ReasonShown(reason, app.audience.advise(reason)),),
+        affected=(affected,),
+        affected_total=1,
+    )
+    return Notification(
+        f"test-{secrets.token_hex(6)}", "test", destination, app.audience.deployment, now, (subject,), is_test=True
+    )

@@ -1,0 +1,127 @@
+"""What is known of a target now, for people and for `status --json`: from its snapshot, pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from wabawatch.application.ports import Target
+from wabawatch.domain.health import AVAILABLE, MESSAGING, READABLE, TARGET, UNKNOWN, Reason, rank, upstream, worst
+from wabawatch.domain.transitions import Snapshot, Track
+
+NOT_READ: Final = "not read yet"
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """One target now. `entity` is the (type, id) at fault; `since` is when the status was first seen; `detail` says why
+    the target is UNKNOWN, `last_known` what its status was before that.
+
+    `also` holds the troubles of other capabilities that are known to have worked."""
+
+    target: Target
+    status: str
+    since: datetime | None = None
+    entity: tuple[str, str] | None = None
+    reasons: tuple[Reason, ...] = ()
+    cause: str | None = None
+    detail: str = ""
+    last_known: str | None = None
+    capabilities: Mapping[str, str] = {}
+    contradictions: tuple[str, ...] = ()
+    observed_at: datetime | None = None
+    also: tuple[Track, ...] = ()
+
+
+def picture(target: Target, snapshot: Snapshot | None) -> Picture:
+    """Nothing read yet is UNKNOWN; so is a target that cannot be read, whatever was known before."""
+    if snapshot is None or not (snapshot.tracks or snapshot.observed_at):
+        return Picture(target, UNKNOWN, detail=NOT_READ)
+    capabilities = _capabilities(snapshot)
+    last_known = capabilities.get(MESSAGING)
+    seen = Picture(
+        target,
+        last_known or UNKNOWN,
+        capabilities=capabilities,
+        contradictions=snapshot.contradictions,
+        observed_at=snapshot.observed_at,
+        detail="" if last_known else "not confirmed yet",
+        also=_also(snapshot),
+    )
+    readable = snapshot.track((TARGET, target.id, READABLE))
+    if readable is not None and readable.status == UNKNOWN:
+        return _unread(seen, readable, last_known)
+    return _blamed(seen, _culprit(snapshot))
+
+
+def _unread(seen: Picture, readable: Track, last_known: str | None) -> Picture:
+    why = readable.reasons[0] if readable.reasons else Reason()
+    return msgspec.structs.replace(
+        seen,
+        status=UNKNOWN,
+        since=readable.since,
+        reasons=readable.reasons,
+        cause=why.description or None,
+        detail=why.detail,
+        last_known=last_known,
+    )
+
+
+def _blamed(seen: Picture, culprit: Track | None) -> Picture:
+    if culprit is None:
+        return seen
+    entity = None if rank(seen.status) == 0 else (culprit.entity_type, culprit.entity_id)
+    reasons = () if entity is None else culprit.reasons
+    return msgspec.structs.replace(seen, since=culprit.since, entity=entity, reasons=reasons)
+
+
+def _capabilities(snapshot: Snapshot) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for track in snapshot.tracks:
+        if track.capability != READABLE and track.status is not None:
+            found.setdefault(track.capability, []).append(track.status)
+    return {capability: worst(statuses) for capability, statuses in sorted(found.items())}
+
+
+def _culprit(snapshot: Snapshot) -> Track | None:
+    """The worst track of messaging that nothing else explains; for a healthy target, the one that changed last."""
+    tracks = [track for track in snapshot.tracks if track.capability == MESSAGING and track.status is not None]
+    if all(rank(track.status or "") == 0 for track in tracks):
+        return max(tracks, key=lambda track: track.since.timestamp() if track.since else 0.0, default=None)
+    return min(
+        tracks, key=lambda track: (-rank(track.status or ""), track.because is not None, upstream(track.entity_type))
+    )
+
+
+def _also(snapshot: Snapshot) -> tuple[Track, ...]:
+    return tuple(
+        track
+        for track in snapshot.tracks
+        if track.capability not in {MESSAGING, READABLE} and track.proven and rank(track.status or AVAILABLE) > 0
+    )
+
+
+def pictures(targets: Sequence[Target], snapshots: Mapping[str, Snapshot]) -> list[Picture]:
+    """All of them, the worst first; among equals the latest change first, then by name."""
+    found = [picture(target, snapshots.get(target.id)) for target in targets]
+    return sorted(found, key=_worst_first)
+
+
+def _worst_first(one: Picture) -> tuple[int, int, float, str]:
+    since = one.since.timestamp() if one.since and rank(one.status) else 0.0
+    return (-rank(one.status), -bool(one.also), -since, one.target.name.casefold())
+
+
+def counts(found: Iterable[Picture]) -> dict[str, int]:
+    """How many have each status, the worst first."""
+    tally: dict[str, int] = {}
+    for one in found:
+        tally[one.status] = tally.get(one.status, 0) + 1
+    return dict(sorted(tally.items(), key=lambda item: -rank(item[0])))
+
+
+def worst_status(found: Iterable[Picture]) -> str:
+    """AVAILABLE for an empty fleet, too."""
+    return worst([AVAILABLE, *(one.status for one in found)])

@@ -1,0 +1,116 @@
+"""How the command line words what it shows of targets, incidents and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rich.text import Text
+
+from wabawatch.cli.output import status_text, words
+from wabawatch.cli.picture import Picture
+from wabawatch.domain.health import AVAILABLE, Reason
+from wabawatch.domain.phrases import lasted
+from wabawatch.domain.runbook import meaning
+from wabawatch.domain.steering import Matcher
+
+_TODAY: Final = timedelta(hours=20)
+_ID_LONG: Final = 8
+_ID_END: Final = 4
+
+_WHYS: Final[Mapping[str, str]] = {
+    "up_to_date": "knows how it stands",
+    "not_routed": "no route leads there",
+    "never_told": "was never told of it",
+    "group_wait": "waits for company, so that one cause is one message",
+    "group_interval": "news of more or fewer numbers waits for its turn",
+    "reasons_interval": "news of other reasons waits for its turn",
+    "reasons_quiet": "other reasons are told only for what is BLOCKED",
+    "muted_throughout": "it began and ended while muted",
+    "working_hours": "waits for working hours",
+    "flapping": "keeps changing; quiet until it settles",
+    "blind": "the monitor is blind, which is told in place of this",
+    "acknowledged": "someone has it: no reminders",
+    "retry_wait": "a delivery failed and is tried again",
+    "no_more_reminders": "knows how it stands, and there are no reminders for this status",
+}
+"""The planner's words for saying nothing, in sentences."""
+
+
+def decided(why: str) -> str:
+    """The planner's reason for a person. A mute's goes on with its name."""
+    return _WHYS.get(why, why)
+
+
+def moment(at: datetime, now: datetime) -> str:
+    """`09:30:05` for what is near, with its date otherwise; UTC."""
+    at = at.astimezone(UTC)
+    return f"{at:%H:%M:%S}" if abs(now - at) < _TODAY else f"{at:%Y-%m-%d %H:%M}"
+
+
+def since_text(since: datetime | None, now: datetime) -> str:
+    return "" if since is None else lasted(now - since)
+
+
+def reason_text(reason: Reason) -> Text:
+    """`141006 the text`; a code without a text gets the runbook's."""
+    said = reason.description or meaning(reason)
+    return words(" ".join(part for part in ("" if reason.code is None else str(reason.code), said) if part))
+
+
+def why(one: Picture, *, is_short: bool = False) -> Text:
+    """The entity at fault and its first reason, or why the target cannot be read; nothing for a healthy target.
+
+    `is_short` leaves of long ids only their end: there the ids of a company's entities differ."""
+    if one.cause is not None or one.detail:
+        return _unread(one)
+    if one.entity is not None:
+        return _fault(one.entity, one.reasons, is_short=is_short)
+    if one.also:
+        track = one.also[0]
+        entity = _named((track.entity_type, track.entity_id), is_short=is_short)
+        label = words(f"{entity} {track.capability} ", "dim")
+        said = Text("; ") + reason_text(track.reasons[0]) if track.reasons else Text("")
+        return label + status_text(track.status or AVAILABLE) + said
+    return Text("")
+
+
+def _unread(one: Picture) -> Text:
+    said = words(": ".join(part for part in (one.cause, one.detail) if part))
+    return said + words(f"; was {one.last_known}", "dim") if one.last_known else said
+
+
+def _named(entity: tuple[str, str], *, is_short: bool) -> str:
+    kind, name = entity
+    return f"{kind} …{name[-_ID_END:]}" if is_short and len(name) > _ID_LONG else f"{kind} {name}"
+
+
+def _fault(entity: tuple[str, str], reasons: tuple[Reason, ...], *, is_short: bool) -> Text:
+    said = words(_named(entity, is_short=is_short), "dim")
+    if reasons:
+        said = said + Text("  ") + reason_text(reasons[0])
+    return said + Text(f" +{len(reasons) - 1} more", "dim") if len(reasons) > 1 else said
+
+
+def matcher_text(match: Matcher) -> str:
+    """`target support-de, status BLOCKED or LIMITED`; `everything` for a matcher without conditions."""
+    lists = {
+        "target": match.target,
+        "entity": match.entity,
+        "type": match.entity_type,
+        "status": match.status,
+        "severity": match.severity,
+        "capability": match.capability,
+        "reason": tuple(str(code) for code in match.reason_code),
+        "label": tuple(f"{key}={value}" for key, value in match.labels.items()),
+    }
+    parts = [f"{name} {(' and ' if name == 'label' else ' or ').join(said)}" for name, said in lists.items() if said]
+    if match.affected_at_least:
+        parts.append(f"at least {match.affected_at_least} affected")
+    return ", ".join(parts) or "everything"
+
+
+def codes_text(code: int | None, description: str) -> str:
+    """`141006 the text`, from a document's fields."""
+    return reason_text(Reason(code, description)).plain
