@@ -1,0 +1,89 @@
+"""What the functions take for an event, and what they refuse."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from wabawatch.application.errors import ConfigurationError
+from wabawatch.domain.sharding import BUCKETS, shard_of, shards_for
+from wabawatch.serverless import Look, Shard, Tick, read_environment, read_event, read_shard
+
+AT = "2026-03-01T12:00:00Z"
+SHARD = {"wabawatch": "shard", "run_id": "r", "scheduled_at": AT, "shard": 1, "of": 4}
+
+
+def test_each_function_knows_its_own_event():
+    assert isinstance(read_event({"wabawatch": "poll", "scheduled_at": AT}, Tick), Tick)
+    assert isinstance(read_event({"wabawatch": "notify", "scheduled_at": AT}, Look), Look)
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        pytest.param({"wabawatch": "notify", "scheduled_at": AT}, Tick, id="another function's"),
+        pytest.param({"wabawatch": "poll"}, Tick, id="without its time"),
+        pytest.param({"wabawatch": "poll", "scheduled_at": "noon"}, Tick, id="with a wrong time"),
+        pytest.param({}, Look, id="empty"),
+        pytest.param([], Look, id="a list"),
+        pytest.param("poll", Tick, id="a text"),
+        pytest.param(None, Tick, id="nothing"),
+    ],
+)
+def test_an_event_is_refused_that_is(event, kind):
+    with pytest.raises(ConfigurationError, match="not an event of this function"):
+        read_event(event, kind)
+
+
+def test_a_shard_message_comes_back_as_it_went():
+    shard = read_shard(msgspec.json.encode(SHARD).decode())
+    assert read_shard(msgspec.json.encode(shard).decode()) == shard
+    assert isinstance(shard, Shard)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(None, id="missing"),
+        pytest.param("", id="empty"),
+        pytest.param("{", id="truncated"),
+        pytest.param("[]", id="a list"),
+        pytest.param(msgspec.json.encode(SHARD | {"shard": 4}).decode(), id="beyond the last"),
+        pytest.param(msgspec.json.encode(SHARD | {"of": "four"}).decode(), id="of a wrong type"),
+        pytest.param(msgspec.json.encode(SHARD | {"wabawatch": "poll"}).decode(), id="of another kind"),
+    ],
+)
+def test_a_shard_message_is_refused_that_is(body):
+    with pytest.raises(ConfigurationError, match="not a shard message"):
+        read_shard(body)
+
+
+def test_the_environment_is_read():
+    found = read_environment(
+        {"WABAWATCH_STATE": "dynamodb:t", "WABAWATCH_SHARD_SIZE": "10", "WABAWATCH_POLL_INTERVAL": "rate(1 hour)"}
+    )
+    assert (found.state, found.shard_size, found.poll_interval) == ("dynamodb:t", 10, timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({}, "WABAWATCH_STATE"),
+        ({"WABAWATCH_STATE": "dynamodb:t", "WABAWATCH_SHARD_SIZE": "many"}, "WABAWATCH_SHARD_SIZE"),
+        ({"WABAWATCH_STATE": "dynamodb:t", "WABAWATCH_POLL_INTERVAL": "often"}, "WABAWATCH_POLL_INTERVAL"),
+    ],
+)
+def test_a_bad_deployment_names_the_variable(variables, named):
+    with pytest.raises(ConfigurationError, match=named):
+        read_environment(variables)
+
+
+@pytest.mark.parametrize("targets", [1, 2000, 2001, 100_000])
+def test_every_target_is_in_exactly_one_shard(targets):
+    of = shards_for(targets, 2000)
+    assert 1 <= of <= BUCKETS
+    shards = [shard_of(f"number-{index}", of) for index in range(1000)]
+    assert set(shards) <= set(range(of))
+    assert len(set(shards)) == of
