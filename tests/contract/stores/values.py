@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zlib import crc32
 
 import msgspec
 
@@ -57,7 +58,7 @@ def change(target: str, version: int = 1, minutes: float = 0, seqs: tuple[int, .
 
 
 def incident(incident_id: str, entity_id: str = "1", minutes: float = 0, members: int = 1, **more: object) -> Incident:
-    ids = [f"number-{position:06}" for position in range(members)]
+    ids = [f"number-{crc32(bytes(str(position), 'ascii')):08x}" for position in range(members)]
     opened = Incident(
         incident_id,
         "WABA",
