@@ -475,7 +475,6 @@ def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_asks(world, serve
     [
         pytest.param(429, b"", id="429"),
         pytest.param(400, b"You exceeded the endpoint rate limit", id="400-rate-limit"),
-        pytest.param(503, b"", id="503-with-a-wait"),
     ],
 )
 def test_targets_of_a_host_that_asks_for_more_time_than_there_is_are_skipped(
@@ -497,3 +496,10 @@ def test_a_wait_lasts_into_the_next_pass(world, server, wire):
     assert set(world.observe(world.targets(3), source, until=until)) == {"n0"}
     assert set(world.observe(world.targets(3), source, until=until)) == set()
     assert len(server.requests) == 1
+
+
+def test_one_number_s_503_with_a_wait_holds_up_no_other(world, server, wire, key):
+    server.answer = lambda one: [wire.http(b"", 503, Retry_After=200) if one.key == f"{key}-n0" else wire.healthy()]
+    outcomes = world.observe(world.targets(3), concurrency=1)
+    assert outcomes["n0"] == Failure("provider_error", "HTTP 503", 200)
+    assert [isinstance(outcomes[name], Report) for name in ("n1", "n2")] == [True, True]

@@ -61,8 +61,9 @@ class Dialog360Source:
         """As HealthSource. Yields nothing for targets whose host asked for a wait that goes beyond `until` (beyond
         a minute where there is none); they count as not started.
 
-        A refused key is read again at the end of the pass, all of them at once and while nothing waits for an answer;
-        a target whose key turns out to be another one is probed once more before it is called unauthorized."""
+        Keys that were refused are read again at the end of the pass, all at once and while nothing waits for an answer.
+        A target whose key turns out to be another one is probed once more before it is called unauthorized; where
+        there is no time left for that it yields nothing."""
         self._keys.prefetch(dict.fromkeys(target.api_key for target in targets))
         closing = _Closing(self._clock, until, stopped)
         refused: dict[str, tuple[Probe, Observation]] = {}
@@ -142,7 +143,7 @@ class Dialog360Source:
             outcome = read_answer(answer, probe.target.id, probe.key, self._clock.now())
         except Exception as error:  # noqa: BLE001 - the border around one target's probe
             return _stumbled(probe.target, error)
-        if isinstance(outcome, Failure) and (outcome.cause == "throttled" or outcome.retry_after is not None):
+        if isinstance(outcome, Failure) and outcome.cause == "throttled":
             wait = self._pacing.throttled(probe.place.host, time.monotonic(), outcome.retry_after)
             _log.info("%s asks for a wait; probes of it start again in %g s", probe.place.host, wait)
         return outcome

@@ -33,7 +33,7 @@ class Transport:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_alarm)
         self._multi.setopt(pycurl.M_MAXCONNECTS, concurrency)
-        # certifi's bundle, because the OpenSSL in pycurl's wheel looks for one where its builder had it
+        # the same authorities on every machine; pycurl's wheel would take what it finds in the places of some systems
         self._ca_file = ca_file or certifi.where()
         self._concurrency = concurrency
         self._idle: list[Exchange] = []
