@@ -46,7 +46,7 @@ template: .venv-sam/.done .venv-checkov/.done ## Check the template: valid, lint
 
 .PHONY: e2e
 e2e: .venv/.dev .venv-sam/.done .venv-aws/.done ## A true deployment to a local AWS emulator, driven by its schedule
-	PYTHON313="$(PYTHON313)" $(BIN)/pytest -m e2e -p no:xdist tests/e2e
+	PYTHON313="$(PYTHON313)" $(BIN)/pytest -m e2e -p no:xdist --exitfirst tests/e2e
 
 .PHONY: layer-pins
 layer-pins: .venv-sam/.done ## Generate the layer's pins again

@@ -105,12 +105,13 @@ def eventually(look: Callable[[], T], what: str, seconds: float = 120) -> T:
 
 
 def _sam(*arguments: str, environment: dict[str, str]) -> None:
-    """Runs from the project's root, so that samconfig.toml holds here as it does for a person."""
+    """With samconfig.toml, which holds here as it does for a person."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
     if python := os.environ.get("PYTHON313"):
         kept["PATH"] = f"{Path(python).parent}:{kept['PATH']}"
     kept |= environment | {"SAM_CLI_TELEMETRY": "0", "AWS_EC2_METADATA_DISABLED": "true"}
-    done = subprocess.run([SAM, *arguments], cwd=ROOT, env=kept, capture_output=True, text=True, check=False)
+    command = [SAM, *arguments, "--config-file", str(ROOT / "samconfig.toml")]
+    done = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stdout + done.stderr)[-4000:]
         raise AssertionError(f"`sam {' '.join(arguments)}` failed with {done.returncode}:\n{said}")

@@ -1,0 +1,192 @@
+"""What `sam build` made, under the real runtime's client: every event of events/, start-up time, memory, size."""
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from tests.e2e.emulator import PYTHON, ROOT
+from tests.e2e.runtime_api import Runtime
+from tests.e2e.stack import build
+from tests.template.template import resources, template
+from wabawatch.simulator import Fleet, Number, Scenario, running
+
+NUMBER = Number(id="4930654321", name="Support", waba="102290129340399", business="2729063490586006")
+EVENTS = ROOT / "events"
+RUNTIME_BRINGS = {"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3"}
+"""What python3.13 on Lambda has besides the standard library."""
+ONLY_IF_THERE = {"_distutils_hack", "simplejson"}
+"""Belongs to this environment: setuptools loads itself, and requests takes the other where it finds it."""
+NOT_IN_FUNCTIONS = tuple(
+    f"wabawatch.{name}" for name in ("cli", "simulator", "__main__", "adapters.notifiers.terminal")
+)
+"""For people at a terminal; the layer leaves out what these need."""
+
+
+@pytest.fixture(scope="module")
+def surroundings(emulator):
+    """The functions' variables, with a table as in the template, and everything else they speak to."""
+    with running(Scenario(fleet=Fleet((NUMBER,)))) as simulator:
+        table = resources("AWS::DynamoDB::Table")["WabawatchTable"]
+        kept = ("BillingMode", "KeySchema", "AttributeDefinitions", "LocalSecondaryIndexes")
+        emulator.client("dynamodb").create_table(TableName="artefact", **{name: table[name] for name in kept})
+        emulator.client("s3").create_bucket(
+            Bucket="artefact-configuration", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+        )
+        emulator.client("secretsmanager").create_secret(Name="artefact-key", SecretString=NUMBER.key)
+        yield emulator.environment | {
+            "PATH": "/usr/bin:/bin",
+            "WABAWATCH_STATE": "dynamodb:artefact",
+            "WABAWATCH_CONFIG": "s3://artefact-configuration/config.json",
+            "WABAWATCH_SHARD_QUEUE_URL": emulator.client("sqs").create_queue(QueueName="artefact")["QueueUrl"],
+            "WABAWATCH_ALERTS_TOPIC_ARN": emulator.client("sns").create_topic(Name="artefact")["TopicArn"],
+            "WABAWATCH_API_KEY_SECRET": "artefact-key",
+            "WABAWATCH_SLACK_WEBHOOK_SECRET": "",
+            "WABAWATCH_HISTORY_DAYS": "400",
+            "WABAWATCH_POLL_INTERVAL": "rate(5 minutes)",
+            "WABAWATCH_DEPLOYMENT": "artefact",
+            "WABAWATCH_BASE_URL": simulator.url,
+            "POWERTOOLS_METRICS_NAMESPACE": "Wabawatch",
+            "POWERTOOLS_LOG_LEVEL": "INFO",
+        }
+        emulator.client("dynamodb").delete_table(TableName="artefact")
+        emulator.client("s3").delete_bucket(Bucket="artefact-configuration")
+        emulator.client("sqs").delete_queue(
+            QueueUrl=emulator.client("sqs").get_queue_url(QueueName="artefact")["QueueUrl"]
+        )
+
+
+@pytest.fixture(scope="module")
+def poll(surroundings):
+    with _started("Poll", surroundings) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def notify(surroundings):
+    with _started("Notify", surroundings) as runtime:
+        yield runtime
+
+
+def _started(function, environment):
+    service = {"POWERTOOLS_SERVICE_NAME": function.lower()}
+    return Runtime(build() / f"{function}Function", build() / "CoreLayer", environment | service)
+
+
+def event(name):
+    return json.loads((EVENTS / name).read_text())
+
+
+def test_poll_reads_the_fleet_when_the_schedule_says_so(poll):
+    kind, answer = poll.invoke(event("poll/schedule.json"))
+    assert kind == "response", answer
+    assert {name: answer[name] for name in ("expected", "answered", "unknown", "skipped")} == {
+        "expected": 1,
+        "answered": 1,
+        "unknown": 0,
+        "skipped": 0,
+    }
+
+
+def test_poll_drops_a_shard_whose_run_is_over(poll):
+    assert poll.invoke(event("poll/shard.json")) == ("response", {"batchItemFailures": []})
+    assert "shard dropped" in poll.log()[-1]["message"]
+
+
+def test_poll_sends_back_the_poison_shard_alone(poll):
+    before = len(errors(poll))
+    poison = event("poll/bad-shard.json")
+    sent_back = [{"itemIdentifier": poison["Records"][0]["messageId"]}]
+    assert poll.invoke(poison) == ("response", {"batchItemFailures": sent_back})
+    assert len(errors(poll)) == before + 1
+
+
+@pytest.mark.parametrize("name", ["bad-shape", "bad-function", "bad-instant"])
+def test_poll_refuses_an_event_with_one_clear_line(poll, name):
+    assert_refused(poll, event(f"poll/{name}.json"))
+
+
+@pytest.mark.parametrize("name", ["schedule", "stream"])
+def test_notify_does_a_round_when_it_is_rung(notify, name):
+    kind, answer = notify.invoke(event(f"notify/{name}.json"))
+    assert kind == "response", answer
+    assert answer["worked"] is True
+
+
+@pytest.mark.parametrize("name", ["bad-shape", "bad-function", "bad-records"])
+def test_notify_refuses_an_event_with_one_clear_line(notify, name):
+    assert_refused(notify, event(f"notify/{name}.json"))
+
+
+def errors(runtime):
+    return [line for line in runtime.log() if line.get("level") == "ERROR"]
+
+
+def assert_refused(runtime, bad):
+    before = len(errors(runtime))
+    kind, document = runtime.invoke(bad)
+    assert kind == "error"
+    assert "not an event of this function" in document["errorMessage"]
+    assert len(errors(runtime)) == before + 1
+    assert "not an event of this function" in errors(runtime)[-1]["reason"]
+
+
+def test_every_event_of_the_folder_is_tried_here():
+    tried = {"schedule", "shard", "stream", "bad-shard", "bad-shape", "bad-function", "bad-instant", "bad-records"}
+    assert {path.stem for name in ("poll", "notify") for path in (EVENTS / name).iterdir()} == tried
+
+
+def test_the_layer_is_small_and_brings_all_that_the_runtime_does_not(surroundings):
+    code = (
+        "import importlib, pathlib, sys, wabawatch\n"
+        "root = pathlib.Path(wabawatch.__path__[0])\n"
+        "for path in root.rglob('*.py'):\n"
+        "    name = '.'.join(path.relative_to(root.parent).with_suffix('').parts).removesuffix('.__init__')\n"
+        f"    if not name.startswith({NOT_IN_FUNCTIONS}):\n"
+        "        importlib.import_module(name)\n"
+        "import pycurl, requests, yaml\n"
+        "print(*{name.partition('.')[0] for name, one in sys.modules.items()\n"
+        "        if 'site-packages' in (getattr(one, '__file__', None) or '')})"
+    )
+    layer = build() / "CoreLayer"
+    environment = surroundings | {"PYTHONPATH": str(layer / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([PYTHON, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) - ONLY_IF_THERE <= RUNTIME_BRINGS
+    assert sum(path.stat().st_size for path in layer.rglob("*") if path.is_file()) < 30_000_000
+
+
+def test_start_up_is_no_dearer_than_a_bare_dynamodb_client(surroundings, poll, notify, tmp_path, capsys):
+    """The fastest of several starts of each, in turn: what is left is the work itself, not the machine's mood."""
+    (tmp_path / "app.py").write_text(
+        "import boto3\nclient = boto3.client('dynamodb')\n\ndef handler(event, context): ...\n"
+    )
+    starts = {"bare": [], "Poll": [], "Notify": []}
+    for _ in range(4):
+        with Runtime(tmp_path, None, surroundings) as bare:
+            starts["bare"].append(bare.init_seconds)
+        for function in ("Poll", "Notify"):
+            with _started(function, surroundings) as runtime:
+                starts[function].append(runtime.init_seconds)
+    fastest = {name: min(seconds) for name, seconds in starts.items()}
+    figures = [f"bare DynamoDB client: init {fastest['bare']:.2f} s"]
+    for name, runtime in (("Poll", poll), ("Notify", notify)):
+        share, memory = fastest[name] / fastest["bare"], runtime.peak_megabytes
+        figures.append(f"{name.lower()}: init {fastest[name]:.2f} s ({share:.2f} of that), at most {memory:.0f} MB")
+    figures.append(f"poll: first event {first_event(surroundings):.2f} s, which includes the imports it waits with")
+    with capsys.disabled():
+        print("", *figures, sep="\n  ")  # noqa: T201 - figures for whoever runs this
+    assert fastest["Poll"] <= 1.3 * fastest["bare"]
+
+
+def first_event(surroundings):
+    with _started("Poll", surroundings) as runtime:
+        began = time.perf_counter()
+        runtime.invoke(event("poll/schedule.json"))
+        return time.perf_counter() - began
+
+
+def test_the_functions_have_twice_the_memory_that_they_need(poll, notify):
+    for name, runtime in (("PollFunction", poll), ("NotifyFunction", notify)):
+        assert runtime.peak_megabytes * 2 < template()["Resources"][name]["Properties"]["MemorySize"]
