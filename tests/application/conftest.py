@@ -1,0 +1,98 @@
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+
+from tests.application.fakes import FakeClock, FakeNotifier, FakeSource, FakeStore, targets
+from wabawatch.adapters.stores.sqlite import SqliteStore
+from wabawatch.application.notify import Notify
+from wabawatch.application.poll import Pass, Poll
+from wabawatch.domain.composition import Audience
+from wabawatch.domain.messages import Advice, Affected
+from wabawatch.domain.policy import Policy
+from wabawatch.domain.rules import Rules
+
+
+@dataclass
+class Stage:
+    """A fleet, its readings, its destinations, and the two use cases on one store. Rules are those of the default
+    policy; a cycle is a pass and a round of notify, a minute after the one before."""
+
+    store: object
+    clock: FakeClock = field(default_factory=FakeClock)
+    fleet: list = field(default_factory=lambda: targets("n1"))
+    destinations: dict = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+    rules: Rules | None = None
+    passes: int = 0
+
+    def __post_init__(self):
+        self.source = FakeSource(self.clock)
+        self.destinations = self.destinations or {"ops": FakeNotifier()}
+        self.rules = self.rules or Rules(self.policy, version="1")
+
+    @property
+    def ops(self):
+        return self.destinations["ops"]
+
+    def says(self, *readings):
+        """What the numbers answer from now on, in the order of the fleet; one reading alone is everybody's."""
+        given = readings if len(readings) > 1 else readings * len(self.fleet)
+        self.source.readings = {target.id: reading for target, reading in zip(self.fleet, given, strict=True)}
+
+    def poll(self, *, store=None, **fields):
+        self.passes += 1
+        poll = Poll(store or self.store, self.source, self.clock, self.policy)
+        return poll(Pass(f"run{self.passes}", self.fleet, **fields))
+
+    def poll_until(self, asked):
+        """A pass that is stopped after the source was asked so many times in all."""
+        poll = Poll(self.store, self.source, self.clock, self.policy)
+        return poll(Pass("stopped", self.fleet), stopped=lambda: len(self.source.asked) >= asked)
+
+    def forget(self):
+        return Poll(self.store, self.source, self.clock, self.policy).forget_all_but(one.id for one in self.fleet)
+
+    def notify(self, *, store=None, owner="me", **options):
+        return self._notify(store)(owner, **options)
+
+    def consider(self, incident):
+        return self._notify().consider(incident)
+
+    def _notify(self, store=None):
+        shown = {one.id: Affected(one.id, one.name, one.labels) for one in self.fleet}
+        audience = Audience(shown, lambda _: Advice(), "test")
+        return Notify(store or self.store, self.destinations, self.clock, self.rules, audience)
+
+    def cycle(self, times=1, *, minutes=1):
+        for _ in range(times):
+            self.clock.advance(minutes=minutes)
+            self.poll()
+            notified = self.notify(complete=True)
+        return notified
+
+    def ruled(self, **fields):
+        """Another configuration."""
+        self.rules = msgspec.structs.replace(self.rules, version=f"{self.rules.version}+", **fields)
+
+    def incidents(self):
+        return self.store.incidents(100_000)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request, tmp_path):
+    opened = FakeStore() if request.param == "memory" else SqliteStore(tmp_path / "state.db")
+    if isinstance(opened, SqliteStore):
+        opened._database._connection.execute("PRAGMA synchronous = OFF")  # no test pulls the plug
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def stage(store):
+    return Stage(store)
+
+
+@pytest.fixture
+def memory():
+    return Stage(FakeStore())

@@ -1,0 +1,247 @@
+"""Fakes by hand: a clock that stands still, a source and notifiers that do as they are told, a store in memory."""
+
+# ruff: noqa: ARG002 - fakes have the signatures of the ports
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+from wabawatch.application.errors import DeliveryError
+from wabawatch.application.ports import Receipt, Target
+from wabawatch.domain.health import MESSAGING, Entity, Failure, Observation, Reason, Report
+
+T0 = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+PAYMENT = Reason(141006, "The payment method is missing.", "Add one.")
+
+
+class FakeClock:
+    def __init__(self, at=T0):
+        self.at = at
+
+    def now(self):
+        return self.at
+
+    def advance(self, **length):
+        self.at += timedelta(**length)
+
+
+def phone(status="AVAILABLE", *reasons, entity_id=None):
+    """A reading of a number: a report of its own PHONE_NUMBER, or of `entity_id`'s."""
+    return lambda target: Report((Entity("PHONE_NUMBER", entity_id or target, {MESSAGING: status}, reasons),))
+
+
+def business(status="AVAILABLE", *reasons):
+    """A reading of a number of the one business b."""
+
+    def report(target):
+        number = Entity("PHONE_NUMBER", target, {MESSAGING: status})
+        return Report((number, Entity("BUSINESS", "b", {MESSAGING: status}, reasons)))
+
+    return report
+
+
+def failing(cause):
+    return lambda _: Failure(cause)
+
+
+class FakeSource:
+    """Answers by `readings` (the usual one is healthy); does not reach the targets in `unreached`."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.readings = {}
+        self.unreached = set()
+        self.asked = []
+        self.meanwhile = lambda: None
+
+    def observe(self, targets, *, until, stopped=lambda: False):
+        for target in targets:
+            if target.id in self.unreached or stopped():
+                continue
+            self.asked.append(target.id)
+            outcome = self.readings.get(target.id, phone())(target.id)
+            yield Observation(target.id, self.clock.now(), outcome)
+        self.meanwhile()
+
+
+class FakeNotifier:
+    """Keeps what it took; `errors` are raised first, one for each delivery; `refuses` picks what it never takes."""
+
+    kind = "fake"
+
+    def __init__(self, *errors, always=None):
+        self.taken = []
+        self.tried = []
+        self.errors = list(errors)
+        self.always = always
+        self.refuses = lambda _: False
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def deliver(self, notification, thread):
+        self.gate.wait(5)
+        self.tried.append(notification)
+        if self.always:
+            raise self.always
+        if self.errors:
+            raise self.errors.pop(0)
+        if self.refuses(notification):
+            raise DeliveryError("invalid_payload", lasting=True)
+        self.taken.append(notification)
+        return Receipt({"ts": str(len(self.taken))})
+
+    @property
+    def said(self):
+        """`kind old>new` of each notification, a digest with its number of incidents."""
+        return [
+            f"digest {one.total}" if one.kind == "digest" else f"{one.kind} {one.subject.old}>{one.subject.new}"
+            for one in self.taken
+        ]
+
+
+class FakeStore:
+    """The port in memory. `breaks` names methods that raise, after so many calls, as a killed process would."""
+
+    def __init__(self):
+        self.stored = {}
+        self.transitions = []
+        self.folded = set()
+        self.readings = []
+        self.all_runs = {}
+        self.all_incidents = {}
+        self.leases = {}
+        self.all_silences = {}
+        self.acks = {}
+        self.documents = {}
+        self.writes = []
+
+    def snapshots(self, targets):
+        return {target: self.stored[target] for target in targets if target in self.stored}
+
+    def every_snapshot(self):
+        return list(self.stored.values())
+
+    def commit(self, changes):
+        return [self._commit(change) for change in changes]
+
+    def _commit(self, change):
+        stored = self.stored.get(change.snapshot.target)
+        if (stored.version if stored else 0) != change.snapshot.version - 1:
+            return False
+        self.writes.append(change.snapshot.target)
+        self.stored[change.snapshot.target] = change.snapshot
+        self.transitions += change.transitions
+        self.readings.append(change.observation)
+        return True
+
+    def save_run(self, run):
+        self.all_runs[run.id, run.shard] = run
+
+    def runs(self, limit):
+        return sorted(self.all_runs.values(), key=lambda run: run.started_at, reverse=True)[:limit]
+
+    def pending(self, limit):
+        found = [one for one in self.transitions if (one.target, one.seq) not in self.folded]
+        return sorted(found, key=lambda one: (one.at, one.target, one.seq))[:limit]
+
+    def mark_folded(self, transitions):
+        self.folded |= {(one.target, one.seq) for one in transitions}
+
+    def latest_incidents(self, keys):
+        found = {incident.key: incident for incident in self.all_incidents.values()}
+        return {key: found[key] for key in keys if key in found}
+
+    def open_incidents(self):
+        return [one for one in self.all_incidents.values() if one.is_open or one.due_at]
+
+    def due_incidents(self, now):
+        return [one for one in self.all_incidents.values() if one.due_at and one.due_at <= now]
+
+    def incident(self, incident_id):
+        return self.all_incidents.get(incident_id)
+
+    def incidents(self, limit):
+        return list(reversed(self.all_incidents.values()))[:limit]
+
+    def save_incidents(self, incidents):
+        return [self._save(incident) for incident in incidents]
+
+    def _save(self, incident):
+        stored = self.all_incidents.get(incident.id)
+        if (stored.version if stored else 0) != incident.version - 1:
+            return False
+        self.writes.append(incident.id)
+        self.all_incidents[incident.id] = incident
+        return True
+
+    def acquire_lease(self, name, owner, now, ttl):
+        holder, ends_at = self.leases.get(name, (owner, now))
+        if holder != owner and now < ends_at <= now + 2 * ttl:
+            return False
+        self.leases[name] = (owner, now + ttl)
+        return True
+
+    def release_lease(self, name, owner):
+        if self.leases.get(name, ("", None))[0] == owner:
+            del self.leases[name]
+
+    def save_silence(self, silence):
+        self.all_silences[silence.id] = silence
+
+    def silences(self):
+        return list(self.all_silences.values())
+
+    def save_acknowledgement(self, acknowledgement):
+        self.acks[acknowledgement.incident] = acknowledgement
+
+    def acknowledgements(self):
+        return dict(self.acks)
+
+    def history(self, target=None, since=None, until=None, limit=100):
+        return list(reversed(self.transitions))[:limit]
+
+    def observations(self, target, since=None, until=None, limit=100):
+        return list(reversed(self.readings))[:limit]
+
+    def document(self, name):
+        return self.documents.get(name)
+
+    def save_document(self, name, body):
+        self.writes.append(name)
+        self.documents[name] = body
+
+    def purge(self, before):
+        return 0
+
+    def close(self):
+        pass
+
+
+class KilledError(Exception):
+    """What a process that is killed leaves undone."""
+
+
+class Dying:
+    """A store whose process is killed at the n-th call of a method, before or after it took effect."""
+
+    def __init__(self, store, method, calls=1, *, after=False):
+        self._store = store
+        self._method = method
+        self._left = calls
+        self._after = after
+
+    def __getattr__(self, name):
+        found = getattr(self._store, name)
+        return found if name != self._method else lambda *given: self._dies(found, *given)
+
+    def _dies(self, found, *given):
+        self._left -= 1
+        if self._left == 0 and not self._after:
+            raise KilledError
+        outcome = found(*given)
+        if self._left == 0:
+            raise KilledError
+        return outcome
+
+
+def targets(*ids):
+    return [Target(one, f"Number {one}", f"env:{one}") for one in ids]

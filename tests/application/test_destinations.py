@@ -1,0 +1,173 @@
+"""Destinations that fail, are slow, come and go."""
+
+import pytest
+
+from tests.application.fakes import PAYMENT, FakeNotifier, phone, targets
+from wabawatch.application.errors import DeliveryError, SecretError
+
+DOWN = DeliveryError("HTTP 503")
+
+
+def test_a_failing_destination_delays_nobody_else(stage):
+    stage.destinations = {"down": FakeNotifier(always=DOWN), "ops": FakeNotifier()}
+    stage.says(phone("BLOCKED"))
+    notified = stage.cycle()
+    assert stage.ops.said == ["opened None>BLOCKED"]
+    assert (notified.sent, notified.failed, notified.pending) == (1, 1, 1)
+
+
+def test_a_slow_destination_delays_nobody_else(memory):
+    slow, quick = FakeNotifier(), FakeNotifier()
+    memory.destinations = {"slow": slow, "ops": quick}
+    slow.gate.clear()
+    quick.refuses = lambda _: bool(slow.gate.set())  # the slow one goes on only once the quick one was asked
+    memory.says(phone("BLOCKED"))
+    memory.cycle()
+    assert (len(slow.taken), len(quick.taken)) == (1, 1)
+
+
+def test_a_destination_that_fails_for_three_rounds_gets_the_message_once(stage):
+    stage.ops.errors = [DOWN, DOWN, DOWN]
+    stage.says(phone("BLOCKED"))
+    stage.cycle(8)
+    assert stage.ops.said == ["opened None>BLOCKED"]
+    assert len({one.id for one in stage.ops.tried}) == 1
+    assert stage.notify().oldest_undelivered.total_seconds() == 0
+
+
+def test_waits_double_up_to_the_longest_one(memory):
+    memory.ops.always = DOWN
+    memory.says(phone("BLOCKED"))
+    memory.poll()
+    tries = []
+    for second in range(3600):
+        before = len(memory.ops.tried)
+        if second % 10 == 0:
+            memory.notify(complete=True)
+        tries += [second] * (len(memory.ops.tried) - before)
+        memory.clock.advance(seconds=1)
+    assert tries == [0, 10, 30, 70, 150, 310, 630, 1230, 1830, 2430, 3030]
+
+
+def test_a_destination_that_asks_for_five_minutes_gets_them_whatever_else_happens(memory):
+    memory.fleet = targets("n1", "n2")
+    memory.ops.errors = [DeliveryError("HTTP 429", retry_after=300)]
+    memory.says(phone("BLOCKED"), phone())
+    memory.cycle()
+    memory.says(phone("BLOCKED"), phone("BLOCKED"))
+    memory.cycle(4)
+    assert len(memory.ops.tried) == 1
+    memory.cycle()
+    assert memory.ops.said == ["opened AVAILABLE>BLOCKED", "opened None>BLOCKED"]
+
+
+def test_after_a_failure_the_rest_of_the_round_waits_too(memory):
+    memory.fleet = targets("n1", "n2", "n3")
+    memory.ops.always = DOWN
+    memory.says(phone("BLOCKED"))
+    memory.cycle()
+    assert len(memory.ops.tried) == 1
+
+
+def test_news_that_its_destination_cannot_swallow_keeps_no_other_waiting(memory):
+    memory.fleet = targets("n1", "n2")
+    memory.says(phone("BLOCKED"), phone())
+    memory.ops.errors = [DOWN] * 3
+    memory.cycle(2)
+    memory.ops.errors = []
+    memory.ops.refuses = lambda one: one.subject.entity_id == "n1"
+    memory.says(phone("BLOCKED"), phone("BLOCKED"))
+    memory.cycle(3)
+    assert [one.subject.entity_id for one in memory.ops.taken] == ["n2"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(DeliveryError("HTTP 404", lasting=True), id="a lasting failure"),
+        pytest.param(SecretError("env:SLACK is not set"), id="a secret that cannot be read"),
+    ],
+)
+def test_a_dead_destination_is_told_at_once_through_another_and_never_through_itself(stage, error):
+    dead = FakeNotifier(always=error)
+    stage.destinations = {"dead": dead, "ops": FakeNotifier()}
+    stage.says(phone("BLOCKED"))
+    stage.cycle()
+    (told,) = [one.subject for one in stage.ops.taken if one.subject.entity_type == "DESTINATION"]
+    assert (told.entity_id, told.affected_total, told.reasons[0].reason.detail) == ("dead", 0, str(error))
+    stage.cycle(30)
+    assert not [one for one in dead.tried if one.subject.entity_type == "DESTINATION"]
+    dead.always = None
+    stage.cycle(30)
+    assert [kind for kind in stage.ops.said if kind.startswith("resolved")] == ["resolved UNKNOWN>AVAILABLE"]
+
+
+def test_a_destination_that_fails_for_a_day_is_told_through_another(memory):
+    memory.destinations = {"down": FakeNotifier(always=DOWN), "ops": FakeNotifier()}
+    memory.says(phone("BLOCKED"))
+    memory.cycle(140, minutes=10)
+    assert not [one for one in memory.ops.taken if one.subject.entity_type == "DESTINATION"]
+    memory.cycle(6, minutes=10)
+    assert [one.subject.entity_id for one in memory.ops.taken if one.subject.entity_type == "DESTINATION"] == ["down"]
+
+
+def test_a_dead_destination_that_leaves_the_configuration_is_no_trouble_any_more(stage):
+    stage.destinations = {"dead": FakeNotifier(always=DeliveryError("gone", lasting=True)), "ops": FakeNotifier()}
+    stage.says(phone("BLOCKED"))
+    stage.cycle()
+    del stage.destinations["dead"]
+    stage.ruled()
+    stage.cycle()
+    assert stage.ops.taken[-1].subject.resolution == "unwatched"
+
+
+def test_a_destination_added_while_an_incident_is_open_hears_of_it(stage):
+    stage.says(phone("BLOCKED"))
+    stage.cycle(2)
+    stage.destinations["late"] = FakeNotifier()
+    stage.ruled()
+    stage.cycle()
+    stage.says(phone())
+    stage.cycle(3)
+    assert stage.destinations["late"].said == ["opened None>BLOCKED", "resolved BLOCKED>AVAILABLE"]
+
+
+def test_a_destination_added_after_the_end_hears_nothing_of_it_not_even_when_it_happens_again(stage):
+    stage.says(phone("BLOCKED"))
+    stage.cycle(2)
+    stage.says(phone())
+    stage.cycle(3)
+    stage.destinations["late"] = FakeNotifier()
+    stage.ruled()
+    stage.clock.advance(days=2)
+    stage.cycle(2)
+    stage.says(phone("BLOCKED"))
+    stage.cycle(2)
+    assert stage.destinations["late"].said == ["opened AVAILABLE>BLOCKED"]
+
+
+def test_a_destination_that_is_removed_and_comes_back_hears_what_it_missed(stage):
+    stage.destinations["other"] = other = FakeNotifier()
+    stage.says(phone("BLOCKED"))
+    stage.cycle()
+    del stage.destinations["other"]
+    stage.ruled()
+    stage.cycle(2)
+    stage.destinations["other"] = other
+    stage.ruled()
+    stage.cycle(2)
+    stage.says(phone("LIMITED"))
+    stage.cycle(2)
+    assert other.said == ["opened None>BLOCKED", "eased BLOCKED>LIMITED"]
+
+
+def test_a_resolve_whose_trigger_was_never_delivered_is_one_brief_message(stage):
+    stage.ops.always = DOWN
+    stage.says(phone("BLOCKED", PAYMENT))
+    stage.cycle()
+    stage.says(phone())
+    stage.cycle(3)
+    stage.ops.always = None
+    stage.cycle(10)
+    assert stage.ops.said == ["brief None>BLOCKED"]
+    assert stage.ops.taken[0].subject.resolved_at is not None
