@@ -1,4 +1,4 @@
-"""replay: run stored observations through poll and notify as they are, under other rules, and collect what would be told.
+"""replay: run stored observations through poll and notify under other rules, and collect what would be told.
 
 Stored are the readings that changed something. Between two of them a target read the same at every run, so the later
 runs read it again: that is what thresholds count. Nothing is delivered, and only the scratch store is written.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -94,7 +94,7 @@ class Replay:
         self._past = past
         self._store = scratch
         self._targets = [Target(name, name, "") for name in past.observations]
-        self._clock = _Clock(datetime.min.replace(tzinfo=None))
+        self._clock = _Clock(datetime.fromtimestamp(0, UTC))
         self._said: list[Would] = []
         recorders = {name: _Recorder(kind, self._clock, self._said) for name, kind in kinds.items()}
         self._poll = Poll(scratch, _Source(past, self._clock), self._clock, rules.policy)
@@ -117,8 +117,9 @@ class Replay:
         """The runs that matter: those with news, and as many after each as the longest threshold counts. Any other
         read what the one before it had read."""
         news = sorted(one.observed_at for found in self._past.observations.values() for one in found)
+        unheard = news[-1:] if news and news[-1] > max(self._past.runs, default=news[0] - _MOMENT) else []
         left, seen = 0, 0
-        for at in [*self._past.runs, *(news[-1:] if not self._past.runs or news[-1:] > self._past.runs[-1:] else ())]:
+        for at in [*self._past.runs, *unheard]:
             heard = bisect_right(news, at)
             left = self._patience if heard > seen else left - 1
             seen = heard

@@ -97,7 +97,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _weight(affected: int, codes: Sequence[str]) -> str:
-    return " ".join([f"{affected} affected", *codes])
+    return " ".join([f"{affected} affected", *(code.lstrip(":") for code in codes)])
 
 
 def _part(title: str, lines: Sequence[Text]) -> Iterator[Text]:

@@ -21,7 +21,7 @@ from wabawatch.cli.incidents import open_ones
 from wabawatch.cli.output import console
 from wabawatch.cli.reporting import Reporter
 from wabawatch.cli.scene import Alert, OpenIncident, Scene
-from wabawatch.domain.health import Observation, Reason
+from wabawatch.domain.health import Observation, Reason, rank
 from wabawatch.domain.incidents import Incident
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.runbook import advise
@@ -87,7 +87,7 @@ class Live(Reporter):
         self.scene.deployment = app.settings.deployment
         self.scene.base_url = app.settings.source.base_url
         self.scene.pictures = tuple(fleet(app))
-        self.scene.incidents = tuple(_incident(app, one) for one in open_ones(app))
+        self.scene.incidents = tuple(_incident(app, one) for one in sorted(open_ones(app), key=_worst_first))
         for attempt in notified.attempts:
             self.scene.alerts.appendleft(_alert(attempt, app.clock.now()))
         self.scene.message = self._message.latest
@@ -102,6 +102,10 @@ class Live(Reporter):
     def trouble(self, text: str) -> None:
         self.scene.passing_since = None
         self.scene.trouble = text
+
+
+def _worst_first(one: Incident) -> int:
+    return -rank(one.status)
 
 
 def _incident(app: Application, one: Incident) -> OpenIncident:

@@ -23,7 +23,7 @@ COMMANDS: Final = {
     },
     "Understand": {
         "incidents": ("incidents", "List what is open."),
-        "history": ("history", "Show what happened, the latest first."),
+        "history": ("incidents", "Show what happened, the latest first."),
         "explain": ("explain", "Tell why each destination was told, or was not."),
         "replay": ("replay", "Show what another policy would have told."),
     },

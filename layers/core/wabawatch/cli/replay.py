@@ -138,9 +138,5 @@ def _show(would: Sequence[Would], present: int | None, since: datetime) -> None:
     by_destination = Counter(one.notification.destination for one in would)
     parts = ", ".join(f"{count} to {clean(name)}" for name, count in sorted(by_destination.items()))
     now = "" if present is None else f"; the configuration in force: {present}"
-    show(
-        Text(
-            f"{counted(len(would), 'notification')} since {since:%Y-%m-%d %H:%M} UTC{': ' if parts else ''}{parts}{now}",
-            "dim",
-        )
-    )
+    total = f"{counted(len(would), 'notification')} since {since:%Y-%m-%d %H:%M} UTC"
+    show(Text(f"{total}{': ' if parts else ''}{parts}{now}", "dim"))

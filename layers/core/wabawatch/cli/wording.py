@@ -12,7 +12,7 @@ from wabawatch.cli.output import status_text, words
 from wabawatch.cli.picture import Picture
 from wabawatch.domain.health import AVAILABLE, Reason
 from wabawatch.domain.phrases import lasted
-from wabawatch.domain.runbook import meaning
+from wabawatch.domain.runbook import cause_of, meaning
 from wabawatch.domain.steering import Matcher
 
 _TODAY: Final = timedelta(hours=20)
@@ -54,9 +54,11 @@ def since_text(since: datetime | None, now: datetime) -> str:
 
 
 def reason_text(reason: Reason) -> Text:
-    """`141006 the text`; a code without a text gets the runbook's."""
-    said = reason.description or meaning(reason)
-    return words(" ".join(part for part in ("" if reason.code is None else str(reason.code), said) if part))
+    """A code, or the word for a cause, and the text; where none came along, the runbook's."""
+    known = cause_of(reason)
+    label = known or ("" if reason.code is None else str(reason.code))
+    said = meaning(reason) if known else reason.description or meaning(reason)
+    return words(f"{label}{': ' if known and said else ' '}{said}".strip())
 
 
 def why(one: Picture, *, is_short: bool = False) -> Text:
