@@ -74,6 +74,16 @@ def test_a_documented_answer_is_read_whole(report):
             {"health_status": None, "can_send_message": "BLOCKED"}, "BLOCKED", id="a-null-wrapper-leaves-the-top-level"
         ),
         pytest.param(
+            {"health_status": {"can_receive_call_sip": "AVAILABLE"}, "can_send_message": "BLOCKED"},
+            "BLOCKED",
+            id="a-status-beside-the-wrapper-is-read",
+        ),
+        pytest.param(
+            {"health_status": {"can_send_message": "LIMITED"}, "can_send_message": "BLOCKED"},
+            "LIMITED",
+            id="the-wrapper-goes-before-what-is-beside-it",
+        ),
+        pytest.param(
             {"health_status": {"can_receive_call_sip": "AVAILABLE"}},
             UNKNOWN,
             id="calling-alone-says-nothing-of-messaging",

@@ -69,7 +69,7 @@ class _RefusedError(Exception):
 def _failure(response: Mapping[str, Any]) -> _RefusedError | _PassingError:
     code = str(response.get("Error", {}).get("Code", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    passing = code not in _ADVICE and (status >= _SERVER_ERROR or _may_pass(code))
+    passing = status >= _SERVER_ERROR or _may_pass(code)
     return _PassingError(code) if passing else _RefusedError(code)
 
 
