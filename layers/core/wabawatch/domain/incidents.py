@@ -47,6 +47,8 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     at: datetime | None = None
     first_at: datetime | None = None
     flapping: bool = False
+    worst: str = AVAILABLE
+    """The worst that the incident had been by then."""
     reminders: int = 0
     count: int = 0
     thread: dict[str, str] = {}

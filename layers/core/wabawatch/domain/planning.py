@@ -57,7 +57,7 @@ _SKEW: Final = timedelta(minutes=1)
 
 QUIET: Final = frozenset(
     {
-        "up_to_date", "not_routed", "never_told", "group_wait", "group_interval", "reasons_interval", "reasons_quiet",
+        "up_to_date", "not_routed", "group_wait", "group_interval", "reasons_interval", "reasons_quiet",
         "muted", "muted_throughout", "working_hours", "flapping", "blind", "acknowledged", "retry_wait",
         "no_more_reminders",
     }
@@ -126,6 +126,8 @@ def _flapping(incident: Incident, told: Told, policy: Policy) -> Decision:
     if incident.flapping_since is None:
         return Decision("flapping_ended", "it has settled")
     if told.flapping:
+        if rank(incident.status) > rank(told.worst):
+            return Decision("escalated", "worse than anything that was told of the flapping")
         calm_at = incident.changes[-1].at + policy.flapping.window if incident.changes else None
         return Decision(None, "flapping", calm_at)
     return Decision("flapping", f"{len(incident.changes)} changes")

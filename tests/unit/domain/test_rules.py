@@ -1,0 +1,195 @@
+from datetime import time, timedelta
+
+import pytest
+
+from tests.unit.domain.causes import BOTH, FLEET, RESOLVED, bad, incident_after
+from tests.unit.domain.readings import T0, VERIFICATION, minute, moved
+from wabawatch.domain.calendar import WEEKDAYS, Weekly
+from wabawatch.domain.health import Reason
+from wabawatch.domain.incidents import Told
+from wabawatch.domain.routing import Route, SeverityRule, Window
+from wabawatch.domain.rules import Rules, Steering
+from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
+
+RULES = Rules()
+
+
+def test_the_first_severity_rule_that_matches_decides():
+    rules = Rules(
+        severities=(
+            SeverityRule("info", Matcher(reason_code=(141010,))),
+            SeverityRule("error", Matcher(affected_at_least=2)),
+            SeverityRule("warning"),
+        )
+    )
+    assert rules.facts(BOTH, FLEET).severity == "error"
+    assert rules.facts(bad("a", reasons=(VERIFICATION,)), FLEET).severity == "info"
+    assert rules.facts(bad("a"), FLEET).severity == "warning"
+
+
+ROUTES = Rules(
+    routes=(
+        Route(("billing",), Matcher(reason_code=(141006,)), stop=True),
+        Route(("support",), Matcher(labels={"team": "support"})),
+        Route(("all", "support")),
+    )
+)
+BLIND = bad("~sight-0", entity_type="MONITOR", status="UNKNOWN", reasons=(Reason(description="blind"),))
+
+
+@pytest.mark.parametrize(
+    ("rules", "incident", "reached"),
+    [
+        pytest.param(Rules(), BOTH, {"billing", "support", "all"}, id="no route at all: everybody"),
+        pytest.param(ROUTES, BOTH, {"billing"}, id="a route that stops the search"),
+        pytest.param(ROUTES, bad("b", reasons=()), {"all", "support"}, id="the last route"),
+        pytest.param(Rules(routes=ROUTES.routes[:2]), bad("b", reasons=()), set(), id="no route that matches: nobody"),
+        pytest.param(
+            Rules(routes=ROUTES.routes[:2]),
+            BLIND,
+            {"billing", "support", "all"},
+            id="no route for the monitor's own trouble: everybody",
+        ),
+        pytest.param(ROUTES, BLIND, {"all", "support"}, id="a route for the monitor's own trouble"),
+    ],
+)
+def test_where_an_incident_goes(rules, incident, reached):
+    facts = rules.facts(incident, FLEET)
+    assert {name for name in ("billing", "support", "all") if rules.routed(facts, name)[0]} == reached
+
+
+def case(rules, incident, *, now=minute(5), destination="ops", told=Told(), steering=Steering(), **options):  # noqa: B008 - immutable
+    return rules.case(incident, destination, told, steering, FLEET, now, **options)
+
+
+def silence(name="s", start=0, end=60, **matcher):
+    return Silence(name, Matcher(**matcher), "ana", "work", minute(start), minute(end))
+
+
+@pytest.mark.parametrize(
+    ("silences", "muted_until"),
+    [
+        pytest.param([silence()], 60, id="one that holds"),
+        pytest.param([silence(start=6)], None, id="one that has not begun"),
+        pytest.param([silence(end=5)], None, id="one that has just ended"),
+        pytest.param([silence(start=5)], 60, id="one that begins now"),
+        pytest.param([silence("s"), silence("l", end=90)], 90, id="the longest of two"),
+        pytest.param([silence(target=("a",))], None, id="one of only some of the targets"),
+        pytest.param([silence(target=("a", "b"))], 60, id="one of all targets"),
+        pytest.param([silence(target=("a",)), silence(target=("b",))], None, id="two of which none is of all targets"),
+    ],
+)
+def test_silences(silences, muted_until):
+    mute = case(RULES, BOTH, steering=Steering(tuple(silences))).situation.mute
+    assert (mute and mute.ends_at) == (None if muted_until is None else minute(muted_until))
+
+
+def test_a_mute_says_whose_it_is():
+    assert case(RULES, BOTH, steering=Steering((silence("s1"),))).situation.mute.why == "silence s1 by ana: work"
+    window = Window("nightly", Weekly(WEEKDAYS, time(9), time(12), "UTC"))
+    assert case(Rules(windows=(window,)), BOTH).situation.mute.why == "maintenance window nightly"
+
+
+def test_a_window_holds_in_its_own_zone_and_for_what_it_is_about():
+    berlin = Weekly(WEEKDAYS, time(11), time(12), "Europe/Berlin")
+    assert case(Rules(windows=(Window("w", berlin),)), BOTH).situation.mute.ends_at == T0 + timedelta(hours=1)
+    assert case(Rules(windows=(Window("w", berlin, Matcher(target=("a",))),)), BOTH).situation.mute is None
+
+
+def test_the_mutes_of_a_resolved_incident_are_those_of_its_beginning_and_its_end():
+    steering = Steering((silence("first", -5, 1), silence("then", 2, 4)))
+    situation = case(RULES, RESOLVED, steering=steering).situation
+    assert (situation.mute_first.why[:13], situation.mute_then.why[:12], situation.mute) == (
+        "silence first",
+        "silence then",
+        None,
+    )
+    assert case(RULES, BOTH, steering=steering).situation.mute_first is None
+
+
+LIMITED = bad("a", status="L")
+LATER = Weekly(WEEKDAYS, time(13), time(17), "UTC")
+NOW = Weekly(WEEKDAYS, time(9), time(17), "UTC")
+
+
+@pytest.mark.parametrize(
+    ("routes", "incident", "opens_at"),
+    [
+        pytest.param(
+            [Route(("ops",), hours=LATER)], LIMITED, T0 + timedelta(hours=3), id="limited waits for working hours"
+        ),
+        pytest.param([Route(("ops",), hours=LATER)], bad("a"), None, id="a block does not"),
+        pytest.param([Route(("ops",), hours=NOW)], LIMITED, None, id="working hours are now"),
+        pytest.param(
+            [Route(("ops",), hours=LATER), Route(("ops",), hours=NOW)], LIMITED, None, id="one of two routes is open"
+        ),
+        pytest.param(
+            [Route(("ops",), hours=LATER), Route(("ops",))], LIMITED, None, id="one of two routes has no hours"
+        ),
+        pytest.param(
+            [Route(("ops",), hours=LATER), Route(("other",))],
+            LIMITED,
+            T0 + timedelta(hours=3),
+            id="another's route is no matter",
+        ),
+    ],
+)
+def test_working_hours(routes, incident, opens_at):
+    assert case(Rules(routes=tuple(routes)), incident).situation.opens_at == opens_at
+
+
+def test_what_is_made_critical_does_not_wait_for_working_hours():
+    rules = Rules(routes=(Route(("ops",), hours=LATER),), severities=(SeverityRule("critical"),))
+    assert case(rules, LIMITED).situation.opens_at is None
+
+
+EASED = incident_after(moved("a", 1, "A", "L"), moved("a", 2, "L", "B", 10), moved("a", 3, "B", "L", 20))
+WORSE = incident_after(moved("a", 1, "A", "L"), moved("a", 2, "L", "B", 10))
+
+
+@pytest.mark.parametrize(
+    ("incident", "acknowledged", "holds"),
+    [
+        pytest.param(LIMITED, {"status": "LIMITED"}, True, id="as it was"),
+        pytest.param(LIMITED, {"status": "LIMITED", "until": minute(60)}, True, id="its time is not over"),
+        pytest.param(LIMITED, {"status": "LIMITED", "until": minute(30)}, False, id="its time is over"),
+        pytest.param(WORSE, {"status": "LIMITED"}, False, id="it got worse"),
+        pytest.param(EASED, {"status": "LIMITED"}, False, id="it got worse and better again"),
+        pytest.param(EASED, {"status": "BLOCKED", "at": minute(15)}, True, id="it got better"),
+        pytest.param(EASED, {"status": "LIMITED", "at": minute(25)}, True, id="it was worse before that"),
+        pytest.param(RESOLVED, {"status": "BLOCKED"}, False, id="it is over"),
+    ],
+)
+def test_an_acknowledgement(incident, acknowledged, holds):
+    given = Acknowledgement(**{"incident": incident.id, "author": "ana", "at": minute(1)} | acknowledged)
+    found = case(RULES, incident, now=minute(30), steering=Steering(acknowledgements={incident.id: given}))
+    assert (found.situation.acknowledged, found.acknowledged_by) == (holds, "ana" if holds else "")
+
+
+def test_a_destination_never_hears_of_its_own_death():
+    dead = bad("ops", entity_type="DESTINATION", entity_id="ops", status="UNKNOWN", capability="delivery")
+    assert not case(RULES, dead).situation.routed
+    assert case(RULES, dead, destination="other").situation.routed
+
+
+def test_a_digest_is_due_after_the_last_news_only():
+    rules = Rules(digest=Weekly(("mon",), time(9), time(10), "UTC"))
+    assert case(rules, LIMITED).situation.digest_due_at is None
+    assert case(rules, LIMITED, told=Told(at=T0)).situation.digest_due_at == T0 + timedelta(days=7, hours=-1)
+
+
+@pytest.mark.parametrize(
+    ("rules", "steering"),
+    [
+        pytest.param(Rules(version="2"), Steering(), id="another configuration"),
+        pytest.param(Rules(), Steering((silence(),)), id="a silence"),
+        pytest.param(
+            Rules(),
+            Steering(acknowledgements={"x": Acknowledgement("x", "ana", T0, "BLOCKED")}),
+            id="an acknowledgement",
+        ),
+    ],
+)
+def test_what_people_change_changes_the_fingerprint(rules, steering):
+    assert rules.fingerprint(steering) != RULES.fingerprint(Steering())
+    assert rules.fingerprint(steering) == rules.fingerprint(steering)
