@@ -9,27 +9,24 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
 
 from wabawatch.adapters.documents import Document, Documents, FileDocuments, MissingDocumentError, S3Documents
 from wabawatch.adapters.notifiers import registry
 from wabawatch.adapters.owners import new_owner
-from wabawatch.adapters.switch import HttpSwitch
 from wabawatch.application.configured import Configured
 from wabawatch.application.errors import ConfigurationError, WabawatchError
-from wabawatch.application.heartbeat import beat
-from wabawatch.application.notify import Notified, Notify
 from wabawatch.application.poll import Pass, Poll, Polled
-from wabawatch.application.ports import Clock, HealthSource, Notifier, Store, Target
+from wabawatch.application.ports import Clock, HealthSource, Notifier, Store
 from wabawatch.config import Settings, default_settings, load
-from wabawatch.domain.composition import Audience
 from wabawatch.domain.health import Observation, Reason
-from wabawatch.domain.heartbeat import Vital
-from wabawatch.domain.messages import Advice, Affected
 from wabawatch.domain.rules import Rules
-from wabawatch.domain.runbook import advice
+
+if TYPE_CHECKING:  # poll starts faster without what only notify needs
+    from wabawatch.application.notify import Notified, Notify
+    from wabawatch.domain.composition import Audience
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +47,36 @@ class Cycle(msgspec.Struct, frozen=True):
     notified: Notified
 
 
-class Parts(msgspec.Struct, frozen=True):
-    """What one version of the configuration is made into."""
+class Parts:
+    """What one version of the configuration is made into, each part when it is first asked for."""
 
-    settings: Settings
-    version: str
-    rules: Rules
-    audience: Audience
-    source: HealthSource
-    notifiers: dict[str, Notifier]
+    def __init__(self, settings: Settings, application: Application) -> None:
+        self.settings = settings
+        self._application = application
+
+    @cached_property
+    def rules(self) -> Rules:
+        one = self.settings
+        version = hashlib.sha256(msgspec.json.encode(one, order="sorted")).hexdigest()[:16]
+        return Rules(one.policy, one.routes, one.severities, one.windows, one.digest, version)
+
+    @cached_property
+    def audience(self) -> Audience:
+        return _audience(self.settings)
+
+    @cached_property
+    def source(self) -> HealthSource:
+        from wabawatch.adapters import dialog360  # noqa: PLC0415 - reading state needs no network
+
+        one = self.settings.source
+        asked = dialog360.Settings(one.base_url, one.timeout, one.concurrency, one.requests_per_second)
+        return dialog360.Dialog360Source(asked, self._application.secrets, self._application.clock)
+
+    @cached_property
+    def notifiers(self) -> dict[str, Notifier]:
+        world = registry.World(self._application.secrets.key, aws_client, self._application.console)
+        places = self.settings.destinations.items()
+        return {name: registry.build(name, one.kind, one.options, world) for name, one in places}
 
 
 class Application:
@@ -79,7 +97,7 @@ class Application:
         self.owner = new_owner()
         self.environment = environment
         self._state = state
-        self._console = console
+        self.console = console
         self._parts: Parts | None = None
         self._documents = _documents(config)
         self._resolve = resolve
@@ -110,33 +128,11 @@ class Application:
         if settings is None:
             raise ConfigurationError("there is no configuration")
         if self._parts is None or self._parts.settings is not settings:
-            self._parts = self._assembled(settings)
+            self._parts = Parts(settings, self)
         return self._parts
 
     def _parse(self, body: bytes) -> Settings:
         return _parsed(body, self._documents.name, self.environment, resolve=self._resolve)
-
-    def _assembled(self, settings: Settings) -> Parts:
-        version = hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:16]
-        return Parts(
-            settings,
-            version,
-            _rules(settings, version),
-            _audience(settings),
-            self._source(settings),
-            self._notifiers(settings),
-        )
-
-    def _source(self, settings: Settings) -> HealthSource:
-        from wabawatch.adapters import dialog360  # noqa: PLC0415 - reading state needs no network
-
-        one = settings.source
-        asked = dialog360.Settings(one.base_url, one.timeout, one.concurrency, one.requests_per_second)
-        return dialog360.Dialog360Source(asked, self.secrets, self.clock)
-
-    def _notifiers(self, settings: Settings) -> dict[str, Notifier]:
-        world = registry.World(self.secrets.key, aws_client, self._console)
-        return {name: registry.build(name, one.kind, one.options, world) for name, one in settings.destinations.items()}
 
     @property
     def settings(self) -> Settings:
@@ -166,6 +162,8 @@ class Application:
 
     @property
     def notify(self) -> Notify:
+        from wabawatch.application.notify import Notify  # noqa: PLC0415 - not needed to poll
+
         return Notify(self.store, self.notifiers, self.clock, self.rules, self.audience)
 
     def new_run_id(self) -> str:
@@ -203,6 +201,10 @@ class Application:
         wanted = self.settings.heartbeat
         if wanted is None:
             return
+        from wabawatch.adapters.switch import HttpSwitch  # noqa: PLC0415 - only where a heartbeat is asked for
+        from wabawatch.application.heartbeat import beat  # noqa: PLC0415
+        from wabawatch.domain.heartbeat import Vital  # noqa: PLC0415
+
         vital = Vital(wanted.min_coverage, wanted.max_delivery_age)
         try:
             beat(self.store, HttpSwitch(lambda: self._address(wanted.url)), vital, notified.oldest_undelivered)
@@ -326,19 +328,16 @@ def _documents(config: str | None) -> Documents:
     return FileDocuments(Path(config))
 
 
-def _rules(settings: Settings, version: str) -> Rules:
-    return Rules(settings.policy, settings.routes, settings.severities, settings.windows, settings.digest, version)
-
-
 def _audience(settings: Settings) -> Audience:
+    from wabawatch.domain.composition import Audience  # noqa: PLC0415 - not needed to poll
+    from wabawatch.domain.messages import Advice, Affected  # noqa: PLC0415
+    from wabawatch.domain.runbook import advice  # noqa: PLC0415
+
     def advise(reason: Reason) -> Advice:
         return advice(reason.code, reason.description, settings.runbook)
 
-    return Audience({one.id: _shown(one) for one in settings.targets}, advise, settings.deployment)
-
-
-def _shown(target: Target) -> Affected:
-    return Affected(target.id, target.name, target.labels)
+    fleet = {one.id: Affected(one.id, one.name, one.labels) for one in settings.targets}
+    return Audience(fleet, advise, settings.deployment)
 
 
 __all__ = ["Application", "Cycle", "WabawatchError", "assemble", "default_state", "read_settings", "upload"]

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from wabawatch.application.errors import ConfigurationError
-from wabawatch.application.notify import Notified
 from wabawatch.application.poll import Pass, Polled
 from wabawatch.bootstrap import Application, assemble, aws_client
 from wabawatch.domain.sharding import shard_of, shards_for
+
+if TYPE_CHECKING:
+    from wabawatch.application.notify import Notified
 
 MARGIN: Final = timedelta(seconds=20)
 """Left at the end of an invocation for answers under way, commits and the record of the run."""

@@ -1,0 +1,75 @@
+"""What a cold start of the poll function costs beside the floor: a bare DynamoDB client.
+
+Both are measured in fresh processes of the same run, in turn, as CPU time; the ratio of the medians is what counts.
+"Ready" is everything up to the first call to AWS: the handler's module, the application, its store, its source, its
+notifiers.
+
+    python benchmarks/start.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ROUNDS = 9
+
+FLOOR = """
+import boto3
+from botocore.config import Config
+boto3.client("dynamodb")
+"""
+IMPORT = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "functions" / "poll")!r})
+import app
+"""
+READY = (
+    IMPORT
+    + """
+application = app.serverless().application
+application.store
+application._configured.value = application._parse(b"")
+application.rules
+application.source
+"""
+)
+TIMED = "import time; start = time.process_time()\n{}\nprint(time.process_time() - start)"
+
+
+def seconds(code: str) -> float:
+    environment = os.environ | {
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "WABAWATCH_STATE": "dynamodb:none",
+        "WABAWATCH_API_KEY_SECRET": "wabawatch/key",
+        "WABAWATCH_ALERTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:alerts",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", TIMED.format(code)], env=environment, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    cases = {"a bare DynamoDB client": FLOOR, "poll: ready": READY}
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(ROUNDS):
+        for name, code in cases.items():
+            times[name].append(seconds(code))
+    floor = statistics.median(times["a bare DynamoDB client"])
+    for name, found in times.items():
+        median = statistics.median(found)
+        print(f"{name:24} {1000 * median:6.0f} ms   {median / floor:.2f}")
+    print(json.dumps({"ratio": round(statistics.median(times["poll: ready"]) / floor, 2)}))
+
+
+if __name__ == "__main__":
+    main()
