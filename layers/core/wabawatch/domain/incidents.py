@@ -47,8 +47,6 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     at: datetime | None = None
     first_at: datetime | None = None
     flapping: bool = False
-    worst: str = AVAILABLE
-    """The worst that the incident had been by then."""
     reminders: int = 0
     count: int = 0
     thread: dict[str, str] = {}
@@ -56,6 +54,8 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     failing_since: datetime | None = None
     retry_at: datetime | None = None
     error: str = ""
+    worst: str = AVAILABLE
+    """The worst that the incident had been by then."""
 
 
 class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
