@@ -58,11 +58,13 @@ def routes(top: Section, targets: Collection[str], destinations: Collection[str]
 def _places(value: object, known: Collection[str]) -> tuple[str, ...]:
     if value == []:
         raise WrongError("a route to nothing; write at least one destination, or a window or silence to keep quiet")
-    places = words(text)(value)
-    for place in places:
-        if place not in known:
-            raise WrongError(f"{shown(place)} is not one of the destinations{nearest(place, known)}")
-    return tuple(dict.fromkeys(places))
+
+    def place(one: object) -> str:
+        if text(one) not in known:
+            raise WrongError(f"{shown(one)} is not one of the destinations{nearest(str(one), known)}")
+        return str(one)
+
+    return tuple(dict.fromkeys(words(place)(value)))
 
 
 def windows(top: Section, targets: Collection[str]) -> tuple[Window, ...]:

@@ -1,5 +1,6 @@
 """YAML as a tree with line numbers, built from the parser's events: without recursion, so that no nesting can break the
-process, and with JSON's scalars: only true, false, null and numbers are not text. `no` and `22:30` are what they say.
+process, and with few scalars: only true, false, null and decimal numbers are not text. `no` and `22:30` are what they
+say. What PyYAML writes without quotes because it takes it for a text, such as `1e3`, is a text here too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ DEPTH: Final = 32
 EXPANDED: Final = 100_000
 """How many nodes all aliases together may stand for."""
 
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})(\.\d{1,30})?([eE][+-]?\d{1,3})?", re.ASCII)
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})(\.\d{1,30}(?:[eE][+-]\d{1,3})?)?", re.ASCII)
 _WORDS: Final = {"true": True, "false": False, "null": None, "~": None, "": None}
 _STR: Final = "tag:yaml.org,2002:str"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -135,9 +136,10 @@ class _Builder:
             self.keys[-1] = None
 
     def _path(self) -> Path:
-        """Where the builder stands."""
-        around = zip(self.open[:-1], self.keys, strict=False)
-        return tuple(len(node.value) - 1 if key is None else key for node, key in around)
+        """Where the builder stands: down to the field that has a name and no value yet."""
+        steps = list(zip(self.open, self.keys, strict=True))
+        around = tuple(len(node.value) - 1 if key is None else key for node, key in steps[:-1])
+        return around if not steps or steps[-1][1] is None else (*around, steps[-1][1])
 
     @property
     def _key_wanted(self) -> bool:
@@ -193,4 +195,4 @@ def _resolved(text: str) -> bool | float | str | None:
     found = _NUMBER.fullmatch(text)
     if found is None:
         return text
-    return float(text) if found[1] or found[2] else int(text)
+    return float(text) if found[1] else int(text)
