@@ -1,0 +1,181 @@
+"""`config check`, `show`, `push`, `route-test`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import moto
+import pytest
+import yaml
+
+from wabawatch.adapters.notifiers import registry
+from wabawatch.config import load
+
+
+def test_check_says_what_is_valid(site):
+    assert site.ok("config", "check") == f"{site.config}: valid; 3 targets, 1 destination, 0 routes\n"
+    assert site.ok("config", "check", str(site.config)).endswith("0 routes\n")
+
+
+def test_check_tells_every_mistake_with_its_line(site):
+    site.config.write_text("targets:\n- {id: a b, name: A, api_key: literal}\nrouts: []\n")
+    done = site.call("config", "check")
+    assert done.exit_code == 64
+    assert f"{site.config}:2: targets[0].id" in done.stderr
+    assert f"{site.config}:2: targets[0].api_key" in done.stderr
+    assert f"{site.config}:3: routs" in done.stderr
+    assert "literal" not in done.output
+
+
+def test_check_insists_on_secrets_that_are_there_unless_they_are_elsewhere(site):
+    site.configure(targets=[{"id": "a", "name": "A", "api_key": "env:NO_SUCH_VARIABLE"}])
+    done = site.call("config", "check")
+    assert done.exit_code == 64
+    assert "NO_SUCH_VARIABLE" in done.stderr
+    assert "valid" in site.ok("config", "check", "--elsewhere")
+
+
+def test_show_prints_a_configuration_that_loads_back_equal(site):
+    shown = site.ok("config", "show")
+    plain = yaml.safe_load(shown)
+    assert plain["policy"]["thresholds"] == {"blocked": 1, "limited": 1, "available": 2, "unknown": 3}
+
+    def read(text: str) -> Any:
+        return load(text, "x", environment=site.environment, destination_kinds=registry.OPTIONS)
+
+    assert read(shown) == read(site.config.read_text())
+    assert json.loads(site.ok("config", "show", "--json")) == plain
+
+
+def test_show_hides_where_urls_lead(site):
+    site.configure(
+        destinations={"hook": {"kind": "webhook", "url": "https://hooks.example/T0/unseen", "secret": "env:HOME"}},
+        heartbeat={"url": "https://hc.example/0000-secret"},
+    )
+    shown = site.ok("config", "show")
+    assert "unseen" not in shown
+    assert "0000-secret" not in shown
+    assert "https://hooks.example/…" in shown
+    assert "https://hc.example/…" in shown
+    assert "env:HOME" in shown
+
+
+@pytest.fixture
+def bucket(site, monkeypatch):
+    """A versioned bucket, and a configuration that a stack can read."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    site.configure(targets=[{"id": "a", "name": "A", "api_key": "secretsmanager:wabawatch/a"}], source={})
+    with moto.mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="conf", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        client.put_bucket_versioning(Bucket="conf", VersioningConfiguration={"Status": "Enabled"})
+        yield client
+
+
+def test_push_validates_and_uploads(site, bucket):
+    said = site.ok("config", "push", str(site.config), "--to", "s3://conf/config.json")
+    assert said.startswith(f"{site.config}: valid; now s3://conf/config.json, version ")
+    body = bucket.get_object(Bucket="conf", Key="config.json")["Body"].read()
+    assert json.loads(body)["targets"][0]["api_key"] == "secretsmanager:wabawatch/a"
+    shown = site.ok("config", "show", "--config", "s3://conf/config.json")
+    assert yaml.safe_load(shown)["targets"][0]["id"] == "a"
+
+
+def test_push_takes_the_place_from_config(site, bucket):
+    site.ok("config", "push", str(site.config), "--config", "s3://conf/other.json")
+    assert bucket.get_object(Bucket="conf", Key="other.json")
+
+
+def test_push_uploads_nothing_that_is_bad(site, bucket):
+    site.configure(polciy={})
+    done = site.call("config", "push", str(site.config), "--to", "s3://conf/config.json")
+    assert done.exit_code == 64
+    assert bucket.list_objects_v2(Bucket="conf")["KeyCount"] == 0
+
+
+def test_push_refuses_secrets_that_only_this_machine_has(site, bucket):
+    site.configure(targets=[{"id": "a", "name": "A", "api_key": "env:HOME"}])
+    done = site.call("config", "push", str(site.config), "--to", "s3://conf/config.json")
+    assert done.exit_code == 64
+    assert "env:HOME" in done.stderr
+    assert "secretsmanager:NAME" in done.stderr
+    assert bucket.list_objects_v2(Bucket="conf")["KeyCount"] == 0
+
+
+def test_push_needs_a_place(site):
+    done = site.call("config", "push", str(site.config))
+    assert done.exit_code == 64
+    assert "--stack NAME, or --to s3://" in done.stderr
+
+
+ROUTES = [
+    {"match": {"reason_code": [141006]}, "to": ["billing"], "stop": True},
+    {"match": {"labels": {"team": "support"}}, "to": ["support"]},
+    {"to": ["ops"]},
+]
+
+
+@pytest.fixture
+def routed(site):
+    site.configure(destinations={name: {"kind": "console"} for name in ("ops", "billing", "support")}, routes=ROUTES)
+    return site
+
+
+def told(found: dict[str, Any]) -> set[str]:
+    return {one["destination"] for one in found["destinations"] if one["told"]}
+
+
+def test_route_test_shows_where_an_example_goes(routed):
+    assert told(routed.document("config", "route-test", "--target", "support-de")) == {"support", "ops"}
+    assert told(routed.document("config", "route-test", "--label", "team=sales")) == {"ops"}
+    found = routed.document("config", "route-test", "--target", "support-de", "--reason-code", "141006")
+    assert told(found) == {"billing"}
+    assert (found["status"], found["severity"]) == ("BLOCKED", "critical")
+
+
+def test_route_test_says_why_a_route_does_not_match_or_is_not_reached(routed):
+    found = routed.document("config", "route-test", "--target", "sales-br")
+    assert [(one["number"], one["reached"], one["failing"]) for one in found["routes"]] == [
+        (1, True, ["reason 141006"]),
+        (2, True, ["label team=support"]),
+        (3, True, []),
+    ]
+    found = routed.document("config", "route-test", "--reason-code", "141006")
+    assert [one["reached"] for one in found["routes"]] == [True, False, False]
+    shown = routed.ok("config", "route-test", "--target", "sales-br")
+    assert "no: not label team=support" in shown
+    assert "ops: told at once" in shown
+    assert "billing: not told" in shown
+
+
+def test_route_test_knows_working_hours_windows_and_silences(routed):
+    hours = {"days": ["mon"], "from": "09:00", "to": "17:00", "timezone": "UTC"}
+    routed.configure(routes=[{"to": ["ops"], "hours": hours}])
+    sunday = ["--at", "2026-03-01T12:00Z"]
+    shown = routed.ok("config", "route-test", "--status", "LIMITED", *sunday)
+    assert "ops: told when its hours begin, at 2026-03-02 09:00 UTC" in shown
+    assert "ops: told at once" in routed.ok("config", "route-test", *sunday)
+    routed.ok("silence", "add", "--all", "--for", "1h", "--reason", "move", "--author", "ann")
+    assert "by ann: move" in routed.ok("config", "route-test")
+
+
+def test_route_test_takes_a_real_incident(routed):
+    incident = routed.block()
+    assert told(routed.document("config", "route-test", "--incident", incident)) == {"billing"}
+
+
+def test_route_test_of_a_target_that_cannot_be_read(routed):
+    found = routed.document("config", "route-test", "--target", "support-de", "--cause", "disabled")
+    assert (found["status"], found["severity"]) == ("UNKNOWN", "error")
+
+
+def test_route_test_refuses_targets_and_labels_that_nobody_has(routed):
+    assert "did you mean sales-br?" in routed.call("config", "route-test", "--target", "sales-bt").stderr
+    assert "no target has these labels" in routed.call("config", "route-test", "--label", "team=none").stderr

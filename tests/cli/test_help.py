@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from wabawatch import __version__
+from wabawatch.cli import program
+from wabawatch.cli.program import COMMANDS
+
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(program, info_name="wabawatch")
+    for name in program.list_commands(context):
+        command = program.get_command(context, name)
+        assert command is not None
+        yield name, command
+        for inner, subcommand in getattr(command, "commands", {}).items():
+            yield f"{name} {inner}", subcommand
+
+
+ALL = list(every_command())
+LEAVES = [(name, command) for name, command in ALL if not isinstance(command, click.Group)]
+
+
+def named(commands: list[tuple[str, click.Command]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(("name", "command"), commands, ids=[name for name, _ in commands])
+
+
+@named(LEAVES)
+def test_every_command_has_help_with_an_example_that_calls_it(name, command):
+    shown = CliRunner().invoke(program, [*name.split(), "--help"], prog_name="wabawatch")
+    assert shown.exit_code == 0
+    examples = shown.stdout.partition("Examples:")[2]
+    assert any("wabawatch" in line and name in line for line in examples.splitlines())
+    assert command.help
+    assert command.help.split("\n")[0].endswith((".", ",", ":")) or "." in command.help
+
+
+@named(LEAVES)
+def test_every_example_parses(name, command):
+    context = click.Context(program, info_name="wabawatch")
+    for line in getattr(command, "examples", "").strip().splitlines():
+        words = line.split("#")[0].replace('"', "").split("|")[0].split()
+        assert "wabawatch" in words, line
+        if name.split()[0] in words:
+            options = [word for word in words if word.startswith("--")]
+            known = {one for each in (*command.params, *program.params) for one in each.opts}
+            assert set(options) <= known | {"--help"}, f"{line} in {context.info_name}"
+
+
+@named(LEAVES)
+def test_every_command_stands_in_the_readme_s_table(name, command):  # noqa: ARG001 - parametrized together
+    rows = [line for line in README.splitlines() if line.startswith("| `wabawatch ")]
+    group, _, inner = name.partition(" ")
+    matching = [row for row in rows if re.match(rf"\| `wabawatch {group}\b", row)]
+    assert any(not inner or re.search(rf"\b{inner}\b", row) for row in matching), f"{name} is not in {rows}"
+
+
+def test_the_readme_s_table_names_no_command_that_is_not_there():
+    known = {name.split()[0] for name, _ in ALL}
+    written = set(re.findall(r"^\| `wabawatch ([a-z-]+)", README, re.MULTILINE))
+    assert written <= known
+
+
+@named([(name, command) for name, command in ALL if " " not in name])
+def test_the_summary_in_the_list_is_the_command_s_own(name, command):
+    summaries = {each: summary for commands in COMMANDS.values() for each, (_, summary) in commands.items()}
+    assert command.short_help == summaries[name]
+
+
+def test_help_and_the_list_of_commands_load_no_heavy_module():
+    program_text = (
+        "import sys\n"
+        "sys.argv = ['wabawatch', '--help']\n"
+        "from wabawatch.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'boto3', 'botocore', 'rich', 'yaml', 'msgspec', 'pycurl', 'requests', 'sqlite3'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program_text], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr.strip() == "[]"
+    assert "Exit codes" in done.stdout
+
+
+def test_the_version_is_printed():
+    shown = CliRunner().invoke(program, ["--version"], prog_name="wabawatch")
+    assert (shown.exit_code, shown.stdout) == (0, f"wabawatch {__version__}\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_that_asks_the_program(shell):
+    shown = CliRunner().invoke(program, ["completion", shell], prog_name="wabawatch")
+    assert shown.exit_code == 0
+    assert "_WABAWATCH_COMPLETE" in shown.stdout
+    assert "wabawatch" in shown.stdout
+
+
+def test_a_shell_is_offered_the_targets_of_the_configuration(site):
+    asked = site.environment | {
+        "_WABAWATCH_COMPLETE": "bash_complete",
+        "COMP_WORDS": "wabawatch probe s",
+        "COMP_CWORD": "2",
+    }
+    done = CliRunner().invoke(program, [], prog_name="wabawatch", env=asked)
+    assert done.stdout.splitlines() == ["plain,support-de", "plain,sales-br"]
+
+
+def test_a_shell_is_offered_nothing_where_the_configuration_is_broken(site):
+    site.config.write_text("targets: [")
+    asked = site.environment | {
+        "_WABAWATCH_COMPLETE": "bash_complete",
+        "COMP_WORDS": "wabawatch probe s",
+        "COMP_CWORD": "2",
+    }
+    done = CliRunner().invoke(program, [], prog_name="wabawatch", env=asked)
+    assert (done.stdout.strip(), done.stderr) == ("", "")

@@ -1,0 +1,64 @@
+"""`ack` and `silence`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def test_an_acknowledgement_is_listed_with_its_author(site):
+    incident = site.block()
+    said = site.ok("ack", incident[:6], "--author", "ann", "--note", "billing is on it", "--for", "4h")
+    assert said.startswith(f"ann has incident {incident} (Support Germany cannot send messages), until 2")
+    assert site.document("incidents")["incidents"][0]["acknowledged_by"] == "ann"
+    assert "ann has it" in site.ok("explain", incident)
+
+
+def test_an_incident_that_is_over_cannot_be_acknowledged(site):
+    incident = site.block()
+    site.server.heal()
+    site.once(times=2)
+    done = site.call("ack", incident)
+    assert done.exit_code == 64
+    assert "is over since" in done.stderr
+
+
+def test_the_end_of_an_acknowledgement_must_lie_ahead(site):
+    incident = site.block()
+    done = site.call("ack", incident, "--until", "2020-01-01")
+    assert done.exit_code == 64
+    assert "over already" in done.stderr
+
+
+def test_a_silence_mutes_until_it_is_ended(site):
+    site.once()
+    added = site.document("silence", "add", "--target", "support-de", "--for", "2h", "--reason", "SIM swap")
+    site.block()
+    assert site.once()["deliveries"]["sent"] == 0
+    assert site.ok("silence", "expire", added["id"]) == f"silence {added['id']} is over\n"
+    assert site.once()["deliveries"]["sent"] == 1
+
+
+def test_silences_are_listed_until_they_are_over(site):
+    assert site.ok("silence", "list") == "nothing is muted\n"
+    added = site.document(
+        "silence", "add", "--label", "team=sales", "--status", "limited", "--until", "2999-01-01",
+        "--start", "2998-12-31", "--reason", "later", "--author", "ann",
+    )  # fmt: skip
+    found = site.document("silence", "list")
+    assert found == {"version": 1, "silences": [added]}
+    assert list(added) == ["version", "id", "match", "author", "reason", "starts_at", "ends_at"]
+    assert added["match"] == {"status": ["LIMITED"], "labels": {"team": "sales"}}
+    assert datetime.fromisoformat(added["ends_at"]).year == 2999
+    shown = site.ok("silence", "list")
+    assert "status LIMITED, label team=sales" in shown
+    assert "from 2998-12-31" in shown
+    site.ok("silence", "expire", added["id"])
+    assert site.document("silence", "list")["silences"] == []
+    assert len(site.document("silence", "list", "--all")["silences"]) == 1
+
+
+def test_a_silence_of_everything_must_say_so(site):
+    site.once()
+    assert "everything" in site.ok("silence", "add", "--all", "--for", "1h", "--reason", "move")
+    done = site.call("silence", "add", "--all", "--target", "support-de", "--for", "1h", "--reason", "x")
+    assert done.exit_code == 64
