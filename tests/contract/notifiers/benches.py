@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from functools import cache
+from typing import ClassVar
 from urllib.parse import parse_qsl
 
 import boto3
@@ -72,7 +73,7 @@ class Bench:
 class ConsoleBench(Bench):
     over_http = False
     accepted = http(200)
-    given = {}
+    given: ClassVar = {}
 
     @property
     def sent(self):
@@ -84,7 +85,7 @@ class ConsoleBench(Bench):
 
 class SlackBench(Bench):
     accepted = http(200, b"ok")
-    given = {"webhook_url": "env:HOOK"}
+    given: ClassVar = {"webhook_url": "env:HOOK"}
 
     @property
     def sent(self):
@@ -93,13 +94,15 @@ class SlackBench(Bench):
     def people_read(self):
         texts = [self.sent["text"]]
         for block in self.sent["blocks"]:
-            texts += [one["text"] for one in [block.get("text"), *block.get("fields", []), *block.get("elements", [])] if one]
+            texts += [
+                one["text"] for one in [block.get("text"), *block.get("fields", []), *block.get("elements", [])] if one
+            ]
         return "\n".join(texts)
 
 
 class WebhookBench(Bench):
     accepted = http(204)
-    given = {"url": "env:HOOK", "secret": "env:KEY"}
+    given: ClassVar = {"url": "env:HOOK", "secret": "env:KEY"}
 
     @property
     def sent(self):
@@ -116,7 +119,7 @@ class SnsBench(Bench):
         b"</PublishResult></PublishResponse>",
         Content_Type="text/xml",
     )
-    given = {"topic_arn": TOPIC}
+    given: ClassVar = {"topic_arn": TOPIC}
 
     def refusal(self, status, code="Said", **headers):
         body = f"<ErrorResponse><Error><Type>x</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 
@@ -35,6 +36,8 @@ class Server:
 
     def close(self):
         self._closing.set()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def _accept(self):

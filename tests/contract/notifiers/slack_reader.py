@@ -1,4 +1,5 @@
-"""A Slack payload as a person sees it, in plain text: `python tests/contract/notifiers/slack_reader.py < payload.json`."""
+"""A Slack payload as a person sees it, in plain text:
+`python tests/contract/notifiers/slack_reader.py < payload.json`."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import msgspec
 
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CALLING, LIMITED, MESSAGING, READABLE, TARGET, UNKNOWN, Reason
 from wabawatch.domain.incidents import DESTINATION, MONITOR
-from wabawatch.domain.messages import KINDS, Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.messages import Affected, Notification, ReasonShown, Subject
 from wabawatch.domain.rehearsal import rehearsal
 from wabawatch.domain.runbook import advise
 
@@ -50,7 +50,9 @@ def subject(**changes):
 
 def nordwind(count, **changes):
     """One business with many numbers, of which twenty are named."""
-    numbers = tuple(Affected(f"bookings-{n:02}", f"Bookings {n:02}", {"client": "nordwind"}, BLOCKED) for n in range(20))
+    numbers = tuple(
+        Affected(f"bookings-{n:02}", f"Bookings {n:02}", {"client": "nordwind"}, BLOCKED) for n in range(20)
+    )
     return subject(
         **{
             "incident_id": "b7715e02aa10",
@@ -67,7 +69,9 @@ def nordwind(count, **changes):
 
 def notification(kind, *subjects, **changes):
     return msgspec.structs.replace(
-        Notification("9d3e5b1fa2c64470", kind, "ops", "production", NOW, subjects or (subject(),), total=len(subjects) or 1),
+        Notification(
+            "9d3e5b1fa2c64470", kind, "ops", "production", NOW, subjects or (subject(),), total=len(subjects) or 1
+        ),
         **changes,
     )
 
@@ -143,9 +147,7 @@ STORIES = {
         "reasons_changed", subject(old=BLOCKED, reasons=shown(VERIFICATION), reasons_gone=(PAYMENT,)), sequence=3
     ),
     "spread": notification("spread", nordwind(40, old=BLOCKED, affected_before=4), sequence=2),
-    "receded": notification(
-        "receded", nordwind(2, old=BLOCKED, affected_before=40, recovered_total=38), sequence=3
-    ),
+    "receded": notification("receded", nordwind(2, old=BLOCKED, affected_before=40, recovered_total=38), sequence=3),
     "reminder": notification("reminder", subject(old=BLOCKED, acknowledged_by="maria"), sequence=4),
     "resolved": notification("resolved", over(subject()), sequence=2),
     "resolved-forty": notification("resolved", over(nordwind(40)), sequence=4),
@@ -153,9 +155,6 @@ STORIES = {
     "brief": notification("brief", msgspec.structs.replace(over(subject()), old=AVAILABLE, new=BLOCKED)),
     "flapping": notification("flapping", subject(history=CHANGES), sequence=3),
     "flapping_ended": notification("flapping_ended", subject(old=BLOCKED, history=CHANGES), sequence=4),
-    "digest": notification(
-        "digest", nordwind(40), subject(), UNREAD, over(CALLS), total=9, id="d16e57000000aaaa"
-    ),
+    "digest": notification("digest", nordwind(40), subject(), UNREAD, over(CALLS), total=9, id="d16e57000000aaaa"),
     "test": rehearsal("ops", "production", NOW, "7e570000000000aa", advise),
 }
-assert {name.partition("-")[0] for name in STORIES} == set(KINDS), "every kind has its story"

@@ -110,8 +110,8 @@ def test_a_redirect_is_not_followed(bench, kind, status):
 def test_whatever_breaks_is_worth_another_try(bench, kind, answer):
     if kind == "sns" and answer in (trickle, flood):
         pytest.skip("botocore's timeouts are those of single reads; AWS does not trickle")
-    if kind == "webhook" and isinstance(answer, bytes) and answer.startswith(b"HTTP"):
-        pytest.skip("a webhook's status is enough")
+    if kind != "slack" and isinstance(answer, bytes) and answer.startswith(b"HTTP"):
+        pytest.skip("the status is enough")
     with pytest.raises(DeliveryError) as caught:
         bench(kind, answers=[answer], patience=0.4).deliver(ANYTHING)
     assert not caught.value.lasting
@@ -172,3 +172,9 @@ def test_sns_says_by_its_code_whether_it_passes(bench, code, status, lasting):
     with pytest.raises(DeliveryError, match=code) as caught:
         one.deliver(ANYTHING)
     assert caught.value.lasting is lasting
+
+
+def test_an_answer_of_sns_that_is_no_xml_is_worth_another_try(bench):
+    with pytest.raises(DeliveryError) as caught:
+        bench("sns", answers=[http(502, b"<html>Bad gateway")]).deliver(ANYTHING)
+    assert not caught.value.lasting

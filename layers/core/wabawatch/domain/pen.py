@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
 from wabawatch.domain.messages import Affected
 from wabawatch.domain.phrases import Cost, clean, cut, listed, utc
 
+_LONGEST_LINK: Final = 400
 _HIDDEN_SHARE: Final = 20
 """Of a text many times longer than its room only so much is looked at: what cleaning removes is rarely most of it."""
 
@@ -59,6 +61,14 @@ class Pen:
 
     def names(self, affected: tuple[Affected, ...], total: int) -> str:
         return listed((self.name(one) for one in affected), total, self.room.names)
+
+    def link(self, url: str) -> str:
+        """A web address, with everything encoded that could end it or begin something else; nothing if it is too long:
+        half an address is none."""
+        if not url.startswith(("https://", "http://")) or len(url) > _LONGEST_LINK:
+            return ""
+        written = self._escape(quote(url, safe=":/?#[]@!$&'()*+,;=%~", errors="replace"))
+        return written if len(written) <= _LONGEST_LINK else ""
 
     def _write(self, text: str, most: int) -> str:
         """Cut before escaping, by the cost of what the escaping makes of it: so nothing is ever cut in two."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 Cost = Callable[[str], int]
@@ -43,37 +44,32 @@ def cut(text: str, most: int, cost: Cost = len) -> str:
     """The text, or as many of its first whole characters as fit with an ellipsis into `most` of the measure."""
     if cost(text) <= most:
         return text
-    room, kept = most - cost(ELLIPSIS), []
-    for character in characters(text):
-        room -= cost(character)
-        if room < 0:
-            break
-        kept.append(character)
-    return "".join(kept).rstrip() + ELLIPSIS
+    room = most - cost(ELLIPSIS)
+    fitting = bisect_right(range(1, len(text) + 1), room, key=lambda length: cost(text[:length]))
+    return text[: _boundary(text, fitting)].rstrip() + ELLIPSIS
 
 
-def characters(text: str) -> Iterator[str]:
-    """What a reader takes for one character each: marks, joined emoji and flags stay in one piece."""
-    start = 0
-    while start < len(text):
-        end = start + 1
-        while end < len(text) and end - start < _LONGEST_CHARACTER and _continues(text, start, end):
-            end += 1
-        yield text[start:end]
-        start = end
+def _boundary(text: str, at: int) -> int:
+    """The last place up to `at` between two characters as a reader sees them; `at` itself where there is none near."""
+    near = range(at, max(at - _LONGEST_CHARACTER, 0), -1)
+    return next((place for place in near if not _inside(text, place)), 0 if at < _LONGEST_CHARACTER else at)
 
 
-def _continues(text: str, start: int, at: int) -> bool:
+def _inside(text: str, at: int) -> bool:
+    """Whether marks, a joined emoji or a flag would be torn apart here."""
     here = text[at]
     if here.isascii():
         return False
     return (
         unicodedata.category(here).startswith("M")
-        or here == _JOINER
-        or text[at - 1] == _JOINER
+        or _JOINER in {here, text[at - 1]}
         or "\U0001f3fb" <= here <= "\U0001f3ff"
-        or (at - start == 1 and _is_flag_half(text[start]) and _is_flag_half(here))
+        or (_is_flag_half(here) and _flag_halves_before(text, at) % 2 == 1)
     )
+
+
+def _flag_halves_before(text: str, at: int) -> int:
+    return sum(1 for _ in takewhile(_is_flag_half, (text[place] for place in range(at - 1, -1, -1))))
 
 
 def _is_flag_half(character: str) -> bool:

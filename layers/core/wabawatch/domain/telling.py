@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 
@@ -20,7 +19,6 @@ from wabawatch.domain.phrases import counted, lasted, listed
 from wabawatch.domain.runbook import cause_of, meaning
 from wabawatch.domain.wording import Mark, headline, is_over, is_test, mark, mark_of, title, where
 
-_LONGEST_LINK: Final = 400
 TEST_NOTE: Final = "This is a test. Nothing has happened, and nobody has to do anything."
 
 
@@ -203,7 +201,7 @@ def _explanation(shown: ReasonShown, pen: Pen, *, over: bool) -> Explanation:
         "" if over else pen.long(reason.possible_solution),
         pen.short(advice.who),
         pen.long(advice.action),
-        _link(advice.link),
+        pen.link(advice.link),
         "The reason was" if over else "Reason",
     )
 
@@ -213,13 +211,6 @@ def _said(reason: Reason, pen: Pen) -> str:
     own = meaning(reason) if cause_of(reason) or not reason.description else reason.description
     said = pen.long(own) or "no text came with it"
     return f"{said}: {pen.long(reason.detail)}" if reason.detail else said
-
-
-def _link(url: str) -> str:
-    """A web address with everything encoded that could end it or begin something else."""
-    if not url.startswith(("https://", "http://")) or len(url) > _LONGEST_LINK:
-        return ""
-    return quote(url, safe=":/?#[]@!$&'()*+,;=%~", errors="replace")
 
 
 def _gone(subject: Subject, pen: Pen) -> str:

@@ -10,6 +10,8 @@ from wabawatch.domain.messages import Affected
 from wabawatch.domain.pen import Pen, Room
 
 SUBJECT: Final = 99
+_CONSIDERED: Final = 200
+"""Characters of a name: putting thousands of marks on one letter in order takes minutes."""
 SMS: Final = 160
 
 _WRITTEN: Final = str.maketrans(
@@ -54,7 +56,7 @@ class SpellingPen(Pen):
         super().__init__(Room(short=60, long=300, names=3, reasons=3, passages=3), escape=gsm)
 
     def called(self, affected: Affected) -> str:
-        written = spelled(affected.name)
+        written = spelled(affected.name[:_CONSIDERED])
         lost = "?" in written and "?" not in affected.name
         return self.short(affected.id if lost or not written else affected.name)
 

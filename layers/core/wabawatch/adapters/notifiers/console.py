@@ -21,7 +21,7 @@ from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import utc
 from wabawatch.domain.telling import tell
 
-_ROOM = Room(short=120, long=1200, names=20, reasons=20, passages=40)
+_ROOM = Room(short=80, long=600, names=8, reasons=20, passages=40)
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

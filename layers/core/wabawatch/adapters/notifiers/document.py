@@ -143,10 +143,21 @@ _STEPS: Final = (
 def encode(notification: Notification, most: int) -> bytes:
     """The document in at most `most` bytes (no fewer than 4,000): as much as there is room for, cut in steps."""
     for limits in _STEPS:
+        if _at_least(notification, limits) > most:
+            continue
         body = msgspec.json.encode(_Clerk(limits).document(notification))
         if len(body) <= most:
             return body
     raise ValueError(f"a notification document needs more than {most} bytes")
+
+
+def _at_least(notification: Notification, limits: _Limits) -> int:
+    """A size in bytes that the document would surely exceed, found without writing it."""
+    shown = (one for subject in notification.subjects[: limits.incidents] for one in subject.reasons[: limits.reasons])
+    texts = (
+        text for one in shown for text in (one.reason.description, one.reason.possible_solution, one.reason.detail)
+    )
+    return sum(min(len(text), limits.text) for text in texts)
 
 
 class _Clerk:

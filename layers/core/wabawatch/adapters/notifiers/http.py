@@ -132,8 +132,10 @@ class Client:
         finally:
             _watched.watch = None
             watch.end()
+        if watch.has_cut:  # to http.client a cut looks like the end of the headers
+            raise DeliveryError(f"no answer within {self._seconds:g} s")
         if isinstance(outcome, str):
-            raise DeliveryError(f"no answer within {self._seconds:g} s" if watch.has_cut else outcome)
+            raise DeliveryError(outcome)
         return outcome
 
     def _exchange(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer | str:

@@ -37,7 +37,7 @@ class _Sheet:
 
 def message(notification: Notification) -> dict[str, Any]:
     """The payload of an incoming webhook."""
-    telling = tell(notification, slack_text.pen())
+    telling = tell(notification, slack_text.pen(in_full=notification.kind != "digest"))
     top, is_cut = _header(notification, telling.mark)
     sheet = _Sheet()
     sheet.add(top)
@@ -99,7 +99,7 @@ def _explained(reason: Explanation) -> str:
     )
     lines = [f"{head}{reason.text}", *(f"*{label}:* {text}" for label, text in advised if text)]
     if reason.link:
-        lines[-1] += f" <{slack_text.escape(reason.link)}|Read on>"
+        lines[-1] += f" <{reason.link}|Read on>"
     return "\n".join(lines)
 
 

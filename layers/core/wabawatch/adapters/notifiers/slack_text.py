@@ -12,15 +12,15 @@ from wabawatch.domain.phrases import utc
 
 BLOCKS: Final = 50
 HEADER: Final = 150
-SECTION: Final = 3000
 FIELDS: Final = 10
-CONTEXT: Final = 10
 TOTAL: Final = 9_500
 """Of all blocks together, as JSON. Slack refuses messages above some 13,000 (`msg_blocks_too_long`), and nowhere says
 how it counts."""
 FALLBACK: Final = 2_500
 
 _ROOM: Final = Room(short=75, long=500, names=6, reasons=12, passages=20)
+_DIGEST_ROOM: Final = Room(short=60, long=200, names=4, reasons=1, passages=20)
+"""An incident of a digest is one section with everything in it."""
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -44,9 +44,9 @@ def date(at: datetime) -> str:
     return f"<!date^{int(at.timestamp())}^{{date_short_pretty}} {{time}}|{utc(at)}> ({at.astimezone(UTC):%H:%M} UTC)"
 
 
-def pen() -> Pen:
-    """For Slack's own formatting."""
-    return Pen(_ROOM, escape=escape, when=date, cost=weight)
+def pen(*, in_full: bool) -> Pen:
+    """For Slack's own formatting: of one incident in full, or of several."""
+    return Pen(_ROOM if in_full else _DIGEST_ROOM, escape=escape, when=date, cost=weight)
 
 
 def plain_pen() -> Pen:

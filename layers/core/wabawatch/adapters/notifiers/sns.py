@@ -50,12 +50,13 @@ class Sns:
 
     def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the SDK waits for the first delivery
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 - as above; it is no BotoCoreError
 
         try:
             self._client.publish(**self._request(notification))
         except ClientError as error:
             raise _refused(error.response) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError) as error:
             raise _unsent(error) from error
         return Receipt(thread)
 
@@ -107,7 +108,8 @@ def _refused(response: Any) -> DeliveryError:  # noqa: ANN401 - botocore's untyp
 
 
 def _unsent(error: Exception) -> DeliveryError:
-    """Nothing was answered. Without credentials, or with a request that botocore itself refuses, nothing ever will."""
+    """Nothing readable was answered. Without credentials, or with a request that botocore itself refuses, nothing ever
+    will be."""
     name = type(error).__name__
     lasting = name in {"NoCredentialsError", "PartialCredentialsError", "ParamValidationError", "ProfileNotFound"}
     return DeliveryError(f"SNS was not reached: {name}", lasting=lasting)

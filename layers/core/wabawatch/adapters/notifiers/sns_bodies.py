@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +14,7 @@ from wabawatch.domain.messages import Notification, Subject
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import clean, cut
 from wabawatch.domain.telling import Passage, Telling, tell
-from wabawatch.domain.wording import marked
+from wabawatch.domain.wording import is_test, marked
 
 MOST: Final = 262_144
 """Bytes of message and attributes together, by the SNS quota."""
@@ -26,6 +28,7 @@ _EMAIL_ROOMS: Final = (
 _EMAIL_MOST: Final = 40_000
 _VALUE: Final = 100
 _LISTED: Final = 20
+_CONSIDERED: Final = 500
 
 Attributes = dict[str, dict[str, str]]
 
@@ -53,24 +56,18 @@ _ATTRIBUTES_MOST: Final = 8_000
 
 
 def attributes(notification: Notification) -> Attributes:
-    """For filter policies. Ten at most: more would not go through to SQS by raw delivery."""
-    subjects = notification.subjects
-    first_one = subjects[0] if subjects else None
-    single = {
+    """For filter policies. Ten at most: more would not go through to SQS by raw delivery. A digest has the status and
+    severity of its worst incident, and the numbers and codes of all."""
+    words = {
         "event": notification.kind,
         "deployment": notification.deployment,
-        "test": "true" if notification.is_test or notification.kind == "test" else "false",
-        **(_of(first_one) if first_one else {}),
+        "test": "true" if is_test(notification) else "false",
+        **(_of(notification.subject) if notification.subjects else {}),
     }
-    targets = [one.id for subject in subjects for one in subject.affected]
-    codes = [str(one.reason.code) for subject in subjects for one in subject.reasons if one.reason.code is not None]
+    lists = {"target": _distinct(_targets(notification)), "reason_code": _distinct(_codes(notification))}
     return {
-        **{
-            name: {"DataType": "String", "StringValue": _value(value)}
-            for name, value in single.items()
-            if _value(value)
-        },
-        **{name: _array(values) for name, values in (("target", targets), ("reason_code", codes)) if values},
+        **{name: {"DataType": "String", "StringValue": _value(word)} for name, word in words.items() if _value(word)},
+        **{name: {"DataType": "String.Array", "StringValue": _listed(words)} for name, words in lists.items() if words},
     }
 
 
@@ -84,13 +81,26 @@ def _of(subject: Subject) -> dict[str, str]:
     }
 
 
+def _targets(notification: Notification) -> Iterator[str]:
+    return (one.id for subject in notification.subjects for one in subject.affected[:_LISTED])
+
+
+def _codes(notification: Notification) -> Iterator[str]:
+    shown = (one.reason.code for subject in notification.subjects for one in subject.reasons)
+    return (str(code) for code in shown if code is not None)
+
+
+def _distinct(values: Iterator[str]) -> list[str]:
+    """The first few; of a digest's thousands only so many are looked at."""
+    return list(dict.fromkeys(_value(value) for value in islice(values, _CONSIDERED)))[:_LISTED]
+
+
 def _value(text: str) -> str:
-    return cut(clean(text), _VALUE)
+    return cut(clean(text[: 2 * _VALUE]), _VALUE)
 
 
-def _array(values: list[str]) -> dict[str, str]:
-    several = list(dict.fromkeys(_value(value) for value in values))[:_LISTED]
-    return {"DataType": "String.Array", "StringValue": msgspec.json.encode(several).decode()}
+def _listed(values: list[str]) -> str:
+    return msgspec.json.encode(values).decode()
 
 
 def _email(notification: Notification) -> str:

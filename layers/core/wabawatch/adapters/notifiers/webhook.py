@@ -34,9 +34,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require_reference("secret", self.secret)
         if not is_reference(self.url):
             try:
-                address(self.url, "url")
+                address(self.url, "this")
             except DeliveryError as error:
-                raise ValueError(str(error)) from None
+                raise ValueError(f"url: {error}") from None
 
 
 class Webhook:

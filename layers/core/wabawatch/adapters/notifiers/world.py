@@ -47,9 +47,9 @@ def is_reference(text: str) -> bool:
 
 
 def require_reference(option: str, text: str) -> None:
-    """ValueError, which msgspec turns into a ValidationError with the place, for a secret written out."""
+    """ValueError for a secret that is written out. It names the option before a colon, for the configuration."""
     if not is_reference(text):
         raise ValueError(
-            f"{option} is a secret: write where it is, not what it is"
+            f"{option}: this is a secret; write where it is, not what it is"
             " (env:NAME, file:PATH, ssm:NAME, secretsmanager:NAME[#json-key])"
         )

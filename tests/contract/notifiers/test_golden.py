@@ -1,0 +1,20 @@
+"""What is sent is what was reviewed: `python -m tests.contract.notifiers.regold` writes it anew, for a person to
+read."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.notifiers.benches import BENCHES
+from tests.contract.notifiers.regold import path, rendered
+from tests.contract.notifiers.stories import STORIES
+from wabawatch.domain.messages import KINDS
+
+
+@pytest.mark.parametrize("kind", sorted(BENCHES))
+def test_every_story_is_told_as_it_was_reviewed(kind):
+    assert rendered(kind) == path(kind).read_text(encoding="utf-8")
+
+
+def test_every_kind_of_news_has_its_story():
+    assert {name.partition("-")[0] for name in STORIES} == set(KINDS)
