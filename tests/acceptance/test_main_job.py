@@ -67,7 +67,7 @@ def test_a_webhook_that_fails_three_times_gets_the_message_once(site, sink):
 
 def test_killed_at_any_moment_nothing_is_lost(site, sink):
     """Each round kills the process at another moment, then lets one run end: the alert of this round has arrived."""
-    chance = random.Random(20)
+    chance = random.Random(20)  # noqa: S311 - moments, not secrets
     site.once()
     for number_of_round in range(4):
         status = "BLOCKED" if number_of_round % 2 == 0 else "AVAILABLE"

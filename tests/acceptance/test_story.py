@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -16,8 +16,6 @@ class Story:
     """Time goes with the story: five seconds a pass."""
 
     def __init__(self) -> None:
-        from datetime import UTC, datetime
-
         self.start = datetime(2026, 3, 1, 12, tzinfo=UTC)
         self.at = self.start
 
