@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,11 +18,14 @@ from wabawatch.simulator import Scenario, generated_fleet, running, write_config
 
 
 class Sink:
-    """A Slack-like incoming webhook that can fail, and remembers what it was sent."""
+    """A Slack-like incoming webhook that can fail, and remembers what it was sent.
+
+    `heard` is called when a message has come in and is not answered yet."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.answers: list[int] = []
+        self.heard: Callable[[], None] = lambda: None
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,6 +34,7 @@ class Sink:
                 status = sink.answers.pop(0) if sink.answers else 200
                 if status == 200:
                     sink.messages.append(json.loads(body))
+                sink.heard()
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(b"ok" if status == 200 else b"no")

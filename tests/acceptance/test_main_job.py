@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import time
 
@@ -66,29 +67,62 @@ def test_a_webhook_that_fails_three_times_gets_the_message_once(site, sink):
 
 
 def test_killed_at_any_moment_nothing_is_lost(site, sink):
-    """Each round kills the process at another moment, then lets one run end: the alert of this round has arrived."""
+    """Each round kills the process at two moments of its life, then lets it live: the round's news has arrived."""
     chance = random.Random(20)  # noqa: S311 - moments, not secrets
+    began = time.monotonic()
     site.once()
-    for number_of_round in range(4):
-        status = "BLOCKED" if number_of_round % 2 == 0 else "AVAILABLE"
-        if status == "BLOCKED":
+    whole = time.monotonic() - began
+    for told in range(1, 5):
+        if told % 2:
             site.server.set("waba:waba-1", status="BLOCKED", reasons=[141006])
         else:
             site.server.heal()
-        for _ in range(3):
+        for _ in range(2):
             process = site.start("run", "--once")
-            time.sleep(chance.uniform(0.05, 1.0))
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-        for _ in range(3):
-            site.once()
-    ids = dict.fromkeys(_ids(text) for text in sink.texts())
-    assert len(ids) == 4
+            time.sleep(chance.uniform(whole / 3, whole))
+            killed(process)
+        site.once()
+        site.once()
+        assert len(ids(sink)) == told
 
 
-def _ids(text: str) -> str:
-    words = text.replace("\\n", " ").replace("`", " ").split("notification ")
-    return words[1].split()[0].strip('·",*_')
+def test_killed_while_it_reads_it_reads_again(site, sink):
+    site.once()
+    site.server.set("waba:waba-1", status="BLOCKED", reasons=[141006])
+    site.server.set("*", failure={"kind": "slow", "delay": "20s", "times": 1})
+    site.server.forget_requests()
+    process = site.start("run", "--once")
+    while not site.server.requests()["total"]:
+        time.sleep(0.01)
+    killed(process)
+    assert sink.messages == []
+    site.once()
+    assert len(sink.messages) == 1
+
+
+def test_killed_before_the_destination_has_answered_it_says_it_once_more_under_the_same_id(site, sink):
+    site.once()
+    site.server.set("waba:waba-1", status="BLOCKED", reasons=[141006])
+    process = site.start("run", "--once")
+    sink.heard = process.kill
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    assert len(sink.messages) == 1
+    sink.heard = lambda: None
+    for _ in range(3):
+        site.once()
+    assert len(sink.messages) == 2
+    assert len(ids(sink)) == 1
+
+
+def killed(process):
+    """Dead at once, unless it has come to its own end before."""
+    process.kill()
+    process.communicate(timeout=30)
+
+
+def ids(sink):
+    return {re.search(r"notification `?([0-9a-f]{16})", text)[1] for text in sink.texts()}
 
 
 def test_the_key_and_the_webhook_appear_nowhere(site, sink):

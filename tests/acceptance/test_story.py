@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from wabawatch.adapters.dialog360 import pacing
 from wabawatch.bootstrap import Application
 from wabawatch.simulator import running, write_config
 
@@ -26,7 +27,13 @@ class Story:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("story")
+    """The wait after a throttled answer is the one thing here that passes in real time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pacing, "_UNNAMED_WAIT", 0.05)
+        return watched(tmp_path_factory.mktemp("story"))
+
+
+def watched(folder):
     clock, console, totals = Story(), io.StringIO(), []
     with running(paused=True) as server:
         config = write_config(server.simulation, server.url, folder)
@@ -67,6 +74,12 @@ def test_everything_that_opened_is_resolved_in_the_end(told):
         "cannot be read",
         "Template 163296651730708 of Orders Spain cannot be sent",
         "Offers Mexico cannot send messages",
+        "Other reasons: Offers Mexico",
+        "Better: Offers Mexico can send messages only within limits",
+        "Spreading: 4 numbers",
+        "Recovering: 2 numbers",
+        "Sales Brazil keeps changing; quiet until it settles",
+        "Appointments Italy cannot receive calls",
     ],
 )
 def test_the_story_is_told(told, headline):

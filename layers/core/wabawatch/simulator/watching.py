@@ -8,13 +8,18 @@ import yaml
 from .fleet import Number
 from .simulation import Simulation
 
+_IN_A_HURRY = {"group_interval": "15s", "reasons_interval": "15s"}
+
 
 def wabawatch_config(simulation: Simulation, url: str, keys: Path | None = None) -> dict[str, Any]:
-    """The configuration as a mapping. Keys are `file:` references into the folder `keys`, or `env:` without one."""
+    """The configuration as a mapping. Keys are `file:` references into the folder `keys`, or `env:` without one.
+
+    A story tells in minutes what takes days; so the intervals between two messages about one incident are shorter."""
     return {
         "source": {"base_url": url, "timeout": "10s"},
         "targets": [_target(*numbered, keys) for numbered in enumerate(simulation.scenario.fleet.numbers, 1)],
         "destinations": {"console": {"kind": "console"}},
+        **({"policy": dict(_IN_A_HURRY)} if simulation.scenario.steps else {}),
     }
 
 
