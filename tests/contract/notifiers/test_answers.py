@@ -94,6 +94,20 @@ def test_a_redirect_is_not_followed(bench, kind, status):
     assert other.server.requests == []
 
 
+@pytest.mark.parametrize("kind", ["slack", "webhook"])
+def test_no_more_of_a_redirect_is_read_than_of_any_answer(bench, kind):
+    one = bench(kind, patience=1.0)
+    one.server.answers[:] = [endless_redirect]
+    with pytest.raises(DeliveryError, match="redirect") as caught:
+        one.deliver(ANYTHING)
+    assert caught.value.lasting
+
+
+def endless_redirect(connection, closing):
+    connection.sendall(b"HTTP/1.1 302 Said\r\nLocation: http://127.0.0.1:9/elsewhere\r\n\r\n")
+    flood(connection, closing)
+
+
 @overall
 @pytest.mark.parametrize(
     "answer",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -111,6 +111,13 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
+class _Session(requests.Session):
+    """requests reads a redirect's whole body, however long, to say where it leads; nobody wants to know."""
+
+    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[requests.Response]:  # noqa: ANN401 - not looked at
+        return iter(())
+
+
 class Client:
     """One session for one notifier. A connection serves one request: deliveries are rare, and a kept one that the
     server has closed meanwhile would look like a failure."""
@@ -118,7 +125,7 @@ class Client:
     def __init__(self, seconds: float) -> None:
         """`seconds`: how long an exchange may take in all."""
         self._seconds = seconds
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.auth = _as_it_is
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter())

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from wabawatch.adapters.notifiers.answers import Answer, address, failure
-from wabawatch.adapters.notifiers.slack_blocks import message, plain_message
 from wabawatch.adapters.notifiers.world import Reference, World, require_reference
 from wabawatch.application.errors import DeliveryError
 from wabawatch.application.ports import Receipt
@@ -50,6 +49,8 @@ class Slack:
         self._world = world
 
     def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
+        from wabawatch.adapters.notifiers.slack_blocks import message, plain_message  # noqa: PLC0415 - poll composes nothing
+
         url = address(self._world.secret(self._options.webhook_url), f"the webhook_url of {self._name}")
         answer = self._post(url, message(notification))
         if answer.status in _NOT_UNDERSTOOD and _word(answer) not in _LASTING:

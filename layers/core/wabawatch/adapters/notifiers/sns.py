@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from wabawatch.adapters.notifiers.answers import retry_after
-from wabawatch.adapters.notifiers.sns_bodies import attributes, bodies, chat_document, subject_line
 from wabawatch.adapters.notifiers.world import World
 from wabawatch.application.errors import DeliveryError
 from wabawatch.application.ports import Receipt
@@ -66,23 +65,18 @@ class Sns:
         return client
 
     def _request(self, notification: Notification) -> Any:  # noqa: ANN401 - the stubs' type has no name at run time
-        request = {
-            "TopicArn": self._options.topic_arn,
-            "MessageAttributes": attributes(notification),
-            **self._content(notification),
-        }
-        if self._options.topic_arn.endswith(".fifo"):
-            request |= _ordered(notification)
-        return request
+        from wabawatch.adapters.notifiers import sns_bodies as write  # noqa: PLC0415 - poll composes nothing
 
-    def _content(self, notification: Notification) -> dict[str, str]:
-        if self._options.format == "q-developer":
-            return {"Message": chat_document(notification)}
-        return {
-            "Subject": subject_line(notification),
-            "Message": bodies(notification),
-            "MessageStructure": "json",
+        request: dict[str, Any] = {
+            "TopicArn": self._options.topic_arn,
+            "MessageAttributes": write.attributes(notification),
         }
+        if self._options.format == "q-developer":
+            request["Message"] = write.chat_document(notification)
+        else:
+            request |= {"Subject": write.subject_line(notification), "Message": write.bodies(notification)}
+            request["MessageStructure"] = "json"
+        return request | (_ordered(notification) if self._options.topic_arn.endswith(".fifo") else {})
 
 
 def _ordered(notification: Notification) -> dict[str, str]:
