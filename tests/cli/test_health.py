@@ -66,7 +66,7 @@ def test_no_output_of_a_probe_holds_the_key(site):
 def test_a_fleet_that_was_never_read_is_unknown(site):
     done = site.call("status")
     assert done.exit_code == 3
-    assert "not read yet" in done.stdout
+    assert "no answer so far" in done.stdout
     assert "start `wabawatch run`" in done.stdout
 
 
@@ -106,6 +106,40 @@ def test_a_target_that_cannot_be_read_is_unknown_and_keeps_what_was_known(site):
     assert worst["last_known"] == "AVAILABLE"
     assert site.call("status").exit_code == 3
     assert "was AVAILABLE" in site.call("status").stdout
+
+
+def test_a_key_that_is_refused_at_the_first_reading_is_shown_before_it_is_confirmed(site):
+    site.server.set("support-de", failure="unauthorized")
+    site.once()
+    worst = site.document("status")["targets"][0]
+    assert (worst["status"], worst["cause"], worst["last_known"]) == ("UNKNOWN", "unauthorized", None)
+    shown = site.call("status").stdout
+    assert "unauthorized: HTTP 401" in shown
+    assert "not confirmed yet" in shown
+
+
+def test_a_healthy_target_whose_latest_reading_failed_says_so_and_stays_healthy(site):
+    site.once()
+    site.server.set("support-de", failure="bad_gateway")
+    site.once()
+    shown = site.call("status")
+    assert shown.exit_code == 0
+    (line,) = [line for line in shown.stdout.splitlines() if "support-de" in line]
+    assert line.startswith("AVAILABLE")
+    assert "provider_error: HTTP 502" in line
+    site.server.heal()
+    site.once()
+    assert "HTTP 502" not in site.call("status").stdout
+
+
+def test_a_target_with_a_fault_goes_on_showing_it_when_a_reading_fails(site):
+    site.block()
+    site.server.set("support-de", failure="bad_gateway")
+    site.once()
+    first = site.call("status").stdout.splitlines()[1]
+    assert "141006" in first
+    assert "HTTP 502" not in first
+    assert site.document("status")["targets"][0]["cause"] == "provider_error"
 
 
 def test_hostile_text_from_the_api_does_nothing_to_the_terminal(site):

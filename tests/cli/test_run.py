@@ -89,6 +89,22 @@ def test_a_state_that_is_gone_for_a_while_is_loud_and_watching_goes_on(site):
     assert run.code == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "said", "unsaid"),
+    [
+        pytest.param("-v", ["3 targets", "2 of 3 answered", "console: opened "], ["sales-br: AVAILABLE"], id="once"),
+        pytest.param("-vv", ["sales-br: AVAILABLE", "orders-pl: unauthorized: HTTP 401"], [], id="twice: each target"),
+    ],
+)
+def test_verbose_says_on_standard_error_what_is_done(site, option, said, unsaid):
+    site.server.set("waba:acme-eu", status="BLOCKED")
+    site.server.set("orders-pl", failure="unauthorized")
+    done = site.call(option, "run", "--once", "--json")
+    assert [one for one in said if one not in done.stderr] == []
+    assert [one for one in unsaid if one in done.stderr] == []
+    assert len(done.stdout.splitlines()) == 1
+
+
 class Running:
     """`run --json` in a process of its own, ended in order by SIGINT."""
 

@@ -30,6 +30,13 @@ class Attempt(msgspec.Struct, frozen=True):
     error: DeliveryError | None = None
     thread: Mapping[str, str] = {}
 
+    @property
+    def said(self) -> str:
+        """For the log."""
+        about = ", ".join(one.incident.id for one in self.planned)
+        outcome = "taken" if self.error is None else f"not taken: {self.error}"
+        return f"{self.destination}: {self.notification.kind} {self.notification.id} of {about}: {outcome}"
+
 
 class Deliverer:
     """Sends notifications and hands back each outcome as it comes in, to be recorded at once."""
@@ -69,6 +76,7 @@ class Deliverer:
                 if stop.is_set() or (until is not None and self._clock.now() >= until):
                     break
                 attempt = self._attempt(notification, thread, planned)
+                logger.info("%s", attempt.said)
                 outcomes.put(attempt)
                 if attempt.error is not None and not attempt.error.lasting:
                     break

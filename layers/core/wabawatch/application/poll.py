@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
@@ -24,9 +25,12 @@ from wabawatch.domain.health import (
     status_of,
 )
 from wabawatch.domain.incidents import MONITOR
+from wabawatch.domain.phrases import clean
 from wabawatch.domain.policy import Blind, Policy
 from wabawatch.domain.runs import Run
 from wabawatch.domain.transitions import Transition
+
+logger = logging.getLogger(__name__)
 
 _SIGHT: Final = "~sight-"
 """What each shard says of the monitor's own sight has a snapshot of its own; no target's id begins like this."""
@@ -74,6 +78,7 @@ class Poll:
         run = Run(task.run_id, task.shard, task.of, self._clock.now(), expected=len(ordered))
         commits.load([*(target.id for target in ordered), sight])
         seen = _Seen()
+        logger.info("run %s begins: %d targets", task.run_id, len(ordered))
         for observation in self._source.observe(ordered, until=task.until, stopped=stopped):
             heard(observation)
             seen.add(observation)
@@ -89,6 +94,9 @@ class Poll:
         self._remember(task, skipped[0] if skipped else None)
         done = _concluded(run, self._clock.now(), seen, skipped, commits, blind=blind)
         self._store.save_run(done)
+        logger.info(
+            "run %s: %d of %d answered; %d transitions", done.id, done.answered, done.expected, done.transitions
+        )
         return Polled(done, tuple(commits.transitions))
 
     def forget_all_but(
@@ -145,8 +153,11 @@ class _Seen:
         if isinstance(outcome, Failure):
             self.causes[outcome.cause] = self.causes.get(outcome.cause, 0) + 1
             self.failures.append(observation)
+            logger.debug("%s: %s: %s", observation.target, outcome.cause, outcome.detail)
             if is_urgent((Reason(description=outcome.cause),)):
                 self.plain.append(observation)
+        else:
+            logger.debug("%s: %s", observation.target, clean(status))
 
     def is_blind(self, blind: Blind) -> bool:
         unread = len(self.failures) - len(self.plain)

@@ -64,7 +64,9 @@ class LoggedDocument(TransitionDocument, frozen=True, kw_only=True):
 
 
 class TargetDocument(msgspec.Struct, frozen=True):
-    """One target in `status --json`. `entity` is the one at fault; `last_known` is the status before it was UNKNOWN."""
+    """One target in `status --json`. `entity` is the one at fault; `last_known` is the status before it was UNKNOWN.
+
+    `cause` and `detail` say why the latest reading failed, confirmed (then `status` is UNKNOWN) or not yet."""
 
     target: str
     name: str
@@ -213,8 +215,8 @@ def target_document(one: Picture) -> TargetDocument:
         dict(one.target.labels),
         one.status,
         one.since,
-        one.cause,
-        one.detail or None,
+        one.cause or (one.missed.cause if one.missed else None),
+        (one.missed.detail if one.missed else one.detail) or None,
         one.last_known,
         {"entity_type": one.entity[0], "id": one.entity[1]} if one.entity else None,
         reasons_document(one.reasons if one.cause is None else ()),

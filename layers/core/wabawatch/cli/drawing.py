@@ -16,7 +16,6 @@ from wabawatch.cli.output import STYLES, status_text, words
 from wabawatch.cli.picture import Picture, counts
 from wabawatch.cli.scene import MESSAGE_NEEDS, Alert, OpenIncident, Scene, share_out
 from wabawatch.cli.wording import moment, why
-from wabawatch.config.durations import render
 from wabawatch.domain.phrases import clean, counted, lasted
 
 _MARKS: Final = {
@@ -27,8 +26,12 @@ _BAR_AFTER: Final = timedelta(milliseconds=700)
 """A pass that is over sooner gets no bar: a calm picture does not flicker."""
 _FRAME: Final = 10
 """Lines that are always there: two of the header, two rules, three headings, two blanks, the footer."""
-_WIDE: Final = 110
-"""From here on there is room for whole ids and for what to do."""
+_NARROW: Final = 60
+"""Below, there is room for what is wrong, and for little else."""
+_WIDE: Final = 100
+"""From here on there is room for what to do."""
+_ROOMY: Final = 140
+"""From here on there is room for whole ids."""
 
 
 def draw(scene: Scene, size: tuple[int, int], now: datetime) -> RenderableType:
@@ -40,14 +43,14 @@ def draw(scene: Scene, size: tuple[int, int], now: datetime) -> RenderableType:
     fixed = _FRAME + len(warnings)
     rooms = share_out(height - fixed, len(scene.pictures), len(scene.incidents), len(alerts), len(message))
     return Group(
-        _header(scene, now),
+        _header(scene, now, is_narrow=width < _NARROW),
         *warnings,
         Rule(style="dim"),
-        _targets(scene.pictures, rooms.targets, now, is_wide=width >= _WIDE),
+        _targets(scene.pictures, rooms.targets, now, is_roomy=width >= _ROOMY),
         Text(""),
-        *_incidents(scene.incidents, rooms.incidents, now, is_wide=width >= _WIDE),
+        *_incidents(scene.incidents, rooms.incidents, now, width),
         Text(""),
-        *_alerts(alerts, rooms.alerts, now),
+        *_alerts(alerts, rooms.alerts, now, is_narrow=width < _NARROW),
         *_message(message, rooms.message),
         Rule(style="dim"),
         _footer(scene, now),
@@ -64,7 +67,7 @@ def _line(*cells: Text) -> Table:
     return grid
 
 
-def _header(scene: Scene, now: datetime) -> RenderableType:
+def _header(scene: Scene, now: datetime, *, is_narrow: bool) -> RenderableType:
     tally = counts(scene.pictures)
     health = Text("  ").join(
         Text("● ", STYLES.get(status, "bold yellow")) + Text(f"{count} {clean(status)}")
@@ -73,9 +76,10 @@ def _header(scene: Scene, now: datetime) -> RenderableType:
     name = words("wabawatch", "bold")
     if scene.deployment != "wabawatch":
         name = name + words(f" {scene.deployment}")
-    about = f"{counted(len(scene.pictures) or scene.expected, 'target')}, read every {render(scene.interval)}"
+    about = f"{counted(len(scene.pictures) or scene.expected, 'target')}, read every {lasted(scene.interval)}"
     at = f" at {scene.base_url.partition('://')[2]}" if scene.base_url else ""
-    return Group(_line(name, health), _line(words(about + at, "dim"), Text(f"{now:%H:%M:%S} UTC", "dim")))
+    first = _line(health) if is_narrow else _line(name, health)
+    return Group(first, _line(words(about + at, "dim"), Text(f"{now:%H:%M:%S} UTC", "dim")))
 
 
 def _warnings(scene: Scene) -> Iterator[Text]:
@@ -86,7 +90,7 @@ def _warnings(scene: Scene) -> Iterator[Text]:
             yield line
 
 
-def _targets(pictures: Sequence[Picture], room: int, now: datetime, *, is_wide: bool) -> RenderableType:
+def _targets(pictures: Sequence[Picture], room: int, now: datetime, *, is_roomy: bool) -> RenderableType:
     """The worst first; the last line counts those that found no room."""
     hidden = len(pictures) - room + 1 if len(pictures) > room else 0
     shown = pictures[: len(pictures) - hidden]
@@ -98,12 +102,12 @@ def _targets(pictures: Sequence[Picture], room: int, now: datetime, *, is_wide: 
     for one in shown:
         age = lasted(now - one.since) if one.since else ""
         listing.add_row(
-            status_text(one.status), words(one.target.name), Text(age, "dim"), why(one, is_short=not is_wide)
+            status_text(one.status), words(one.target.name), Text(age, "dim"), why(one, is_short=not is_roomy)
         )
     if not hidden:
         return listing
     rest = ", ".join(f"{count} {clean(word)}" for word, count in counts(pictures[len(shown) :]).items())
-    return Group(listing, Text(f"… and {hidden} more: {rest}", "dim"))
+    return Group(listing, Text(f"… and {hidden} more: {rest}", "dim", no_wrap=True, overflow="ellipsis"))
 
 
 def _name_width(pictures: Sequence[Picture]) -> int:
@@ -112,15 +116,13 @@ def _name_width(pictures: Sequence[Picture]) -> int:
 
 
 def _section(title: str, said: str) -> Text:
-    return Text(title, "bold") + Text(f"  {said}", "dim")
+    heading = Text(no_wrap=True, overflow="ellipsis")
+    return heading.append(title, "bold").append(f"  {said}", "dim")
 
 
-def _incidents(
-    incidents: Sequence[OpenIncident], room: int, now: datetime, *, is_wide: bool
-) -> Iterator[RenderableType]:
+def _incidents(incidents: Sequence[OpenIncident], room: int, now: datetime, width: int) -> Iterator[RenderableType]:
     if not incidents:
         yield _section("Incidents", "none is open")
-        yield Text("")
         return
     yield _section("Incidents", f"{len(incidents)} open")
     listing = Table.grid(expand=True, padding=(0, 1, 0, 0))
@@ -128,16 +130,16 @@ def _incidents(
     listing.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     listing.add_column(no_wrap=True, justify="right")
     for one in incidents[:room]:
-        told = words(f"told {', '.join(one.told)}" if one.told else "nobody told yet", "dim")
-        title = words(one.title) + words(f"  {one.todo}", "dim") if is_wide else words(one.title)
-        listing.add_row(status_text(one.status), title, told + Text(f"  {lasted(now - one.opened_at)}", "dim"))
+        told = words(f"told {', '.join(one.told)}  " if one.told else "nobody told yet  ", "dim")
+        title = words(one.title) + words(f"  {one.todo}", "dim") if width >= _WIDE else words(one.title)
+        age = Text(lasted(now - one.opened_at), "dim")
+        listing.add_row(status_text(one.status), title, age if width < _NARROW else told + age)
     yield listing
 
 
-def _alerts(alerts: Sequence[Alert], room: int, now: datetime) -> Iterator[RenderableType]:
+def _alerts(alerts: Sequence[Alert], room: int, now: datetime, *, is_narrow: bool) -> Iterator[RenderableType]:
     if not alerts:
         yield _section("Alerts", "none so far")
-        yield Text("")
         return
     yield _section("Alerts", "the latest first")
     listing = Table.grid(expand=True, padding=(0, 1, 0, 0))
@@ -153,7 +155,7 @@ def _alerts(alerts: Sequence[Alert], room: int, now: datetime) -> Iterator[Rende
             Text(moment(one.at, now), "dim"),
             Text(one.mark, _MARKS.get(one.mark, "")),
             said,
-            words(one.destination, "dim"),
+            Text("") if is_narrow else words(one.destination, "dim"),
         )
     yield listing
 
@@ -178,7 +180,8 @@ def _footer(scene: Scene, now: datetime) -> RenderableType:
         f"the last took {scene.took.total_seconds():.1f} s" if scene.took is not None else "the first one is under way"
     )
     wait = "reading" if scene.next_at is None or scene.passing_since else f"next pass in {lasted(scene.next_at - now)}"
-    return _line(Text(wait) + Text(f"  {took}", "dim"), Text("Ctrl-C ends it", "dim"))
+    said = Text(wait) + Text(f"  {took}", "dim") + Text(scene.unread, "yellow")
+    return _line(said, Text("Ctrl-C ends it", "dim"))
 
 
 def _bar(scene: Scene, took: timedelta) -> RenderableType:

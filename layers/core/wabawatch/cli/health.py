@@ -21,14 +21,17 @@ from wabawatch.cli.documents import (
 )
 from wabawatch.cli.options import Command, as_json, unknown
 from wabawatch.cli.output import document, joined, show, status_text, table, words
-from wabawatch.cli.picture import Picture, counts, pictures, worst_status
+from wabawatch.cli.picture import Picture, counts, is_doubtful, pictures, worst_status
 from wabawatch.cli.session import session
-from wabawatch.cli.wording import reason_text, since_text, why
+from wabawatch.cli.wording import reason_text, since_text, unread, why
 from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, UNKNOWN, Observation, Reason, Report, status_of
 from wabawatch.domain.phrases import clean, lasted
 from wabawatch.domain.runbook import meaning
+from wabawatch.domain.runs import Run
 
 _CODES: Final = {AVAILABLE: 0, LIMITED: 1, BLOCKED: 2, UNKNOWN: 3}
+_MOST_DOUBTFUL: Final = 50
+"""For so many targets it is looked up why their latest reading failed: each costs a query."""
 
 
 def plugin_code(status: str) -> int:
@@ -136,28 +139,27 @@ def status(as_json: bool) -> int:
     """
     app = session().application()
     found = fleet(app)
-    read_at = last_read(app)
+    last = next(iter(app.store.runs(1)), None)
     overall = worst_status(found)
     if as_json:
         targets = [target_document(one) for one in found]
+        read_at = last.finished_at if last else None
         document(StatusDocument(app.clock.now(), app.settings.deployment, overall, read_at, counts(found), targets))
     else:
-        _show_status(found, read_at, app.clock.now())
+        _show_status(found, last, app.clock.now())
     return plugin_code(overall)
 
 
 def fleet(app: Application) -> list[Picture]:
     """Every configured target now."""
     targets: Sequence[Target] = app.settings.targets
-    return pictures(targets, app.store.snapshots([one.id for one in targets]))
+    snapshots = app.store.snapshots([one.id for one in targets])
+    doubtful = [one.id for one in targets if is_doubtful(snapshots.get(one.id))][:_MOST_DOUBTFUL]
+    latest = {one.target: one for name in doubtful for one in app.store.observations(name, limit=1)}
+    return pictures(targets, snapshots, latest)
 
 
-def last_read(app: Application) -> datetime | None:
-    """When the latest run ended."""
-    return next((run.finished_at for run in app.store.runs(1)), None)
-
-
-def _show_status(found: Sequence[Picture], read_at: datetime | None, now: datetime) -> None:
+def _show_status(found: Sequence[Picture], last: Run | None, now: datetime) -> None:
     listing = table("STATUS", "TARGET", "NAME", "SINCE", "~WHY")
     for one in found:
         listing.add_row(
@@ -167,8 +169,13 @@ def _show_status(found: Sequence[Picture], read_at: datetime | None, now: dateti
             Text(since_text(one.since, now)),
             why(one),
         )
-    age = f"last run {lasted(now - read_at)} ago" if read_at else "no run so far: start `wabawatch run`"
-    show(listing, Text(f"{counts_text(counts(found))}; {age}", "dim"))
+    show(listing, Text(f"{counts_text(counts(found))}; {_last_run(last, now)}", "dim"))
+
+
+def _last_run(last: Run | None, now: datetime) -> str:
+    if last is None or last.finished_at is None:
+        return "no run so far: start `wabawatch run`"
+    return f"last run {lasted(now - last.finished_at)} ago{unread(last)}"
 
 
 def counts_text(tally: Mapping[str, int]) -> str:

@@ -21,6 +21,7 @@ from wabawatch.cli.incidents import open_ones
 from wabawatch.cli.output import console
 from wabawatch.cli.reporting import Reporter
 from wabawatch.cli.scene import Alert, OpenIncident, Scene
+from wabawatch.cli.wording import unread
 from wabawatch.domain.health import Observation, Reason, rank
 from wabawatch.domain.incidents import Incident
 from wabawatch.domain.pen import Pen, Room
@@ -79,6 +80,7 @@ class Live(Reporter):
         run = cycle.polled.run
         self.scene.passing_since = None
         self.scene.passes += 1
+        self.scene.unread = unread(run)
         self.scene.took = (run.finished_at or app.clock.now()) - run.started_at
         self.told(app, cycle.notified)
 

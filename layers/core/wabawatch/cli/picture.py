@@ -9,17 +9,30 @@ from typing import Final
 import msgspec
 
 from wabawatch.application.ports import Target
-from wabawatch.domain.health import AVAILABLE, MESSAGING, READABLE, TARGET, UNKNOWN, Reason, rank, upstream, worst
+from wabawatch.domain.health import (
+    AVAILABLE,
+    MESSAGING,
+    READABLE,
+    TARGET,
+    UNKNOWN,
+    Failure,
+    Observation,
+    Reason,
+    rank,
+    upstream,
+    worst,
+)
 from wabawatch.domain.transitions import Snapshot, Track
 
-NOT_READ: Final = "not read yet"
+NOT_READ: Final = "no answer so far"
 
 
 class Picture(msgspec.Struct, frozen=True):
     """One target now. `entity` is the (type, id) at fault; `since` is when the status was first seen; `detail` says why
     the target is UNKNOWN, `last_known` what its status was before that.
 
-    `also` holds the troubles of other capabilities that are known to have worked."""
+    `also` holds the troubles of other capabilities that are known to have worked; `missed` is the latest reading where
+    it failed and that is not confirmed yet."""
 
     target: Target
     status: str
@@ -33,10 +46,13 @@ class Picture(msgspec.Struct, frozen=True):
     contradictions: tuple[str, ...] = ()
     observed_at: datetime | None = None
     also: tuple[Track, ...] = ()
+    missed: Failure | None = None
 
 
-def picture(target: Target, snapshot: Snapshot | None) -> Picture:
-    """Nothing read yet is UNKNOWN; so is a target that cannot be read, whatever was known before."""
+def picture(target: Target, snapshot: Snapshot | None, latest: Observation | None = None) -> Picture:
+    """Nothing read yet is UNKNOWN; so is a target that cannot be read, whatever was known before.
+
+    `latest` is the latest reading of a target that `is_doubtful`."""
     if snapshot is None or not (snapshot.tracks or snapshot.observed_at):
         return Picture(target, UNKNOWN, detail=NOT_READ)
     capabilities = _capabilities(snapshot)
@@ -53,7 +69,15 @@ def picture(target: Target, snapshot: Snapshot | None) -> Picture:
     readable = snapshot.track((TARGET, target.id, READABLE))
     if readable is not None and readable.status == UNKNOWN:
         return _unread(seen, readable, last_known)
+    if latest is not None and isinstance(latest.outcome, Failure) and is_doubtful(snapshot):
+        seen = msgspec.structs.replace(seen, missed=latest.outcome)
     return _blamed(seen, _culprit(snapshot))
+
+
+def is_doubtful(snapshot: Snapshot | None) -> bool:
+    """Whether the latest readings failed, and too few of them to say that the target cannot be read."""
+    readable = snapshot.track((TARGET, snapshot.target, READABLE)) if snapshot else None
+    return readable is not None and readable.status != UNKNOWN and bool(readable.streak)
 
 
 def _unread(seen: Picture, readable: Track, last_known: str | None) -> Picture:
@@ -103,9 +127,11 @@ def _also(snapshot: Snapshot) -> tuple[Track, ...]:
     )
 
 
-def pictures(targets: Sequence[Target], snapshots: Mapping[str, Snapshot]) -> list[Picture]:
+def pictures(
+    targets: Sequence[Target], snapshots: Mapping[str, Snapshot], latest: Mapping[str, Observation]
+) -> list[Picture]:
     """All of them, the worst first; among equals the latest change first, then by name."""
-    found = [picture(target, snapshots.get(target.id)) for target in targets]
+    found = [picture(target, snapshots.get(target.id), latest.get(target.id)) for target in targets]
     return sorted(found, key=_worst_first)
 
 

@@ -15,7 +15,7 @@ from wabawatch.application.notify import Notified
 from wabawatch.bootstrap import Application, Cycle
 from wabawatch.cli.documents import RunDeliveries, RunDocument, RunIncidents, RunTargets, transition_document
 from wabawatch.cli.output import document
-from wabawatch.cli.wording import codes_text
+from wabawatch.cli.wording import causes_text, codes_text
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import clean, counted
@@ -160,9 +160,9 @@ def attempt_line(attempt: Attempt) -> str:
 
 
 def run_line(cycle: Cycle) -> str:
-    """As in `read 12 of 12 targets, 1 unknown; 2 transitions; 1 incident open; 1 notification delivered`."""
+    """As in `read 11 of 12 targets, 1 unknown (timeout); 2 transitions; 1 incident open; 1 notification delivered`."""
     run, notified = cycle.polled.run, cycle.notified
-    unknown = f", {run.unknown} unknown" if run.unknown else ""
+    unknown = f", {run.unknown} unknown ({causes_text(run)})" if run.unknown else ""
     skipped = f", {run.skipped} skipped" if run.skipped else ""
     failed = f", {notified.failed} failed" if notified.failed else ""
     return (

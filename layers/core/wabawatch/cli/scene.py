@@ -12,6 +12,7 @@ from wabawatch.cli.picture import Picture
 
 _FEWEST_ALERTS: Final = 3
 _MOST_INCIDENTS: Final = 5
+_FEWEST_TARGETS: Final = 3
 MESSAGE_NEEDS: Final = 8
 """Lines below which a message is not worth showing."""
 
@@ -52,6 +53,7 @@ class Scene(msgspec.Struct):
     read: int = 0
     passes: int = 0
     took: timedelta | None = None
+    unread: str = ""
     passing_since: datetime | None = None
     next_at: datetime | None = None
     trouble: str = ""
@@ -71,9 +73,9 @@ class Rooms(msgspec.Struct, frozen=True):
 
 def share_out(lines: int, targets: int, incidents: int, alerts: int, message: int) -> Rooms:
     """Give each part its least, then the rest to the targets, the incidents, the alerts, and the latest message."""
-    few_alerts = min(alerts, _FEWEST_ALERTS) or 1
-    few_incidents = min(incidents, _MOST_INCIDENTS) or 1
-    shown = max(min(targets, lines - few_alerts - few_incidents), 1)
+    few_alerts = min(alerts, _FEWEST_ALERTS)
+    few_incidents = min(incidents, _MOST_INCIDENTS)
+    shown = max(min(targets, lines - few_alerts - few_incidents), min(targets, _FEWEST_TARGETS))
     rest = max(lines - shown - few_alerts - few_incidents, 0)
     more = min(rest, max(incidents - few_incidents, 0))
     rest -= more

@@ -10,9 +10,10 @@ from rich.text import Text
 
 from wabawatch.cli.output import status_text, words
 from wabawatch.cli.picture import Picture
-from wabawatch.domain.health import AVAILABLE, Reason
+from wabawatch.domain.health import AVAILABLE, Failure, Reason
 from wabawatch.domain.phrases import lasted
 from wabawatch.domain.runbook import cause_of, meaning
+from wabawatch.domain.runs import Run
 from wabawatch.domain.steering import Matcher
 
 _TODAY: Final = timedelta(hours=20)
@@ -53,6 +54,16 @@ def since_text(since: datetime | None, now: datetime) -> str:
     return "" if since is None else lasted(now - since)
 
 
+def causes_text(run: Run) -> str:
+    """Why targets could not be read, the most frequent cause first."""
+    return ", ".join(sorted(run.causes, key=lambda cause: (-run.causes[cause], cause)))
+
+
+def unread(run: Run) -> str:
+    """`, 2 of 12 not read (timeout, unreachable)`; nothing where all were."""
+    return f", {run.unknown} of {run.expected} not read ({causes_text(run)})" if run.unknown else ""
+
+
 def reason_text(reason: Reason) -> Text:
     """A code, or the word for a cause, and the text; where none came along, the runbook's."""
     known = cause_of(reason)
@@ -65,6 +76,8 @@ def why(one: Picture, *, is_short: bool = False) -> Text:
     """The entity at fault and its first reason, or why the target cannot be read; nothing for a healthy target.
 
     `is_short` leaves of long ids only their end: there the ids of a company's entities differ."""
+    if one.missed is not None and one.entity is None:
+        return _missed(one.missed)
     if one.cause is not None or one.detail:
         return _unread(one)
     if one.entity is not None:
@@ -76,6 +89,12 @@ def why(one: Picture, *, is_short: bool = False) -> Text:
         said = Text("; ") + reason_text(track.reasons[0]) if track.reasons else Text("")
         return label + status_text(track.status or AVAILABLE) + said
     return Text("")
+
+
+def _missed(one: Failure) -> Text:
+    return words(f"{one.cause}: {one.detail or meaning(Reason(description=one.cause))}") + words(
+        "; not confirmed yet", "dim"
+    )
 
 
 def _unread(one: Picture) -> Text:
