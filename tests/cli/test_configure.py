@@ -29,6 +29,15 @@ def test_check_tells_every_mistake_with_its_line(site):
     assert "literal" not in done.output
 
 
+@pytest.mark.parametrize("command", [["config", "check"], ["run", "--once"], ["status"]])
+def test_an_empty_file_is_a_mistake_and_not_the_configuration_of_one_number(site, command):
+    site.environment["D360_API_KEY"] = "a-key"
+    site.config.write_text("")
+    done = site.call(*command)
+    assert done.exit_code == 64
+    assert f"{site.config}:1: the file is empty; write at least targets:" in done.stderr
+
+
 def test_check_insists_on_secrets_that_are_there_unless_they_are_elsewhere(site):
     site.configure(targets=[{"id": "a", "name": "A", "api_key": "env:NO_SUCH_VARIABLE"}])
     done = site.call("config", "check")

@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # poll starts faster without what only notify needs
 logger = logging.getLogger(__name__)
 
 _WATCHED: Final = "watched"
+_NO_TEXT: Final = b"\0"
+"""What stands for a configuration without a document; no document can be this."""
 
 
 class SystemClock:
@@ -240,7 +242,7 @@ def read_settings(config: str | None, environment: Mapping[str, str], *, resolve
     """The settings that a place holds now, good or not: no state, no last good version. Raises ConfigurationError."""
     documents = _documents(config)
     text = documents.read()
-    return _parsed(text.body if text else b"", documents.name, environment, resolve=resolve)
+    return _parsed(text.body if text else _NO_TEXT, documents.name, environment, resolve=resolve)
 
 
 def upload(location: str, body: bytes) -> str:
@@ -249,8 +251,8 @@ def upload(location: str, body: bytes) -> str:
 
 
 def _parsed(body: bytes, name: str, environment: Mapping[str, str], *, resolve: bool) -> Settings:
-    """No text at all means the minimal configuration, from the environment."""
-    if not body:
+    """No document means the minimal configuration, from the environment; an empty one is a mistake like any other."""
+    if body == _NO_TEXT:
         return default_settings(environment, destination_kinds=registry.OPTIONS)
     return load(body, name, environment=environment, destination_kinds=registry.OPTIONS, resolve=resolve)
 
@@ -297,10 +299,10 @@ class _Parameters:
     name = "environment"
 
     def read(self, unless: str | None = None) -> Document | None:
-        return None if unless else Document(b"", "parameters")
+        return None if unless else Document(_NO_TEXT, "parameters")
 
     def version(self, version_id: str | None, mark: str) -> Document:
-        return Document(b"", version_id or mark)
+        return Document(_NO_TEXT, version_id or mark)
 
 
 class _OrParameters:

@@ -58,7 +58,8 @@ class Parameters:
     def _api_key(self) -> str:
         if self._first("targets[0].api_key", _KEY, _KEY_SECRET) is None:
             raise ConfigurationError(
-                f"no configuration: name a file with --config or WABAWATCH_CONFIG, or, for one number, set {_KEY}"
+                f"no configuration: name a file with --config or WABAWATCH_CONFIG, or, for one number, set {_KEY};"
+                " to see it work first: wabawatch demo"
             )
         return f"env:{_KEY}" if self._environment.get(_KEY) else f"secretsmanager:{self._environment[_KEY_SECRET]}"
 
