@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -280,17 +280,24 @@ def open_store(state: str, history: timedelta) -> Store:
 def aws_client(service: str, region: str | None = None) -> Any:  # noqa: ANN401 - one of many client types, by name
     """A low-level client with retries that adapt to throttling and short time-outs. Raises ConfigurationError where AWS
     is not set up."""
-    import boto3  # noqa: PLC0415 - a quarter of a second that local commands do not pay
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415 - local commands need no AWS
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
     retries = Config(
         retries={"mode": "adaptive", "max_attempts": 6}, connect_timeout=3, read_timeout=10, max_pool_connections=32
     )
     try:
-        return boto3.client(service, region_name=region, config=retries)  # type: ignore[call-overload]
+        return _aws_session().create_client(service, region_name=region, config=retries)
     except BotoCoreError as error:
         raise ConfigurationError(f"AWS is not set up for {service}: {error}") from error
+
+
+@cache
+def _aws_session() -> Any:  # noqa: ANN401 - has no stubs
+    """One for all clients; without boto3, which loads S3 transfers, and with them multiprocessing, at every start."""
+    from botocore.session import get_session  # noqa: PLC0415 - local commands need no AWS
+
+    return get_session()
 
 
 class _Parameters:
