@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from wabawatch.serverless import Look, Serverless, read_event
 
 logger = Logger(service="notify")
 metrics = Metrics(namespace="Wabawatch", service="notify")
+warnings.filterwarnings("ignore", "No application metrics")  # a refused event has none, nor a lost lease
 
 
 @cache
@@ -61,7 +63,6 @@ def _report(notified: Notified) -> dict[str, Any]:
                        "reason": str(attempt.error)},
             )  # fmt: skip
     metrics.add_metric("IncidentsOpen", MetricUnit.Count, notified.open)
-    metrics.add_metric("DeliveriesSent", MetricUnit.Count, notified.sent)
     metrics.add_metric("DeliveriesFailed", MetricUnit.Count, notified.failed)
     metrics.add_metric("OldestUndeliveredSeconds", MetricUnit.Seconds, notified.oldest_undelivered.total_seconds())
     if notified.sent:

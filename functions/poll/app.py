@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from wabawatch.serverless import Serverless, Tick, read_event, read_shard
 
 logger = Logger(service="poll")
 metrics = Metrics(namespace="Wabawatch", service="poll")
+warnings.filterwarnings("ignore", "No application metrics")  # a refused event has none
 
 
 @cache
@@ -40,7 +42,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         raise
     if isinstance(done, int):
         logger.info("run cut into shards", extra={"shards": done})
-        metrics.add_metric("ShardsSent", MetricUnit.Count, done)
         return {"shards": done}
     return _report(done)
 
@@ -74,14 +75,10 @@ def _report(polled: Polled) -> dict[str, Any]:
                "conflicts": run.conflicts, "blind": run.blind, "seconds": round(seconds, 3)},
     )  # fmt: skip
     read = run.answered + run.unknown
-    for name, value in counts.items():
-        metrics.add_metric(f"Targets{name.capitalize()}", MetricUnit.Count, value)
-    for status in ("AVAILABLE", "LIMITED", "BLOCKED"):
+    for status in ("AVAILABLE", "LIMITED", "BLOCKED", "UNKNOWN"):
         metrics.add_metric(f"Status{status.capitalize()}", MetricUnit.Count, run.statuses.get(status, 0))
     metrics.add_metric("RunsCompleted", MetricUnit.Count, 0 if run.skipped or not read else 1)
     metrics.add_metric("UnknownShare", MetricUnit.Percent, 100 * run.unknown / read if read else 0)
-    metrics.add_metric("RunDuration", MetricUnit.Milliseconds, seconds * 1000)
-    metrics.add_metric("SnapshotWrites", MetricUnit.Count, run.writes)
     for cause, count in run.causes.items():
         with single_metric("ProbeFailures", MetricUnit.Count, count, namespace="Wabawatch") as metric:
             metric.add_dimension("service", "poll")

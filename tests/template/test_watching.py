@@ -9,9 +9,21 @@ ALARMS = resources("AWS::CloudWatch::Alarm")
 POLL_TIMEOUT_MS = resources("AWS::Serverless::Function")["PollFunction"]["Timeout"] * 1000
 
 
-def dashboard():
+def dashboard_text():
     (board,) = resources("AWS::CloudWatch::Dashboard").values()
-    return json.loads(re.sub(r"\$\{[^}]+\}", "x", board["DashboardBody"]["Fn::Sub"]))
+    text, variables = board["DashboardBody"]["Fn::Sub"]
+    assert set(variables) == {"Every"}
+    return text
+
+
+def dashboard():
+    return json.loads(re.sub(r"\$\{[^}]+\}", "x", dashboard_text().replace("${Every}", "300")))
+
+
+def own_metrics():
+    """What the dashboard and the alarms watch that AWS does not count itself, and that is there every day."""
+    alarms = {one["MetricName"] for one in ALARMS.values() if one["Namespace"] == "Wabawatch"}
+    return alarms | set(re.findall(r'"Wabawatch", "(\w+)"', dashboard_text()))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +78,7 @@ def test_the_dashboard_has_a_widget_for_each_question():
         "Open incidents",
         "The monitor itself",
         "Probe failures by cause",
-        "Coverage: numbers in a run",
+        "Coverage",
         "Run duration against its limit",
         "Deliveries: lag and failures",
         "What could not be done",
@@ -84,8 +96,11 @@ def test_the_dashboard_draws_the_limit_that_the_function_has():
 
 
 def test_the_dashboard_shows_every_alarm():
-    (board,) = resources("AWS::CloudWatch::Dashboard").values()
-    assert set(re.findall(r"\$\{(\w+)\.Arn\}", board["DashboardBody"]["Fn::Sub"])) == set(ALARMS)
+    assert set(re.findall(r"\$\{(\w+)\.Arn\}", dashboard_text())) == set(ALARMS)
+
+
+def test_the_monitors_own_metrics_are_no_more_than_the_ten_that_are_free():
+    assert len(own_metrics()) == 10
 
 
 def test_widgets_do_not_overlap():

@@ -1,0 +1,80 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.functions.conftest import NUMBERS
+from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.notify import LEASE
+
+NOW = datetime.now(UTC).isoformat()
+LOOK = {"wabawatch": "notify", "scheduled_at": NOW}
+DOORBELL = {"Records": [{"eventID": "1", "eventName": "INSERT", "dynamodb": {"Keys": {}}}]}
+
+
+@pytest.fixture
+def blocked(function, simulator, capsys):
+    """A fleet in which a number was just found blocked."""
+    simulator.set(NUMBERS[0].id, status="BLOCKED", reasons=[141000])
+    function("poll")({"wabawatch": "poll", "scheduled_at": NOW})
+    capsys.readouterr()
+
+
+@pytest.mark.usefixtures("blocked")
+@pytest.mark.parametrize("event", [pytest.param(LOOK, id="the schedule"), pytest.param(DOORBELL, id="the stream")])
+def test_what_is_pending_is_told_once_whoever_rings(function, event):
+    notify = function("notify")
+    first = notify(event)
+    assert (first["opened"], first["sent"], first["failed"]) == (1, 1, 0)
+    assert notify(event)["sent"] == 0
+    assert "141000" in notify.text
+
+
+@pytest.mark.usefixtures("blocked")
+def test_the_metrics_show_open_incidents_failures_and_lag_and_name_nobody(function):
+    notify = function("notify")
+    notify(LOOK)
+    found = notify.metrics()
+    assert found.values["IncidentsOpen"] == [1]
+    assert found.values["DeliveriesFailed"] == found.values["OldestUndeliveredSeconds"] == [0]
+    assert found.values.keys() == {
+        "IncidentsOpen",
+        "DeliveriesFailed",
+        "OldestUndeliveredSeconds",
+        "DeliveryLagSeconds",
+    }
+    assert found.sets == {("service",)}
+
+
+def test_lag_is_reported_only_where_something_was_told(function):
+    notify = function("notify")
+    notify(LOOK)
+    assert "DeliveryLagSeconds" not in notify.metrics().values
+
+
+@pytest.mark.usefixtures("blocked")
+def test_while_another_is_at_work_it_does_nothing_and_does_not_fail(function):
+    notify = function("notify")
+    store = notify.module.serverless().application.store
+    assert store.acquire_lease(LEASE, "another", datetime.now(UTC), timedelta(minutes=1))
+    assert notify(LOOK) == {"worked": False}
+    assert notify.log[-1]["message"] == "another notify is at work"
+    assert len(notify.text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param({}, id="empty"),
+        pytest.param({"wabawatch": "poll", "scheduled_at": NOW}, id="of poll"),
+        pytest.param({"Records": [{"eventSource": "aws:sqs", "body": "{}"}]}, id="of a queue"),
+        pytest.param({"Records": []}, id="of no records"),
+        pytest.param([], id="that is a list"),
+    ],
+)
+def test_an_event_is_refused_with_one_clear_line(function, event):
+    notify = function("notify")
+    with pytest.raises(ConfigurationError, match="not an event of this function"):
+        notify(event)
+    (error,) = notify.errors()
+    assert "not an event of this function" in error["reason"]
+    assert len(notify.text.splitlines()) == 1
