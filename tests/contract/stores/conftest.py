@@ -17,6 +17,8 @@ from wabawatch.adapters.stores.dynamodb import DynamoStore
 from wabawatch.adapters.stores.sqlite import SqliteStore
 
 ENDPOINT = "WABAWATCH_TEST_DYNAMODB_ENDPOINT"
+"""Where a DynamoDB emulator answers, in the environment: then everything runs against it too, as `make e2e` does."""
+DYNAMODB = ["moto", *(["emulator"] if os.environ.get(ENDPOINT) else [])]
 HISTORY = timedelta(days=400)
 ROOT = Path(__file__).parents[3]
 
@@ -46,36 +48,31 @@ def moto_client():
 @pytest.fixture(scope="session")
 def emulator_client():
     credentials = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    return boto3.client(
-        "dynamodb", region_name="eu-central-1", endpoint_url=os.environ[ENDPOINT], verify=False, **credentials
-    )
+    client = boto3.client("dynamodb", region_name="eu-central-1", endpoint_url=os.environ[ENDPOINT], **credentials)
+    yield client
+    client.close()
 
 
-@pytest.fixture
-def dynamodb(moto_client, table_shape):
+@pytest.fixture(params=DYNAMODB)
+def dynamodb(request):
     """A client and the name of an empty table."""
-    return StrictClient(moto_client), _new_table(moto_client, table_shape)
+    return _empty_table(request, request.param)
 
 
-def _new_table(client, shape):
+def _empty_table(request, kind):
+    client = request.getfixturevalue(f"{kind}_client")
     name = f"state-{uuid.uuid4().hex}"
-    client.create_table(TableName=name, **shape)
-    return name
+    client.create_table(TableName=name, **request.getfixturevalue("table_shape"))
+    return StrictClient(client), name
 
 
-@pytest.fixture(params=["sqlite", "dynamodb", *(["dynamodb-emulator"] if os.environ.get(ENDPOINT) else [])])
+@pytest.fixture(params=["sqlite", *(f"dynamodb-{kind}" for kind in DYNAMODB)])
 def stores(request, tmp_path):
     """Opens a store on one and the same state, each time it is called."""
     opened = []
-    if request.param == "sqlite":
-        make = lambda: SqliteStore(tmp_path / "state.db")  # noqa: E731  # the shortest way to say it
-    elif request.param == "dynamodb":
-        client, name = request.getfixturevalue("dynamodb")
-        make = lambda: DynamoStore(client, name, HISTORY)  # noqa: E731
-    else:
-        real = request.getfixturevalue("emulator_client")
-        name = _new_table(real, request.getfixturevalue("table_shape"))
-        make = lambda: DynamoStore(StrictClient(real), name, HISTORY)  # noqa: E731
+    kind, _, emulator = request.param.partition("-")
+    table = _empty_table(request, emulator) if kind == "dynamodb" else ()
+    make = (lambda: DynamoStore(*table, HISTORY)) if table else (lambda: SqliteStore(tmp_path / "state.db"))
 
     def open_one():
         opened.append(make())
