@@ -6,7 +6,7 @@ notifier's pen: they are harmless in its format and short enough.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -163,11 +163,12 @@ def _recovered(subject: Subject) -> str:
 
 
 def _time(subject: Subject, notification: Notification, pen: Pen) -> str:
-    length: timedelta = subject.duration(notification.at)
+    """What was found so at the first look began at some time before."""
+    length = f"{'at least ' if subject.found else ''}{lasted(subject.duration(notification.at))}"
     start = f"{'before ' if subject.found else ''}{pen.when(subject.opened_at)}"
     if subject.resolved_at is not None:
-        return f"{lasted(length)}, from {start} to {pen.when(subject.resolved_at)}"
-    return f"{start}, for {lasted(length)}"
+        return f"{length}, from {start} to {pen.when(subject.resolved_at)}"
+    return f"{start}, for {length}"
 
 
 def _where(subject: Subject, pen: Pen) -> str:
@@ -189,7 +190,11 @@ def _labels(subject: Subject, pen: Pen) -> str:
 
 
 def _story(subject: Subject, pen: Pen) -> str:
-    return "; ".join(f"{pen.when(at)} {pen.short(status)}" for at, status in subject.history[-pen.room.names :])
+    """The latest changes: `BLOCKED 2026-03-01 01:00 UTC, AVAILABLE 10 min later, BLOCKED 10 min later`."""
+    shown = subject.history[-pen.room.names :]
+    first = [f"{pen.short(status)} {pen.when(at)}" for at, status in shown[:1]]
+    later = [f"{pen.short(status)} {lasted(at - before)} later" for (before, _), (at, status) in pairwise(shown)]
+    return ", ".join(first + later)
 
 
 def _explanation(shown: ReasonShown, pen: Pen, *, over: bool) -> Explanation:
