@@ -94,7 +94,7 @@ def marked(one: Mark, line: str) -> str:
 
 def _line(notification: Notification, pen: Pen) -> str:
     if notification.kind == "digest":
-        return _digest(notification)
+        return _digest(notification, pen)
     if not notification.subjects:
         return f"A notification for {pen.short(notification.destination)}"
     subject = notification.subject
@@ -118,7 +118,13 @@ _FRAMES: Final = {
 }
 
 
-def _digest(notification: Notification) -> str:
+def _digest(notification: Notification, pen: Pen) -> str:
+    """How many, how bad, and the worst of them: a locked phone shows no more than this."""
+    worst = next((one for one in notification.subjects if not is_over(one)), None)
+    return _counts(notification) + (f"; the worst: {title(worst, pen)}" if worst else "")
+
+
+def _counts(notification: Notification) -> str:
     total = max(notification.total, len(notification.subjects))
     counts = Counter(mark_of(one).word.lower() for one in notification.subjects)
     order = [*SEVERITIES, "resolved"]
