@@ -34,7 +34,7 @@ READY = (
     + """
 application = app.serverless().application
 application.store
-application._configured.value = application._parse(b"")
+application._configured.value = application._parse(application._documents.read().body)
 application.rules
 application.source
 """
@@ -49,6 +49,7 @@ def seconds(code: str) -> float:
         "AWS_SECRET_ACCESS_KEY": "none",
         "AWS_EC2_METADATA_DISABLED": "true",
         "WABAWATCH_STATE": "dynamodb:none",
+        "WABAWATCH_CONFIG": "s3://none/config.json",
         "WABAWATCH_API_KEY_SECRET": "wabawatch/key",
         "WABAWATCH_ALERTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:alerts",
     }

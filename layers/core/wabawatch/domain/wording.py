@@ -130,6 +130,8 @@ def _counts(notification: Notification) -> str:
     order = [*SEVERITIES, "resolved"]
     if total > len(notification.subjects) or not counts:
         return counted(total, "incident")
+    if len(counts) == 1:
+        return counted(total, f"{next(iter(counts))} incident")
     return f"{counted(total, 'incident')}: " + ", ".join(f"{counts[word]} {word}" for word in order if counts[word])
 
 
