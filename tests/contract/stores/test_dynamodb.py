@@ -83,6 +83,7 @@ def test_a_pass_over_1000_healthy_numbers_costs_little_and_writes_nothing(dynamo
     assert len(found) == 1000
     assert moved == []
     assert client.read_units / 1000 <= 0.1
+    assert {request["ConsistentRead"] for _, request in client.calls} == {False}
     assert client.count(*WRITES) == 0
 
 
