@@ -5,8 +5,8 @@ SAM := .venv-sam/bin/sam
 
 # A real python3.13: SAM builds the layer with it, and the emulator runs the functions with it. pyenv's shim answers
 # only where that version was chosen, so its own folders are looked at too.
-PYTHON313 ?= $(shell for one in "$$(command -v python3.13)" "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13*/bin/python3.13; do \
-  "$$one" -c "" 2>/dev/null && echo "$$one" && break; done)
+PYTHON313 ?= $(shell found="$$(command -v python3.13)"; for one in "$$found" "$${found%/shims/*}"/versions/3.13*/bin/python3.13 \
+  "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13*/bin/python3.13; do "$$one" -c "" 2>/dev/null && echo "$$one" && break; done)
 SAM_PATH = PATH="$(dir $(PYTHON313)):$$PATH"
 
 .PHONY: python3.13
@@ -29,14 +29,26 @@ python3.13:
 	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+# No function imports these, and they are large: a web framework, parsers of other events, the package's own command line.
+UNUSED := aws_lambda_powertools/event_handler aws_lambda_powertools/utilities/data_classes \
+  aws_lambda_powertools/utilities/parser wabawatch/cli wabawatch/simulator wabawatch/__main__.py *.data
+BUILT ?= .aws-sam/build
+
+# A function can't write beside its code, so that without bytecode every cold start would compile everything. It goes by
+# the text's hash and is not checked: SAM's archives change the files' times.
 .PHONY: build
 build: .venv-sam/.done | python3.13 ## Build the functions and the layer for AWS into .aws-sam
-	$(SAM_PATH) $(SAM) build
+	$(SAM_PATH) $(SAM) build --build-dir $(BUILT) $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
+	cd $(BUILT)/CoreLayer/python && rm -rf $(UNUSED)
+	$(PYTHON313) -m compileall -q --invalidation-mode unchecked-hash $(BUILT)
+
+GIVEN = $(if $(SECRET),ApiKeySecret=$(SECRET)) $(if $(EMAIL),AlertEmail=$(EMAIL)) $(if $(SLACK),SlackWebhookSecret=$(SLACK)) \
+  $(if $(ARCHITECTURE),Architecture=$(ARCHITECTURE)) $(PARAMETERS)
 
 .PHONY: deploy
-deploy: build ## Deploy: make deploy SECRET=name-of-secret EMAIL=you@example.com [SLACK=name-of-secret] [ENV=prod]
-	$(SAM) deploy --config-env $(or $(ENV),default) $(if $(SECRET)$(EMAIL)$(SLACK),--parameter-overrides \
-	  $(if $(SECRET),ApiKeySecret=$(SECRET)) $(if $(EMAIL),AlertEmail=$(EMAIL)) $(if $(SLACK),SlackWebhookSecret=$(SLACK)))
+deploy: build .venv/.run ## Deploy: make deploy SECRET=name-of-secret EMAIL=you@example.com [SLACK=name-of-secret] [PARAMETERS="PollEvery=1m …"] [ENV=prod]
+	$(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(or $(ENV),default) --template-file $(BUILT)/template.yaml \
+	  $(if $(strip $(GIVEN)),--parameter-overrides $(GIVEN))
 
 .PHONY: template
 template: .venv-sam/.done .venv-checkov/.done ## Check the template: valid, linted, secure

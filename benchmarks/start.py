@@ -32,9 +32,11 @@ import app
 READY = (
     IMPORT
     + """
+import os
+from wabawatch.bootstrap import read_settings
 application = app.serverless().application
 application.store
-application._configured.value = application._parse(application._documents.read().body)
+application._configured.value = read_settings(None, os.environ)
 application.rules
 application.source
 """

@@ -1,4 +1,4 @@
-"""The SAM CLI against the emulator: build, deploy, look, delete. The same commands as against AWS."""
+"""A stack in the emulator: build, deploy, look, delete, with the commands that a person types against AWS."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,29 +27,40 @@ def missing() -> str | None:
     return None if SAM.exists() else "the SAM CLI is missing: run `make e2e`, which installs it into .venv-sam"
 
 
+def build(architecture: str = HOST) -> Path:
+    """The folder with the built functions, layer and template; built once in a session."""
+    return _built(architecture)
+
+
 @cache
-def build() -> Path:
-    """The folder with the built functions, layer and template."""
-    _sam("build", "--build-dir", str(BUILT), "--parameter-overrides", f"Architecture={HOST}", environment={})
-    return BUILT
+def _built(architecture: str) -> Path:
+    folder = BUILT / architecture
+    _make("build", f"BUILT={folder.relative_to(ROOT)}", f"ARCHITECTURE={architecture}", environment={})
+    return folder
 
 
 class Stack:
-    """A stack in the emulator."""
+    """A stack in the emulator, by the name that samconfig.toml gives it."""
 
-    def __init__(self, emulator: Emulator, name: str) -> None:
-        self.emulator, self.name = emulator, name
+    name = "wabawatch"
 
-    def deploy(self, **parameters: object) -> None:
-        """Create or update it, with samconfig.toml's defaults and these parameters on top."""
-        given = {"Architecture": HOST} | parameters
-        overrides = [f"{name}={value}" for name, value in given.items()]
-        template = str(build() / "template.yaml")
-        arguments = ["--template-file", template, "--stack-name", self.name, "--no-progressbar"]
-        _sam("deploy", *arguments, "--parameter-overrides", *overrides, environment=self.emulator.environment)
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+
+    def deploy(self, *given: str) -> None:
+        """`make deploy` with what is given to it."""
+        where = (f"BUILT={BUILT.relative_to(ROOT) / HOST}", f"ARCHITECTURE={HOST}")
+        _make("deploy", *where, *given, environment=self.emulator.environment)
 
     def delete(self) -> None:
-        _sam("delete", "--stack-name", self.name, "--no-prompts", environment=self.emulator.environment)
+        command = [SAM, "delete", "--stack-name", self.name, "--no-prompts"]
+        _run(command, _clean() | self.emulator.environment)
+
+    def wabawatch(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The CLI, as a person runs it who has credentials and knows the stack's name."""
+        command = [ROOT / ".venv/bin/wabawatch", "--stack", self.name, *arguments]
+        environment = _clean() | self.emulator.environment
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -76,6 +87,15 @@ class Stack:
         group = f"/aws/lambda/{self.name}-{function}"
         pages = self.emulator.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
         return "\n".join(event["message"].rstrip() for page in pages for event in page["events"])
+
+    def runs(self) -> list[dict[str, Any]]:
+        """What poll said of each run, in order."""
+        return [line for line in self.log("poll") if line.get("message") == "run finished"]
+
+    def wait_for_runs(self, more: int) -> None:
+        """Until the schedule has finished so many more."""
+        wanted = len(self.runs()) + more
+        eventually(lambda: len(self.runs()) >= wanted, f"{more} more runs by the schedule")
 
     def messages(self, queue_url: str) -> list[dict[str, Any]]:
         """Take all messages from a queue, without waiting."""
@@ -104,14 +124,20 @@ def eventually(look: Callable[[], T], what: str, seconds: float = 120) -> T:
     return found
 
 
-def _sam(*arguments: str, environment: dict[str, str]) -> None:
-    """With samconfig.toml, which holds here as it does for a person."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
-    if python := os.environ.get("PYTHON313"):
-        kept["PATH"] = f"{Path(python).parent}:{kept['PATH']}"
-    kept |= environment | {"SAM_CLI_TELEMETRY": "0", "AWS_EC2_METADATA_DISABLED": "true"}
-    command = [SAM, *arguments, "--config-file", str(ROOT / "samconfig.toml")]
-    done = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, check=False)
+def _make(target: str, *given: str, environment: dict[str, str]) -> None:
+    python = [f"PYTHON313={path}"] if (path := os.environ.get("PYTHON313")) else []
+    _run(["make", "--no-print-directory", target, *python, *given], _clean() | environment)
+
+
+def _clean() -> dict[str, str]:
+    """This process's environment, without what leads to somebody's account, or tells a make that it is another's."""
+    foreign = ("AWS_", "SAM_", "MAKE", "MFLAGS", "WABAWATCH_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return kept | {"SAM_CLI_TELEMETRY": "0", "AWS_EC2_METADATA_DISABLED": "true"}
+
+
+def _run(command: Sequence[str | Path], environment: dict[str, str]) -> None:
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stdout + done.stderr)[-4000:]
-        raise AssertionError(f"`sam {' '.join(arguments)}` failed with {done.returncode}:\n{said}")
+        raise AssertionError(f"`{' '.join(map(str, command))}` failed with {done.returncode}:\n{said}")
