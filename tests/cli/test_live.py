@@ -92,6 +92,18 @@ def test_at_eighty_columns_the_reason_comes_before_the_end_of_the_line():
     assert "WABA …9564  141006 A payment for" in line
 
 
+def test_incidents_that_hit_as_many_numbers_are_told_apart_by_their_entity():
+    twins = tuple(
+        OpenIncident(
+            name, "BLOCKED", "critical", NOW, "20 numbers cannot send messages", ("ops",), "", f"BUSINESS …{name}"
+        )
+        for name in ("4967", "0579")
+    )
+    found = "\n".join(lines(scene(incidents=twins), 80, 40))
+    assert "20 numbers cannot send messages  BUSINESS …4967" in found
+    assert "20 numbers cannot send messages  BUSINESS …0579" in found
+
+
 def test_a_pass_that_takes_long_has_a_bar_and_one_that_does_not_has_none():
     def footer(since):
         return lines(scene(passing_since=NOW - since, read=400, expected=1000), 80, 40)[-1]

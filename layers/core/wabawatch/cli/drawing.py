@@ -131,7 +131,8 @@ def _incidents(incidents: Sequence[OpenIncident], room: int, now: datetime, widt
     listing.add_column(no_wrap=True, justify="right")
     for one in incidents[:room]:
         told = words(f"told {', '.join(one.told)}  " if one.told else "nobody told yet  ", "dim")
-        title = words(one.title) + words(f"  {one.todo}", "dim") if width >= _WIDE else words(one.title)
+        about = (one.entity, one.todo if width >= _WIDE else "")
+        title = words(one.title) + words("".join(f"  {part}" for part in about if part), "dim")
         age = Text(lasted(now - one.opened_at), "dim")
         listing.add_row(status_text(one.status), title, age if width < _NARROW else told + age)
     yield listing

@@ -19,8 +19,9 @@ from wabawatch.cli.documents import (
     reasons_document,
     target_document,
 )
+from wabawatch.cli.listing import Listing
 from wabawatch.cli.options import Command, as_json, unknown
-from wabawatch.cli.output import document, joined, show, status_text, table, words
+from wabawatch.cli.output import document, joined, show, status_text, words
 from wabawatch.cli.picture import Picture, counts, is_doubtful, pictures, worst_status
 from wabawatch.cli.session import session
 from wabawatch.cli.wording import reason_text, since_text, unread, why
@@ -160,7 +161,7 @@ def fleet(app: Application) -> list[Picture]:
 
 
 def _show_status(found: Sequence[Picture], last: Run | None, now: datetime) -> None:
-    listing = table("STATUS", "TARGET", "NAME", "SINCE", "~WHY")
+    listing = Listing("STATUS", "TARGET", "?NAME", "SINCE", "~WHY")
     for one in found:
         listing.add_row(
             status_text(one.status),

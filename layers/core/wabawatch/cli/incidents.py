@@ -21,8 +21,9 @@ from wabawatch.cli.documents import (
     reasons_document,
 )
 from wabawatch.cli.finding import severity, steering, title_of
+from wabawatch.cli.listing import Listing
 from wabawatch.cli.options import Command, as_json, unknown
-from wabawatch.cli.output import document, show, status_text, table, words
+from wabawatch.cli.output import document, show, status_text, words
 from wabawatch.cli.session import session
 from wabawatch.cli.wording import moment, reason_text
 from wabawatch.domain.health import UNKNOWN
@@ -94,7 +95,7 @@ def _show_incidents(app: Application, found: Sequence[Incident], said: Steering)
         show("nothing is open")
         return
     now = app.clock.now()
-    listing = table("INCIDENT", "STATUS", "LASTED", "SEVERITY", "~WHAT", "~ENTITY", "WHY", "TOLD", "ACKNOWLEDGED")
+    listing = Listing("INCIDENT", "STATUS", "LASTED", "?SEVERITY", "~WHAT", "?ENTITY", "~WHY", "?TOLD", "?ACKNOWLEDGED")
     for one in found:
         listing.add_row(
             one.id,
@@ -192,14 +193,14 @@ def _show_history(found: Sequence[Transition], now: datetime) -> None:
     if not found:
         show("nothing has changed")
         return
-    listing = table("AT (UTC)", "TARGET", "~ENTITY", "CAPABILITY", "CHANGE", "WHY")
+    listing = Listing("AT (UTC)", "TARGET", "CHANGE", "?ENTITY", "?CAPABILITY", "~WHY")
     for one in found:
         listing.add_row(
             moment(one.at, now),
             words("monitor" if one.target.startswith("~") else one.target),
+            change_text(one),
             words(f"{one.entity_type} {one.entity_id}"),
             words(one.capability),
-            change_text(one),
             reason_text(one.reasons[0]) if one.reasons else "",
         )
     show(listing)

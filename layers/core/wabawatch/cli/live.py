@@ -21,7 +21,7 @@ from wabawatch.cli.incidents import open_ones
 from wabawatch.cli.output import console
 from wabawatch.cli.reporting import Reporter
 from wabawatch.cli.scene import Alert, OpenIncident, Scene
-from wabawatch.cli.wording import unread
+from wabawatch.cli.wording import named, unread
 from wabawatch.domain.health import Observation, Reason, rank
 from wabawatch.domain.incidents import Incident
 from wabawatch.domain.pen import Pen, Room
@@ -114,7 +114,9 @@ def _incident(app: Application, one: Incident) -> OpenIncident:
     told = tuple(name for name, line in one.ledger.items() if line.status is not None)
     advice = advise(one.reasons[0], app.settings.runbook) if one.reasons else None
     todo = f"{advice.who}: {advice.action}" if advice else ""
-    return OpenIncident(one.id, one.told_status, severity(app, one), one.opened_at, title_of(app, one), told, todo)
+    entity = named(*one.key[:2]) if len(one.members) > 1 else ""
+    title = title_of(app, one)
+    return OpenIncident(one.id, one.told_status, severity(app, one), one.opened_at, title, told, todo, entity)
 
 
 def _alert(attempt: Attempt, now: datetime) -> Alert:

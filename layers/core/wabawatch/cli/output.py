@@ -14,9 +14,9 @@ import click
 import msgspec
 from rich.console import Console, RenderableType
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
+from wabawatch.cli.listing import Listing
 from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, UNKNOWN
 from wabawatch.domain.phrases import clean
 
@@ -41,15 +41,17 @@ def console(file: TextIO | None = None) -> Console:
     )
 
 
-def show(*parts: RenderableType) -> None:
+def show(*parts: RenderableType | Listing) -> None:
     """Print for people."""
     out = console()
+    width = out.width if out.is_terminal else None
+    fitted = [part.fitted(width) if isinstance(part, Listing) else part for part in parts]
     if out.is_terminal:
-        for part in parts:
+        for part in fitted:
             out.print(part)
         return
     with out.capture() as captured:
-        for part in parts:
+        for part in fitted:
             out.print(part)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
@@ -68,17 +70,6 @@ def words(text: str, style: str | Style = "") -> Text:
     indent = len(text) - len(text.lstrip(" "))
     after = len(text) - len(text.rstrip(" ")) if text.strip(" ") else 0
     return Text(" " * indent + clean(text) + " " * after, style)
-
-
-def table(*headings: str) -> Table:
-    """A table without lines; a heading with `~` before it marks a column that is cut where room is short."""
-    made = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
-    for heading in headings:
-        elastic = heading.startswith("~")
-        made.add_column(
-            heading.lstrip("~"), no_wrap=True, overflow="ellipsis", ratio=None, min_width=8 if elastic else None
-        )
-    return made
 
 
 def joined(parts: Iterable[Text], between: str = " ") -> Text:

@@ -136,7 +136,7 @@ def pictures(
 
 
 def _worst_first(one: Picture) -> tuple[int, int, float, str]:
-    since = one.since.timestamp() if one.since and rank(one.status) else 0.0
+    since = one.since.timestamp() // 1 if one.since and rank(one.status) else 0.0
     return (-rank(one.status), -bool(one.also), -since, one.target.name.casefold())
 
 

@@ -16,8 +16,9 @@ from wabawatch.application.replay import Past, Replay, Would
 from wabawatch.bootstrap import Application, assemble, open_store
 from wabawatch.cli.arguments import Instant
 from wabawatch.cli.completing import complete_target
+from wabawatch.cli.listing import Listing
 from wabawatch.cli.options import Command, as_json, unknown
-from wabawatch.cli.output import document, show, table, words
+from wabawatch.cli.output import document, show, words
 from wabawatch.cli.session import session
 from wabawatch.domain.health import Observation
 from wabawatch.domain.pen import Pen, Room
@@ -125,7 +126,7 @@ def _document(one: Would) -> WouldDocument:
 
 def _show(would: Sequence[Would], present: int | None, since: datetime) -> None:
     if would:
-        listing = table("AT (UTC)", "DESTINATION", "", "WOULD HAVE BEEN TOLD")
+        listing = Listing("AT (UTC)", "DESTINATION", "", "~WOULD HAVE BEEN TOLD")
         for one in would:
             said = one.notification
             listing.add_row(

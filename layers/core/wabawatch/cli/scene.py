@@ -18,7 +18,7 @@ MESSAGE_NEEDS: Final = 8
 
 
 class OpenIncident(msgspec.Struct, frozen=True):
-    """An incident's line; `todo` says who can fix it, and how."""
+    """An incident's line; `todo` says who can fix it, and how; `entity` tells several apart that hit as many numbers."""
 
     id: str
     status: str
@@ -27,6 +27,7 @@ class OpenIncident(msgspec.Struct, frozen=True):
     title: str
     told: tuple[str, ...]
     todo: str
+    entity: str = ""
 
 
 class Alert(msgspec.Struct, frozen=True):

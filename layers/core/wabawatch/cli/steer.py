@@ -15,8 +15,9 @@ from rich.text import Text
 from wabawatch.cli.arguments import Duration, Instant, Pair
 from wabawatch.cli.completing import complete_incident, complete_silence
 from wabawatch.cli.finding import need_incident, title_of
+from wabawatch.cli.listing import Listing
 from wabawatch.cli.options import Command, Commands, as_json, unknown
-from wabawatch.cli.output import document, show, table, words
+from wabawatch.cli.output import document, show, words
 from wabawatch.cli.session import session
 from wabawatch.cli.wording import matcher_text
 from wabawatch.domain.phrases import lasted, utc
@@ -195,7 +196,7 @@ def list_(everything: bool, as_json: bool) -> None:
 
 
 def _show_silences(found: Sequence[Silence], now: datetime) -> None:
-    listing = table("SILENCE", "HOLDS", "~WHAT", "AUTHOR", "~REASON")
+    listing = Listing("SILENCE", "HOLDS", "~WHAT", "?AUTHOR", "~REASON")
     for one in found:
         if one.ends_at <= now:
             when = Text(f"over since {utc(one.ends_at)}", "dim")

@@ -84,7 +84,7 @@ def why(one: Picture, *, is_short: bool = False) -> Text:
         return _fault(one.entity, one.reasons, is_short=is_short)
     if one.also:
         track = one.also[0]
-        entity = _named((track.entity_type, track.entity_id), is_short=is_short)
+        entity = named(track.entity_type, track.entity_id, is_short=is_short)
         label = words(f"{entity} {track.capability} ", "dim")
         said = Text("; ") + reason_text(track.reasons[0]) if track.reasons else Text("")
         return label + status_text(track.status or AVAILABLE) + said
@@ -102,13 +102,13 @@ def _unread(one: Picture) -> Text:
     return said + words(f"; was {one.last_known}", "dim") if one.last_known else said
 
 
-def _named(entity: tuple[str, str], *, is_short: bool) -> str:
-    kind, name = entity
+def named(kind: str, name: str, *, is_short: bool = True) -> str:
+    """As in `WABA …3072`, or with the whole id."""
     return f"{kind} …{name[-_ID_END:]}" if is_short and len(name) > _ID_LONG else f"{kind} {name}"
 
 
 def _fault(entity: tuple[str, str], reasons: tuple[Reason, ...], *, is_short: bool) -> Text:
-    said = words(_named(entity, is_short=is_short), "dim")
+    said = words(named(*entity, is_short=is_short), "dim")
     if reasons:
         said = said + Text("  ") + reason_text(reasons[0])
     return said + Text(f" +{len(reasons) - 1} more", "dim") if len(reasons) > 1 else said
