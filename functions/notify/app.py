@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,9 @@ from wabawatch.serverless import Look, Serverless, read_event
 logger = Logger(service="notify")
 metrics = Metrics(namespace="Wabawatch", service="notify")
 warnings.filterwarnings("ignore", "No application metrics")  # a refused event has none, nor a lost lease
+package = logging.getLogger("wabawatch")  # its lines are structured too, with the same keys
+package.handlers, package.propagate = [logger.registered_handler], False
+package.setLevel(logger.log_level)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,9 @@ from wabawatch.serverless import Serverless, Tick, read_event, read_shard
 logger = Logger(service="poll")
 metrics = Metrics(namespace="Wabawatch", service="poll")
 warnings.filterwarnings("ignore", "No application metrics")  # a refused event has none
+package = logging.getLogger("wabawatch")  # its lines are structured too, with the same keys
+package.handlers, package.propagate = [logger.registered_handler], False
+package.setLevel(logger.log_level)
 
 
 @cache
@@ -36,7 +40,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if isinstance(records, list) and records:
         return {"batchItemFailures": [{"itemIdentifier": one} for one in _shards(records, until)]}
     try:
-        done = serverless().poll(read_event(event, Tick), until)  # type: ignore[arg-type]
+        done = serverless().poll(read_event(event, Tick), until, begun=_begun)  # type: ignore[arg-type]
     except ConfigurationError as error:
         logger.error("cannot poll", extra={"reason": str(error)})  # noqa: TRY400 - the runtime adds the traceback
         raise
@@ -51,7 +55,7 @@ def _shards(records: list[dict[str, Any]], until: datetime) -> list[str]:
     failed = []
     for record in records:
         try:
-            polled = serverless().poll_shard(read_shard(record.get("body")), until)
+            polled = serverless().poll_shard(read_shard(record.get("body")), until, begun=_begun)
         except Exception as error:  # noqa: BLE001 - one poison message does not stop the rest; the queue counts its tries
             reason = f"{type(error).__name__}: {error}"
             logger.error("shard failed", extra={"message_id": record.get("messageId"), "reason": reason})  # noqa: TRY400
@@ -64,9 +68,14 @@ def _shards(records: list[dict[str, Any]], until: datetime) -> list[str]:
     return failed
 
 
+def _begun(run_id: str) -> None:
+    """From here on every line, and the metrics too, say which run they are of."""
+    logger.append_keys(run_id=run_id)
+    metrics.add_metadata("run_id", run_id)
+
+
 def _report(polled: Polled) -> dict[str, Any]:
     run = polled.run
-    logger.append_keys(run_id=run.id)
     seconds = ((run.finished_at or run.started_at) - run.started_at).total_seconds()
     counts = {"expected": run.expected, "answered": run.answered, "unknown": run.unknown, "skipped": run.skipped}
     logger.info(

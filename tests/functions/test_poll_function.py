@@ -20,7 +20,7 @@ def shard(index=0, of=1, scheduled_at=NOW):
     return {"wabawatch": "shard", "run_id": "r", "scheduled_at": scheduled_at, "shard": index, "of": of}
 
 
-def test_a_tick_polls_the_fleet_and_every_later_line_carries_the_run(function):
+def test_a_tick_polls_the_fleet_and_its_report_and_metrics_carry_the_run(function):
     poll = function("poll")
     done = poll(TICK)
     assert {name: done[name] for name in ("expected", "answered", "unknown", "skipped")} == {
@@ -31,6 +31,7 @@ def test_a_tick_polls_the_fleet_and_every_later_line_carries_the_run(function):
     }
     assert poll.log[-1]["message"] == "run finished"
     assert poll.log[-1]["run_id"] == done["run_id"]
+    assert f'"run_id":"{done["run_id"]}"' in next(line for line in poll.text.splitlines() if '"_aws"' in line)
 
 
 def test_the_metrics_count_by_status_and_by_cause_and_never_name_a_target(function, simulator):
@@ -66,6 +67,14 @@ def test_before_its_deadline_it_starts_no_probe_and_tells_what_it_skipped(functi
     assert poll(TICK, seconds_left=19)["skipped"] == 4
     assert poll.metrics().values["RunsCompleted"] == [0]
     assert simulator.requests()["total"] == 0
+
+
+def test_what_the_package_itself_logs_is_structured_and_carries_the_run(function):
+    poll = function("poll")
+    run_id = poll(TICK, seconds_left=19)["run_id"]
+    (warning,) = [line for line in poll.log if line["level"] == "WARNING"]
+    assert "were not probed" in warning["message"]
+    assert warning["run_id"] == run_id
 
 
 def test_of_a_batch_only_the_poison_shard_goes_back(function):

@@ -8,7 +8,7 @@ schedule; what the stream's records say is not read, because the table knows bet
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,21 +118,27 @@ class Serverless:
         self.environment = read_environment(variables)
         self.application: Application = assemble(self.environment.state, self.environment.config, variables)
 
-    def poll(self, tick: Tick, until: datetime) -> Polled | int:
-        """Poll the whole fleet, or send its shards to the queue: what was done, or how many shards were sent."""
+    def poll(self, tick: Tick, until: datetime, *, begun: Callable[[str], None] = lambda _: None) -> Polled | int:
+        """Poll the whole fleet, or send its shards to the queue: what was done, or how many shards were sent.
+
+        `begun` is called with the run's id before anything is read."""
         application = self.application
+        run_id = application.new_run_id()
+        begun(run_id)
         application.refresh()
         queued = self.environment.shard_queue_url is not None
         of = shards_for(len(application.settings.targets), self.environment.shard_size) if queued else 1
         application.forget_unwatched(of)
-        run_id = application.new_run_id()
         if of == 1:
             return application.poll(Pass(run_id, application.settings.targets, until=until - MARGIN))
         self._send([Shard(run_id, tick.scheduled_at, shard, of) for shard in range(of)])
         return of
 
-    def poll_shard(self, shard: Shard, until: datetime) -> Polled | None:
+    def poll_shard(
+        self, shard: Shard, until: datetime, *, begun: Callable[[str], None] = lambda _: None
+    ) -> Polled | None:
         """Poll one shard; None for a message older than the poll interval: a newer one is on its way."""
+        begun(shard.run_id)
         application = self.application
         if application.clock.now() - shard.scheduled_at > self.environment.poll_interval:
             return None
