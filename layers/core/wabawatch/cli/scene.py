@@ -18,7 +18,7 @@ MESSAGE_NEEDS: Final = 8
 
 
 class OpenIncident(msgspec.Struct, frozen=True):
-    """An incident's line; `todo` says who can fix it, and how; `entity` tells several apart that hit as many numbers."""
+    """An incident's line; `todo` says who can fix it, and how; `entity` tells those apart that hit as many numbers."""
 
     id: str
     status: str
