@@ -43,7 +43,8 @@ def test_a_probe_that_fails_is_unknown_with_its_cause(site):
     site.server.set("support-de", failure="unauthorized")
     done = site.call("probe", "support-de")
     assert done.exit_code == 3
-    assert "unauthorized" in done.stdout
+    assert "unauthorized: HTTP 401" in done.stdout
+    assert "→ whoever keeps the API keys: Compare the key" in done.stdout
     found = site.document("probe", "support-de")
     assert (found["status"], found["cause"]) == ("UNKNOWN", "unauthorized")
     assert found["detail"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -124,3 +125,22 @@ def test_a_shell_is_offered_nothing_where_the_configuration_is_broken(site):
     }
     done = CliRunner().invoke(program, [], prog_name="wabawatch", env=asked)
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_bash_completes_commands_and_targets_with_that_script(site):
+    script = """
+        source <(wabawatch completion bash)
+        COMP_WORDS=(wabawatch hist) COMP_CWORD=1; _wabawatch_completion wabawatch; echo "${COMPREPLY[@]}"
+        COMPREPLY=()
+        COMP_WORDS=(wabawatch probe s) COMP_CWORD=2; _wabawatch_completion wabawatch; echo "${COMPREPLY[@]}"
+    """
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        env=os.environ | site.environment | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == ["history", "support-de sales-br"]

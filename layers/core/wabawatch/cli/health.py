@@ -27,7 +27,7 @@ from wabawatch.cli.session import session
 from wabawatch.cli.wording import reason_text, since_text, unread, why
 from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, UNKNOWN, Observation, Reason, Report, status_of
 from wabawatch.domain.phrases import clean, lasted
-from wabawatch.domain.runbook import meaning
+from wabawatch.domain.runbook import Overrides, advise, meaning
 from wabawatch.domain.runs import Run
 
 _CODES: Final = {AVAILABLE: 0, LIMITED: 1, BLOCKED: 2, UNKNOWN: 3}
@@ -64,7 +64,7 @@ def probe(target: str, as_json: bool) -> int:
     if as_json:
         document(found)
     else:
-        _show_probe(known[target], observation, found)
+        _show_probe(known[target], observation, found, app.settings.runbook)
     return plugin_code(found.status)
 
 
@@ -103,13 +103,15 @@ def meaning_of(cause: str) -> str:
     return meaning(Reason(description=cause))
 
 
-def _show_probe(target: Target, observation: Observation, found: ProbeDocument) -> None:
+def _show_probe(target: Target, observation: Observation, found: ProbeDocument, runbook: Overrides) -> None:
     show(
         joined([status_text(found.status), words(target.name, "bold"), words(f"({target.id})", "dim")]),
         Text(f"read at {found.observed_at:%Y-%m-%d %H:%M:%S} UTC", "dim"),
     )
     if found.cause:
         show(words(f"  {found.cause}: {found.detail or 'no more is known'}"))
+        advised = advise(Reason(description=found.cause), runbook)
+        show(words(f"    → {advised.who}: {advised.action}"))
     outcome = observation.outcome
     for entity in outcome.entities if isinstance(outcome, Report) else ():
         said = joined(
