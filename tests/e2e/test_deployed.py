@@ -13,6 +13,12 @@ def transitions(emulator, stack):
     return [sk for pk, sk in keys if pk.startswith("LOG#")]
 
 
+def switch_schedule(emulator, stack, name, state):
+    found = emulator.client("scheduler").get_schedule(GroupName=stack.name, Name=f"{stack.name}-{name}")
+    kept = ("GroupName", "Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")
+    emulator.client("scheduler").update_schedule(**{field: found[field] for field in kept}, State=state)
+
+
 def test_the_schedule_watches_a_healthy_number_in_silence(stack, subscriber, slack):
     eventually(stack.runs, "a run by the schedule")
     assert stack.runs()[0]["expected"] == stack.runs()[0]["answered"] == 1
@@ -53,9 +59,11 @@ def test_an_update_of_the_stack_with_an_open_incident_loses_and_repeats_nothing(
     assert len(slack.messages) == 1
 
 
-def test_a_recovery_is_told_once_with_its_duration(stack, subscriber, slack, simulator):
+def test_a_recovery_is_told_once_with_its_duration_by_the_stream_alone(emulator, stack, subscriber, slack, simulator):
+    switch_schedule(emulator, stack, "notify", "DISABLED")
     simulator.heal()
     eventually(lambda: len(subscriber.documents) > 1 and len(slack.messages) > 1, "both were told of the recovery")
+    switch_schedule(emulator, stack, "notify", "ENABLED")
     stack.wait_for_runs(1)
     assert subscriber.kinds == ["opened", "resolved"]
     (incident,) = subscriber.documents[1]["incidents"]

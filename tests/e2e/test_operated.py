@@ -34,7 +34,7 @@ def test_the_doctor_finds_nothing_to_do_and_reaches_every_destination(stack, sub
     examined = stack.wabawatch("doctor", "--send-test")
     assert examined.returncode == 0, examined.stdout
     assert "schedule: on, rate(1 minute)" in examined.stdout
-    assert "secrets: all 2 can be read" in examined.stdout
+    assert "secrets: 2 of 2 can be read" in examined.stdout
     assert "coverage: 1 of 1" in examined.stdout
     eventually(
         lambda: (len(subscriber.documents), len(slack.messages)) == (told[0] + 1, told[1] + 1), "both tests came"

@@ -91,7 +91,7 @@ def _secrets(patient: Patient) -> Iterator[Finding]:
     patient.app.secrets.prefetch(wanted)
     missing = [str(error) for one in wanted if (error := _unreadable(patient.app, one))]
     if not missing:
-        yield Finding("secrets", ok=True, said=f"all {len(wanted)} can be read")
+        yield Finding("secrets", ok=True, said=f"{len(wanted)} of {len(wanted)} can be read")
     for said in missing:
         yield Finding("secrets", ok=False, said=said, todo="create the secret, or correct the reference to it")
 

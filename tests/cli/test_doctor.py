@@ -1,0 +1,212 @@
+"""`doctor`, and `--stack`: a deployment in which one thing is wrong at a time."""
+
+from __future__ import annotations
+
+import json
+
+import boto3
+import moto
+import pytest
+
+from tests.cli.conftest import FLEET
+from tests.template.template import resources
+
+STACK = "wabawatch"
+REGION = "eu-central-1"
+TABLE = {
+    name: value
+    for name, value in resources("AWS::DynamoDB::Table")["WabawatchTable"].items()
+    if name in {"BillingMode", "KeySchema", "AttributeDefinitions", "LocalSecondaryIndexes"}
+}
+QUEUES = ("ShardQueue", "ShardDeadLetterQueue", "ScheduleDeadLetterQueue", "FailedEventQueue")
+PARAMETERS = ("ApiKeySecret", "SlackWebhookSecret", "BaseUrl", "HistoryDays", "PollEvery")
+OUTPUTS = {
+    "TableName": {"Ref": "WabawatchTable"},
+    "ConfigLocation": {"Fn::Sub": "s3://${ConfigBucket}/config.json"},
+    "AlertsTopicArn": {"Ref": "AlertsTopic"},
+    "MonitorTopicArn": {"Ref": "MonitorTopic"},
+    "PollFunctionName": "wabawatch-poll",
+    "ScheduleName": f"{STACK}/{STACK}-poll",
+    "DashboardUrl": "https://console.example/dashboard",
+}
+TEMPLATE = {
+    "Parameters": {name: {"Type": "String", "Default": ""} for name in PARAMETERS},
+    "Resources": {
+        "WabawatchTable": {"Type": "AWS::DynamoDB::Table", "Properties": TABLE},
+        "ConfigBucket": {"Type": "AWS::S3::Bucket"},
+        "AlertsTopic": {"Type": "AWS::SNS::Topic"},
+        "MonitorTopic": {"Type": "AWS::SNS::Topic"},
+        **{name: {"Type": "AWS::SQS::Queue"} for name in QUEUES},
+    },
+    "Outputs": {name: {"Value": value} for name, value in OUTPUTS.items()},
+}
+
+
+class Deployment:
+    """A stack as CloudFormation would describe it, whose number the simulator answers for."""
+
+    def __init__(self, site):
+        self.site = site
+        self.client("secretsmanager").create_secret(Name="wabawatch/key", SecretString=FLEET.numbers[0].key)
+        given = {"ApiKeySecret": "wabawatch/key", "BaseUrl": site.server.url, "HistoryDays": "400", "PollEvery": "5m"}
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+        self.client("cloudformation").create_stack(
+            StackName=STACK, TemplateBody=json.dumps(TEMPLATE), Parameters=parameters
+        )
+        self.client("scheduler").create_schedule_group(Name=STACK)
+        self.schedule("create_schedule", "ENABLED")
+        self.client("sqs").create_queue(QueueName="reader")
+        for topic in ("AlertsTopic", "MonitorTopic"):
+            arn = self.resource(topic)
+            self.client("sns").subscribe(
+                TopicArn=arn, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:123456789012:reader"
+            )
+
+    def client(self, service):
+        return boto3.client(service, region_name=REGION)
+
+    def resource(self, name):
+        found = self.client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=name)
+        return found["StackResourceDetail"]["PhysicalResourceId"]
+
+    def schedule(self, operation, state):
+        getattr(self.client("scheduler"), operation)(
+            GroupName=STACK,
+            Name=f"{STACK}-poll",
+            State=state,
+            ScheduleExpression="rate(5 minutes)",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": f"arn:aws:lambda:{REGION}:123456789012:function:x", "RoleArn": "arn:aws:iam::1:role/x"},
+        )
+
+    def send(self, queue):
+        self.client("sqs").send_message(QueueUrl=self.resource(queue), MessageBody="something")
+
+    def unsubscribe(self, topic):
+        for one in self.client("sns").list_subscriptions_by_topic(TopicArn=self.resource(topic))["Subscriptions"]:
+            self.client("sns").unsubscribe(SubscriptionArn=one["SubscriptionArn"])
+
+    def ring(self, alarm):
+        self.client("cloudwatch").put_metric_alarm(
+            AlarmName=alarm, ComparisonOperator="LessThanThreshold", EvaluationPeriods=1, Period=60, Threshold=1,
+            Namespace="Wabawatch", MetricName="RunsCompleted", Statistic="Sum",
+        )  # fmt: skip
+        self.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="test")
+
+    def doctor(self, *arguments):
+        return self.site.call("--stack", STACK, "doctor", *arguments)
+
+
+@pytest.fixture
+def deployment(site, monkeypatch):
+    """Deployed, and watched once."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": REGION,
+    }.items():
+        monkeypatch.setenv(name, value)
+    with moto.mock_aws():
+        found = Deployment(site)
+        site.ok("--stack", STACK, "run", "--once")
+        yield found
+
+
+def test_a_deployment_that_is_well_is_told_to_be(deployment):
+    examined = deployment.doctor("--send-test")
+    assert examined.exit_code == 0, examined.stdout
+    assert "schedule: on, rate(5 minutes)" in examined.stdout
+    assert "1 of 1 target answered" in examined.stdout
+    assert "alerts took the test" in examined.stdout
+    assert examined.stdout.endswith("all is well\n")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said", "todo"),
+    [
+        pytest.param(
+            lambda one: one.schedule("update_schedule", "DISABLED"),
+            "schedule: OFF",
+            "enable schedule wabawatch/wabawatch-poll",
+            id="its schedule is off",
+        ),
+        pytest.param(
+            lambda one: one.client("secretsmanager").delete_secret(SecretId="wabawatch/key"),
+            "secretsmanager:wabawatch/key",
+            "create the secret",
+            id="a secret cannot be read",
+        ),
+        pytest.param(
+            lambda one: one.unsubscribe("AlertsTopic"), "alerts: nobody subscribes", "subscribe", id="nobody is alerted"
+        ),
+        pytest.param(
+            lambda one: one.unsubscribe("MonitorTopic"),
+            "the monitor's own alarms: nobody subscribes",
+            "subscribe",
+            id="nobody hears of its own trouble",
+        ),
+        pytest.param(
+            lambda one: one.send("ShardDeadLetterQueue"),
+            "1 message in ShardDeadLetterQueue",
+            "read them",
+            id="a dead letter lies there",
+        ),
+        pytest.param(
+            lambda one: one.ring("wabawatch-no-run"),
+            "alarms: wabawatch-no-run",
+            "https://console.example/dashboard",
+            id="an alarm rings",
+        ),
+    ],
+)
+def test_one_thing_is_to_do_where(deployment, harm, said, todo):
+    harm(deployment)
+    examined = deployment.doctor()
+    assert examined.exit_code == 1, examined.stdout
+    assert said in examined.stdout
+    assert todo in examined.stdout.replace("\n", " ")
+    assert "1 thing to do" in examined.stdout
+
+
+def test_what_is_on_its_way_or_another_stacks_is_no_fault(deployment):
+    deployment.send("ShardQueue")
+    deployment.ring("another-no-run")
+    assert deployment.doctor().exit_code == 0
+
+
+def test_numbers_that_were_not_read_are_told_with_the_cause(deployment, site):
+    site.server.set("*", failure="bad_gateway")
+    site.ok("--stack", STACK, "run", "--once")
+    examined = deployment.doctor()
+    assert examined.exit_code == 1
+    assert "0 of 1 target answered; 1 provider_error" in examined.stdout
+
+
+def test_the_json_document_has_the_same_findings(deployment):
+    deployment.schedule("update_schedule", "DISABLED")
+    found = deployment.site.document("--stack", STACK, "doctor")
+    assert found["ok"] is False
+    assert [one["subject"] for one in found["findings"] if not one["ok"]] == ["schedule"]
+
+
+def test_a_stack_that_is_not_there_is_a_usage_error_that_names_it(deployment):
+    done = deployment.site.call("--stack", "nothing", "status")
+    assert done.exit_code == 64
+    assert "nothing" in done.stderr
+
+
+def test_a_stack_that_is_none_of_wabawatch_is_told_to_be(deployment):
+    body = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    deployment.client("cloudformation").create_stack(StackName="other", TemplateBody=body)
+    done = deployment.site.call("--stack", "other", "status")
+    assert done.exit_code == 64
+    assert "no stack of Wabawatch" in done.stderr
+
+
+def test_on_this_machine_a_monitor_that_never_ran_is_told_to_be_started(site):
+    examined = site.call("doctor")
+    assert examined.exit_code == 1
+    assert "last run: there is none" in examined.stdout
+    assert "start `wabawatch run`" in examined.stdout
+    site.once()
+    assert site.call("doctor").exit_code == 0
