@@ -10,6 +10,8 @@ import pytest
 
 from tests.cli.conftest import FLEET
 from tests.template.template import resources
+from wabawatch.adapters import stack
+from wabawatch.adapters.stack import Subscription
 
 STACK = "wabawatch"
 REGION = "eu-central-1"
@@ -166,6 +168,16 @@ def test_one_thing_is_to_do_where(deployment, harm, said, todo):
     assert said in examined.stdout
     assert todo in examined.stdout.replace("\n", " ")
     assert "1 thing to do" in examined.stdout
+
+
+def test_a_subscription_that_nobody_confirmed_is_to_do_though_another_is(deployment, monkeypatch):
+    found = [Subscription("sqs", "arn:aws:sqs:::reader", is_confirmed=True)]
+    waiting = Subscription("email", "you@example.com", is_confirmed=False)
+    monkeypatch.setattr(stack, "subscriptions", lambda _topic, _clients: [*found, waiting])
+    examined = deployment.doctor()
+    assert examined.exit_code == 1
+    assert "alerts: 1 of 2 confirmed" in examined.stdout
+    assert "confirms email you@example.com" in examined.stdout.replace("\n", " ")
 
 
 def test_what_is_on_its_way_or_another_stacks_is_no_fault(deployment):

@@ -179,7 +179,9 @@ def _of_topic(name: str, arn: str, found: Sequence[deployed.Subscription]) -> It
     if not found:
         yield Finding("topic", ok=False, said=f"{name}: nobody subscribes to {topic}", todo="subscribe somebody to it")
         return
-    yield Finding("topic", bool(confirmed), f"{name}: {len(confirmed)} of {len(found)} confirmed", _confirm(found))
+    yield Finding(
+        "topic", len(confirmed) == len(found), f"{name}: {len(confirmed)} of {len(found)} confirmed", _confirm(found)
+    )
 
 
 def _confirm(found: Sequence[deployed.Subscription]) -> str:
