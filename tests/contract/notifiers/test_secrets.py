@@ -146,9 +146,9 @@ def test_a_proxy_of_the_environment_is_not_asked_for_what_is_on_this_machine(ben
 
 
 @pytest.mark.parametrize("kind", sorted(BENCHES))
-def test_an_option_that_nobody_knows_is_refused(kind):
+def test_an_option_that_nobody_knows_is_refused(kind, bench):
     with pytest.raises(msgspec.ValidationError, match="colour"):
-        msgspec.convert({**BENCHES[kind].given, "colour": "red"}, OPTIONS[kind])
+        bench(kind, options={"colour": "red"})
 
 
 @pytest.mark.parametrize(
