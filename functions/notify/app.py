@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.errors import WabawatchError
 from wabawatch.application.notify import Notified
 from wabawatch.serverless import Look, Serverless, read_event
 
@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         _check(event)
         until = datetime.now(UTC) + timedelta(milliseconds=context.get_remaining_time_in_millis())
         notified = serverless().notify(until)
-    except ConfigurationError as error:
+    except WabawatchError as error:
         logger.error("cannot notify", extra={"reason": str(error)})  # noqa: TRY400 - the runtime adds the traceback
         raise
     return _report(notified)

@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.errors import WabawatchError
 from wabawatch.application.poll import Polled
 from wabawatch.serverless import Serverless, Tick, read_event, read_shard
 
@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return {"batchItemFailures": [{"itemIdentifier": one} for one in _shards(records, until)]}
     try:
         done = serverless().poll(read_event(event, Tick), until, begun=_begun)  # type: ignore[arg-type]
-    except ConfigurationError as error:
+    except WabawatchError as error:
         logger.error("cannot poll", extra={"reason": str(error)})  # noqa: TRY400 - the runtime adds the traceback
         raise
     if isinstance(done, int):

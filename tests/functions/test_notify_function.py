@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.functions.conftest import NUMBERS
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.errors import ConfigurationError, StoreError
 from wabawatch.application.notify import LEASE
 
 NOW = datetime.now(UTC).isoformat()
@@ -77,4 +77,14 @@ def test_an_event_is_refused_with_one_clear_line(function, event):
         notify(event)
     (error,) = notify.errors()
     assert "not an event of this function" in error["reason"]
+    assert len(notify.text.splitlines()) == 1
+
+
+def test_state_that_cannot_be_reached_is_told_in_one_clear_line(function, tmp_path):
+    (tmp_path / "state.db").mkdir()
+    notify = function("notify")
+    with pytest.raises(StoreError):
+        notify(LOOK)
+    (error,) = notify.errors()
+    assert str(tmp_path / "state.db") in error["reason"]
     assert len(notify.text.splitlines()) == 1

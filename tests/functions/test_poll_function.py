@@ -6,7 +6,7 @@ import pytest
 from moto import mock_aws
 
 from tests.functions.conftest import NUMBERS
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.errors import ConfigurationError, StoreError
 
 NOW = datetime.now(UTC).isoformat()
 TICK = {"wabawatch": "poll", "scheduled_at": NOW}
@@ -138,3 +138,13 @@ def test_a_deployment_without_its_table_says_which_variable_is_missing(function,
     with pytest.raises(ConfigurationError, match="WABAWATCH_STATE"):
         poll(TICK)
     assert "WABAWATCH_STATE" in poll.errors()[0]["reason"]
+
+
+def test_state_that_cannot_be_reached_is_told_in_one_clear_line(function, tmp_path):
+    (tmp_path / "state.db").mkdir()
+    poll = function("poll")
+    with pytest.raises(StoreError):
+        poll(TICK)
+    (error,) = poll.errors()
+    assert str(tmp_path / "state.db") in error["reason"]
+    assert len(poll.text.splitlines()) == 1
