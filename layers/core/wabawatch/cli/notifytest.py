@@ -14,8 +14,7 @@ from wabawatch.cli.exits import NotNowError
 from wabawatch.cli.options import Command, unknown
 from wabawatch.cli.output import show, words
 from wabawatch.cli.session import session
-from wabawatch.domain.health import BLOCKED, MESSAGING, Reason
-from wabawatch.domain.messages import Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.rehearsal import rehearsal
 
 
 @click.command(
@@ -45,30 +44,7 @@ def notify_test(destination: str) -> None:
 
 def try_destination(app: Application, destination: str) -> DeliveryError | None:
     """Send the test; what went wrong, if anything did."""
-    deliverer = Deliverer(app.notifiers, app.clock)
-    (attempt,) = deliverer([(example(app, destination), {}, ())])
+    number = f"test-{secrets.token_hex(6)}"
+    said = rehearsal(destination, app.audience.deployment, app.clock.now(), number, app.audience.advise)
+    (attempt,) = Deliverer(app.notifiers, app.clock)([(said, {}, ())])
     return attempt.error
-
-
-def example(app: Application, destination: str) -> Notification:
-    """What a blocked number looks like there; every part says or shows that it is a test."""
-    now = app.clock.now()
-    reason = Reason(141006, "There was an error with the payment method.", "Add a valid payment method.")
-    affected = next(iter(app.audience.fleet.values()), Affected("example", "Example number"))
-    subject = Subject(
-        "test",
-        "WABA",
-        "000000000000000",
-        MESSAGING,
-        severity="info",
-        old="AVAILABLE",
-        new=BLOCKED,
-        opened_at=now,
-        changed_at=now,
-        reasons=(ReasonShown(reason, app.audience.advise(reason)),),
-        affected=(affected,),
-        affected_total=1,
-    )
-    return Notification(
-        f"test-{secrets.token_hex(6)}", "test", destination, app.audience.deployment, now, (subject,), is_test=True
-    )
