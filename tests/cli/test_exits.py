@@ -106,14 +106,17 @@ def test_a_bug_exits_70_with_one_line_that_quotes_nothing(site, monkeypatch):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_bug_shows_its_traceback_with_vv(site, monkeypatch):
+def test_a_bug_shows_with_vv_where_it_is_and_still_quotes_nothing(site, monkeypatch):
     def broken(_app):
-        raise ValueError("broken")
+        text = "https://hooks.example/secret-token"
+        raise ValueError(text)
 
     monkeypatch.setattr(health, "fleet", broken)
     done = site.call("status", "-vv")
     assert done.exit_code == 70
     assert "Traceback" in done.stderr
+    assert "in broken" in done.stderr
+    assert "secret-token" not in done.output
 
 
 def test_ctrl_c_in_a_one_shot_command_exits_130(site, monkeypatch):

@@ -74,9 +74,10 @@ def _help_hint(error: click.UsageError) -> str:
 
 
 def _bug(error: Exception) -> str:
-    """Where a bug is, without the exception's text: that may quote a secret. AWS's own words are safe, and needed."""
+    """Where a bug is, without the exception's text, even with -vv: that may quote a secret."""
     if logging.getLogger("wabawatch").isEnabledFor(logging.DEBUG):
-        return "".join(traceback.format_exception(error)).rstrip()
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        return f"Traceback, without the error's text, which may quote a secret:\n{frames}{type(error).__name__}"
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(last.filename).name}:{last.lineno}"
     return f"wabawatch: unexpected {type(error).__name__} at {where}, a bug; run it again with -vv for the traceback"

@@ -77,7 +77,3 @@ def expiry(at: datetime) -> Value:
 
 def body_of(found: Mapping[str, Value], attribute: str = "body") -> bytes:
     return bytes(found[attribute]["B"])
-
-
-def version_is(version: int) -> Mapping[str, Value]:
-    return {":version": number(version)}
