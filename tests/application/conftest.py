@@ -1,9 +1,17 @@
+import uuid
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
 
+import boto3
 import msgspec
 import pytest
+from moto import mock_aws
 
 from tests.application.fakes import FakeClock, FakeNotifier, FakeSource, FakeStore, targets
+from tests.template.template import table_shape
+from wabawatch.adapters.stores.dynamodb import DynamoStore
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Pass, Poll
@@ -11,6 +19,34 @@ from wabawatch.domain.composition import Audience
 from wabawatch.domain.messages import Advice, Affected
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.rules import Rules
+
+STORES = ["memory", "sqlite", "dynamodb"]
+
+
+@contextmanager
+def fresh_store(kind, folder):
+    """An empty store: the port in memory, a file, or a table as the template makes it. Tables need `aws`."""
+    opened = FakeStore()
+    if kind == "sqlite":
+        opened = SqliteStore(folder / f"{uuid.uuid4().hex}.db")
+        opened._database._connection.execute("PRAGMA synchronous = OFF")  # no test pulls the plug
+    if kind == "dynamodb":
+        client = dynamodb_client()
+        table = client.create_table(TableName=uuid.uuid4().hex, **table_shape())["TableDescription"]["TableName"]
+        opened = DynamoStore(client, table, timedelta(days=400))
+    with closing(opened):
+        yield opened
+
+
+@cache
+def dynamodb_client():
+    return boto3.client("dynamodb", "eu-central-1", aws_access_key_id="test", aws_secret_access_key="test")
+
+
+@pytest.fixture(scope="module")
+def aws():
+    with mock_aws():
+        yield
 
 
 @dataclass
@@ -79,13 +115,10 @@ class Stage:
         return self.store.incidents(100_000)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request, tmp_path):
-    opened = FakeStore() if request.param == "memory" else SqliteStore(tmp_path / "state.db")
-    if isinstance(opened, SqliteStore):
-        opened._database._connection.execute("PRAGMA synchronous = OFF")  # no test pulls the plug
-    yield opened
-    opened.close()
+@pytest.fixture(params=STORES)
+def store(request, tmp_path, aws):  # noqa: ARG001 - tables need it
+    with fresh_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

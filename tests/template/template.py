@@ -45,3 +45,9 @@ def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
 
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def table_shape() -> dict[str, Any]:
+    """What makes a table like the template's, for CreateTable: no store is tested on another."""
+    (table,) = resources("AWS::DynamoDB::Table").values()
+    return {name: table[name] for name in ("BillingMode", "KeySchema", "AttributeDefinitions", "LocalSecondaryIndexes")}

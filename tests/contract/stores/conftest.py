@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import uuid
 from datetime import timedelta
-from pathlib import Path
 
 import boto3
 import pytest
-import yaml
 from moto import mock_aws
 
 from tests.contract.stores.strict_client import StrictClient
+from tests.template.template import table_shape
 from wabawatch.adapters.stores.dynamodb import DynamoStore
 from wabawatch.adapters.stores.sqlite import SqliteStore
 
@@ -20,23 +19,6 @@ ENDPOINT = "WABAWATCH_TEST_DYNAMODB_ENDPOINT"
 """Where a DynamoDB emulator answers, in the environment: then everything runs against it too, as `make e2e` does."""
 DYNAMODB = ["moto", *(["emulator"] if os.environ.get(ENDPOINT) else [])]
 HISTORY = timedelta(days=400)
-ROOT = Path(__file__).parents[3]
-
-
-class TemplateLoader(yaml.SafeLoader):
-    """Reads a template without resolving its functions."""
-
-
-TemplateLoader.add_multi_constructor("!", lambda _loader, tag, _node: tag)
-
-
-@pytest.fixture(scope="session")
-def table_shape():
-    """The table as the template makes it, so that the store is tested on no other."""
-    template = yaml.load((ROOT / "template.yaml").read_text(), TemplateLoader)  # noqa: S506  # a safe loader's child
-    properties = template["Resources"]["WabawatchTable"]["Properties"]
-    names = ("BillingMode", "KeySchema", "AttributeDefinitions", "LocalSecondaryIndexes")
-    return {name: properties[name] for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +44,7 @@ def dynamodb(request):
 def _empty_table(request, kind):
     client = request.getfixturevalue(f"{kind}_client")
     name = f"state-{uuid.uuid4().hex}"
-    client.create_table(TableName=name, **request.getfixturevalue("table_shape"))
+    client.create_table(TableName=name, **table_shape())
     return StrictClient(client), name
 
 
