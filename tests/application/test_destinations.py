@@ -161,6 +161,29 @@ def test_a_destination_that_is_removed_and_comes_back_hears_what_it_missed(stage
     assert other.said == ["opened None>BLOCKED", "eased BLOCKED>LIMITED"]
 
 
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        pytest.param(1, ["opened None>BLOCKED", "resolved BLOCKED>AVAILABLE"], id="in days"),
+        pytest.param(8, ["opened None>BLOCKED"], id="after a week nobody waits for it"),
+    ],
+)
+def test_a_destination_that_was_removed_hears_of_the_end_when_it_comes_back(stage, days, said):
+    stage.destinations["other"] = other = FakeNotifier()
+    stage.says(phone("BLOCKED"))
+    stage.cycle()
+    del stage.destinations["other"]
+    stage.ruled()
+    stage.says(phone())
+    stage.cycle(3)
+    stage.clock.advance(days=days)
+    stage.cycle()
+    stage.destinations["other"] = other
+    stage.ruled()
+    stage.cycle(2)
+    assert other.said == said
+
+
 def test_a_resolve_whose_trigger_was_never_delivered_is_one_brief_message(stage):
     stage.ops.always = DOWN
     stage.says(phone("BLOCKED", PAYMENT))
@@ -171,3 +194,16 @@ def test_a_resolve_whose_trigger_was_never_delivered_is_one_brief_message(stage)
     stage.cycle(10)
     assert stage.ops.said == ["brief None>BLOCKED"]
     assert stage.ops.taken[0].subject.resolved_at is not None
+
+
+def test_an_end_is_told_before_the_same_trouble_that_came_back_meanwhile(stage):
+    stage.says(phone("LIMITED"))
+    stage.cycle()
+    stage.ops.always = DOWN
+    stage.says(phone())
+    stage.cycle(3)
+    stage.says(phone("BLOCKED"))
+    stage.cycle(2)
+    stage.ops.always = None
+    stage.cycle(10)
+    assert stage.ops.said == ["opened None>LIMITED", "resolved LIMITED>AVAILABLE", "opened AVAILABLE>BLOCKED"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,7 +18,7 @@ from wabawatch.application.sending import Sending
 from wabawatch.application.tally import tally
 from wabawatch.domain.composition import Audience
 from wabawatch.domain.correlation import settle
-from wabawatch.domain.health import READABLE, Reason
+from wabawatch.domain.health import READABLE, Reason, rank
 from wabawatch.domain.incidents import DESTINATION, MONITOR, Incident
 from wabawatch.domain.ledger import withdrawn
 from wabawatch.domain.rules import Rules, Steering
@@ -27,6 +27,8 @@ SIGHT: Final = (MONITOR, "sight", READABLE)
 _MARK: Final = "rules"
 _REVIEW_EVERY: Final = timedelta(minutes=10)
 """How often all open incidents are planned anew, due or not: `due_at` lies far ahead after the clock was set back."""
+
+_ABSENCE: Final = timedelta(days=7)
 
 
 class Notified(msgspec.Struct, frozen=True):
@@ -185,8 +187,18 @@ def _alarmed(incident: Incident, planned: Sequence[Planned], now: datetime) -> I
     for one in planned:
         if one.decision.kind is None and one.decision.why != "retry_wait" and one.told.failing_since is not None:
             ledger[one.destination] = withdrawn(one.told)
+    times.append(_kept_for_the_absent(incident, {one.destination for one in planned}, now))
     due_at = min((at for at in times if at is not None), default=None)
     return msgspec.structs.replace(incident, due_at=due_at, ledger=ledger)
+
+
+def _kept_for_the_absent(incident: Incident, configured: Collection[str], now: datetime) -> datetime | None:
+    """Until when an incident that is over is kept at hand for a destination that was told of it and is not configured
+    any more: configurations are rolled back, and then its last word would never be corrected."""
+    if incident.resolved_at is None or now >= (until := incident.resolved_at + _ABSENCE):
+        return None
+    absent = (told.status for name, told in incident.ledger.items() if name not in configured)
+    return until if any(status is not None and rank(status) > 0 for status in absent) else None
 
 
 def _lag(planned: Planned, now: datetime) -> timedelta:

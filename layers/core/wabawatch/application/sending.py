@@ -14,7 +14,7 @@ from wabawatch.application.incidents import Book
 from wabawatch.application.planner import Planned
 from wabawatch.application.ports import Clock, Notifier
 from wabawatch.domain.composition import SEVERITIES, Audience, News, compose
-from wabawatch.domain.incidents import Told
+from wabawatch.domain.incidents import Key, Told
 from wabawatch.domain.ledger import record_failed, record_sent
 from wabawatch.domain.policy import Policy
 
@@ -58,11 +58,14 @@ class Sending:
 
     def _batches(self, lane: list[Planned]) -> list[list[Planned]]:
         """One message for each incident, or one digest of them all where they would be a storm. What has failed most
-        often goes last: news that its destination cannot swallow must not keep the others waiting."""
+        often goes last: news that its destination cannot swallow must not keep the others waiting. Of one cause the end
+        is told before it comes back: the last word must be how it is now."""
         if len(lane) > self._policy.digest_over:
             return [lane]
-        ranked = sorted(lane, key=lambda one: (one.told.attempts, SEVERITIES.index(one.severity)))
-        return [[one] for one in ranked]
+        causes: dict[Key, list[Planned]] = {}
+        for one in sorted(lane, key=lambda one: one.incident.opened_at):
+            causes.setdefault(one.incident.key, []).append(one)
+        return [[one] for cause in sorted(causes.values(), key=_urgency) for one in cause]
 
     def _task(self, batch: list[Planned]) -> Task:
         """A digest begins a thread of its own, and is none that later news could go on with."""
@@ -93,6 +96,10 @@ class Sending:
             self._backoff.worked(attempt.destination)
         elif not attempt.error.lasting:
             self._backoff.failed(attempt.destination, now, attempt.error.retry_after)
+
+
+def _urgency(cause: Sequence[Planned]) -> tuple[int, int]:
+    return max(one.told.attempts for one in cause), min(SEVERITIES.index(one.severity) for one in cause)
 
 
 def _news(planned: Planned) -> News:
