@@ -83,6 +83,7 @@ def _report(polled: Polled) -> dict[str, Any]:
         extra={**counts, "shard": run.shard, "of": run.of, "transitions": run.transitions, "writes": run.writes,
                "conflicts": run.conflicts, "blind": run.blind, "seconds": round(seconds, 3)},
     )  # fmt: skip
+    _tell_unknown_codes(run.codes)
     read = run.answered + run.unknown
     for status in ("AVAILABLE", "LIMITED", "BLOCKED", "UNKNOWN"):
         metrics.add_metric(f"Status{status.capitalize()}", MetricUnit.Count, run.statuses.get(status, 0))
@@ -93,6 +94,15 @@ def _report(polled: Polled) -> dict[str, Any]:
             metric.add_dimension("service", "poll")
             metric.add_dimension("cause", cause)
     return {"run_id": run.id, **counts}
+
+
+def _tell_unknown_codes(codes: dict[int, int]) -> None:
+    """Meta publishes no list of its codes: this is how the runbook grows."""
+    if codes:
+        from wabawatch.domain.runbook import unlisted  # noqa: PLC0415 - a fleet that is well starts faster
+
+        if new := unlisted(codes, serverless().application.settings.runbook):
+            logger.warning("reason codes that the runbook does not know", extra={"codes": new})
 
 
 def _deadline(context: LambdaContext) -> datetime:

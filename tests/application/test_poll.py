@@ -4,6 +4,7 @@ import pytest
 
 from tests.application.fakes import PAYMENT, T0, business, failing, phone, targets
 from wabawatch.application.poll import Poll
+from wabawatch.domain.health import Reason
 from wabawatch.domain.incidents import MONITOR
 
 
@@ -22,6 +23,13 @@ def test_a_run_counts_what_it_did(stage):
     assert (run.causes, run.statuses) == ({"timeout": 1}, {"AVAILABLE": 1, "BLOCKED": 1, "UNKNOWN": 1})
     assert (run.transitions, run.writes, run.blind) == (1, 3, False)
     assert stage.store.runs(5) == [run]
+
+
+def test_a_run_counts_the_numbers_that_gave_each_code(stage):
+    stage.fleet = targets(*"abc")
+    stage.says(phone("BLOCKED", PAYMENT, PAYMENT), phone("LIMITED", PAYMENT, Reason(141999)), phone())
+    assert stage.poll().run.codes == {141006: 2, 141999: 1}
+    assert stage.store.runs(1)[0].codes == {141006: 2, 141999: 1}
 
 
 def test_skipped_targets_are_polled_first_next_time(stage):

@@ -222,3 +222,12 @@ def test_on_this_machine_a_monitor_that_never_ran_is_told_to_be_started(site):
     assert "start `wabawatch run`" in examined.stdout
     site.once()
     assert site.call("doctor").exit_code == 0
+
+
+def test_codes_without_advice_are_named_and_can_be_given_some(site):
+    site.server.set("waba:acme-eu", status="BLOCKED", reasons=[{"code": 141999, "description": "never heard of"}])
+    site.once()
+    found = {one["subject"]: one for one in site.document("doctor")["findings"]}
+    assert "141999 (1 number)" in found["runbook"]["said"]
+    site.configure(runbook={141999: {"action": "Ask Maria."}})
+    assert "runbook" not in {one["subject"] for one in site.document("doctor")["findings"]}

@@ -54,6 +54,15 @@ def test_the_metrics_count_by_status_and_by_cause_and_never_name_a_target(functi
     assert found.dimensions == {"service": "poll", "cause": "provider_error"}
 
 
+def test_codes_that_the_runbook_does_not_know_are_counted(function, simulator):
+    simulator.set(NUMBERS[1].id, status="LIMITED", reasons=[141010])
+    simulator.set(NUMBERS[2].id, status="BLOCKED", reasons=[{"code": 141999, "description": "never heard of"}])
+    poll = function("poll")
+    poll(TICK)
+    (line,) = [line for line in poll.log if "runbook" in line["message"]]
+    assert line["codes"] == {"141999": 1}
+
+
 def test_no_key_is_in_what_it_logs_and_prints(function, simulator):
     simulator.set(NUMBERS[0].id, failure="unauthorized")
     poll = function("poll", POWERTOOLS_LOG_LEVEL="DEBUG")

@@ -144,6 +144,7 @@ class _Seen:
         """Failures in which the provider itself says that the channel is down: told at once, and no blindness."""
         self.causes: dict[str, int] = {}
         self.statuses: dict[str, int] = {}
+        self.codes: dict[int, int] = {}
 
     def add(self, observation: Observation) -> None:
         self.reached.add(observation.target)
@@ -151,13 +152,19 @@ class _Seen:
         status = status_of(outcome) if isinstance(outcome, Report) else UNKNOWN
         self.statuses[status] = self.statuses.get(status, 0) + 1
         if isinstance(outcome, Failure):
-            self.causes[outcome.cause] = self.causes.get(outcome.cause, 0) + 1
-            self.failures.append(observation)
-            logger.debug("%s: %s: %s", observation.target, outcome.cause, outcome.detail)
-            if is_urgent((Reason(description=outcome.cause),)):
-                self.plain.append(observation)
-        else:
-            logger.debug("%s: %s", observation.target, clean(status))
+            self._add_failure(observation, outcome)
+            return
+        logger.debug("%s: %s", observation.target, clean(status))
+        codes = {reason.code for entity in outcome.entities for reason in entity.reasons if reason.code is not None}
+        for code in codes:
+            self.codes[code] = self.codes.get(code, 0) + 1
+
+    def _add_failure(self, observation: Observation, failure: Failure) -> None:
+        self.causes[failure.cause] = self.causes.get(failure.cause, 0) + 1
+        self.failures.append(observation)
+        logger.debug("%s: %s: %s", observation.target, failure.cause, failure.detail)
+        if is_urgent((Reason(description=failure.cause),)):
+            self.plain.append(observation)
 
     def is_blind(self, blind: Blind) -> bool:
         unread = len(self.failures) - len(self.plain)
@@ -178,6 +185,7 @@ def _concluded(run: Run, now: datetime, seen: _Seen, skipped: Sequence[str], com
         resume_at=skipped[0] if skipped else None,
         causes=seen.causes,
         statuses=seen.statuses,
+        codes=seen.codes,
     )
 
 

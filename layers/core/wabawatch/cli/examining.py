@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -16,6 +17,7 @@ from wabawatch.config import effective
 from wabawatch.config.durations import parse, render
 from wabawatch.config.references import is_reference
 from wabawatch.domain.phrases import counted, lasted
+from wabawatch.domain.runbook import unlisted
 from wabawatch.domain.runs import Run
 
 _ENOUGH: Final = 0.95
@@ -125,6 +127,18 @@ def _last_run(patient: Patient) -> Iterator[Finding]:
     yield from _coverage(parts)
 
 
+def _runbook(patient: Patient) -> Iterator[Finding]:
+    """Codes that numbers gave in the latest run, and that nobody here has advice for."""
+    parts = latest_run(patient.app.store.runs(_SHARDS))
+    counts: Counter[int] = Counter()
+    for part in parts:
+        counts.update(part.codes)
+    new = unlisted(counts, patient.app.settings.runbook)
+    listed = ", ".join(f"{code} ({counted(count, 'number')})" for code, count in new.items())
+    if new:
+        yield Finding("runbook", ok=True, said=f"codes without advice: {listed}; write yours under `runbook`")
+
+
 def latest_run(runs: Sequence[Run]) -> list[Run]:
     """All shards of the latest run."""
     return [run for run in runs if run.id == runs[0].id]
@@ -224,6 +238,7 @@ EXAMINATIONS: Final[Mapping[str, Examination]] = {
     "configuration": _configuration,
     "secrets": _secrets,
     "last run": _last_run,
+    "runbook": _runbook,
     "deliveries": _deliveries,
     "topics": _subscriptions,
     "dead letters": _dead_letters,

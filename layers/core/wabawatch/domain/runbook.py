@@ -215,6 +215,12 @@ def cause_of(reason: Reason) -> str:
     return reason.description if known else ""
 
 
+def unlisted(codes: Mapping[int, int], overrides: Overrides | None = None) -> dict[int, int]:
+    """Those of the counted codes that neither the catalogue nor the configuration knows."""
+    known = {*CATALOGUE, *(overrides or ())}
+    return {code: count for code, count in sorted(codes.items()) if code not in known}
+
+
 def meaning(reason: Reason) -> str:
     """What a known code or cause means, or nothing."""
     key = reason.code if reason.code is not None else reason.description

@@ -8,7 +8,8 @@ import msgspec
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a pass did. `expected` = `answered` + `unknown` + `skipped`; `causes` counts the unknown ones by cause.
+    """What a pass did. `expected` = `answered` + `unknown` + `skipped`; `causes` counts the unknown ones by cause,
+    `codes` the answered ones by each reason code that they gave.
 
     `resume_at` is the id of the first target that was skipped: the next pass over this shard begins there.
     `blind` tells that too many could not be read: the state of those that could not was left as it was."""
@@ -29,3 +30,4 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     resume_at: str | None = None
     causes: dict[str, int] = {}
     statuses: dict[str, int] = {}
+    codes: dict[int, int] = {}
