@@ -71,4 +71,7 @@ def _report(notified: Notified) -> dict[str, Any]:
     metrics.add_metric("OldestUndeliveredSeconds", MetricUnit.Seconds, notified.oldest_undelivered.total_seconds())
     if notified.sent:
         metrics.add_metric("DeliveryLagSeconds", MetricUnit.Seconds, notified.lag.total_seconds())
+    if notified.pulse:
+        logger.info("heartbeat sent", extra={"kind": notified.pulse.kind, "reason": notified.pulse.why})
+        metrics.add_metric("Heartbeats", MetricUnit.Count, 1 if notified.pulse.kind == "success" else 0)
     return {"worked": True, **said}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wabawatch.application.errors import DeliveryError
-from wabawatch.application.heartbeat import beat
+from wabawatch.application.heartbeat import beat, begin
 from wabawatch.domain.heartbeat import Vital
 from wabawatch.domain.runs import Run
 
@@ -83,3 +83,10 @@ def test_what_could_not_be_sent_is_tried_again():
     switch.broken = False
     assert beat(store, switch, Vital(), NONE) is not None
     assert switch.sent == ["success"]
+
+
+def test_the_start_of_a_run_says_how_much_there_is_to_do_and_is_no_success():
+    store, switch = Memory(), Switch()
+    assert begin(switch, "r1", 12).why == "12 targets to read"
+    assert beat(store, switch, Vital(), NONE) is None
+    assert switch.sent == ["start"]

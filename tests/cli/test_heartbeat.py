@@ -15,7 +15,7 @@ def test_the_heartbeat_is_sent_once_for_each_run_and_a_switch_that_is_away_stops
         site.server.set("*", failure="unauthorized")
         site.once()
         server.shutdown()
-    assert server.paths == ["/ping", "/ping", "/ping/fail"]
+    assert server.paths == ["/ping/start", "/ping"] * 2 + ["/ping/start", "/ping/fail"]
     assert site.once()["targets"]["unknown"] == 3
 
 

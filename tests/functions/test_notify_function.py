@@ -1,7 +1,10 @@
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from tests.contract.notifiers.server import Server, http
 from tests.functions.conftest import NUMBERS
 from wabawatch.application.errors import ConfigurationError, StoreError
 from wabawatch.application.notify import LEASE
@@ -9,6 +12,14 @@ from wabawatch.application.notify import LEASE
 NOW = datetime.now(UTC).isoformat()
 LOOK = {"wabawatch": "notify", "scheduled_at": NOW}
 DOORBELL = {"Records": [{"eventID": "1", "eventName": "INSERT", "dynamodb": {"Keys": {}}}]}
+
+
+@pytest.fixture
+def switch():
+    """A dead-man's switch that takes everything."""
+    found = Server([http(200, b"OK")])
+    yield found
+    found.close()
 
 
 @pytest.fixture
@@ -88,3 +99,27 @@ def test_state_that_cannot_be_reached_is_told_in_one_clear_line(function, tmp_pa
     (error,) = notify.errors()
     assert str(tmp_path / "state.db") in error["reason"]
     assert len(notify.text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "sent", "counted"),
+    [
+        pytest.param(None, ["/ping/start", "/ping"], [1], id="the work was done"),
+        pytest.param("unauthorized", ["/ping/start", "/ping/fail"], [0], id="nothing could be read"),
+    ],
+)
+def test_a_heartbeat_is_sent_and_counted_once_for_each_run(
+    function, simulator, environment, switch, failure, sent, counted
+):
+    config = Path(environment["WABAWATCH_CONFIG"])
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"heartbeat": {"url": f"{switch.url}/ping"}}))
+    if failure:
+        simulator.set("*", failure=failure)
+    function("poll")({"wabawatch": "poll", "scheduled_at": NOW})
+    notify = function("notify")
+    notify(LOOK)
+    assert notify.metrics().values["Heartbeats"] == counted
+    again = function("notify")
+    again(LOOK)
+    assert "Heartbeats" not in again.metrics().values
+    assert [request.path for request in switch.requests] == sent

@@ -18,10 +18,12 @@ from wabawatch.adapters.notifiers import registry
 from wabawatch.adapters.owners import new_owner
 from wabawatch.application.configured import Configured
 from wabawatch.application.errors import ConfigurationError, WabawatchError
+from wabawatch.application.heartbeat import Switch, beat, begin
 from wabawatch.application.poll import Pass, Poll, Polled
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store
 from wabawatch.config import Settings, default_settings, load
 from wabawatch.domain.health import Observation, Reason
+from wabawatch.domain.heartbeat import Pulse, Vital
 from wabawatch.domain.rules import Rules
 
 if TYPE_CHECKING:  # poll starts faster without what only notify needs
@@ -30,6 +32,9 @@ if TYPE_CHECKING:  # poll starts faster without what only notify needs
 
 logger = logging.getLogger(__name__)
 
+_PATIENCE: Final = 8.0
+_PATIENCE_AT_START: Final = 2.0
+"""Seconds for the dead-man's switch; at the start of a pass the whole fleet waits for it."""
 _WATCHED: Final = "watched"
 _NO_TEXT: Final = b"\0"
 """What stands for a configuration without a document; no document can be this."""
@@ -189,29 +194,43 @@ class Application:
         """One pass over the whole fleet, and the round of notify that tells what it found."""
         trouble = self.refresh()
         self.forget_unwatched()
-        polled = self.poll(Pass(self.new_run_id(), self.settings.targets), stopped=stopped, heard=heard)
+        run_id = self.new_run_id()
+        self.begin_heartbeat(run_id)
+        polled = self.poll(Pass(run_id, self.settings.targets), stopped=stopped, heard=heard)
         return Cycle(polled, self.tell(trouble, complete=True))
 
     def tell(self, trouble: Reason | None, *, complete: bool = False, until: datetime | None = None) -> Notified:
         """One round of notify, and the heartbeat where the configuration asks for one."""
         notified = self.notify(self.owner, troubles={"configuration": trouble}, complete=complete, until=until)
-        if notified.worked:
-            self._beat(notified)
-        return notified
+        if not notified.worked:
+            return notified
+        return msgspec.structs.replace(notified, pulse=self._beat(notified.oldest_undelivered))
 
-    def _beat(self, notified: Notified) -> None:
+    def begin_heartbeat(self, run_id: str) -> None:
+        """Tell the dead-man's switch that a pass over the fleet begins, where the configuration has one. A switch that
+        cannot be told now delays nobody and alarms by itself when the success does not come."""
+        if self.settings.heartbeat:
+            expected = len(self.settings.targets)
+            self._ask_switch(_PATIENCE_AT_START, lambda switch: begin(switch, run_id, expected))
+
+    def _beat(self, oldest_undelivered: timedelta) -> Pulse | None:
+        if not (wanted := self.settings.heartbeat):
+            return None
+        vital = Vital(wanted.min_coverage, wanted.max_delivery_age)
+        return self._ask_switch(_PATIENCE, lambda switch: beat(self.store, switch, vital, oldest_undelivered))
+
+    def _ask_switch(self, patience: float, ask: Callable[[Switch], Pulse | None]) -> Pulse | None:
+        """`patience` is in seconds."""
+        from wabawatch.adapters.switch import HttpSwitch  # noqa: PLC0415 - only where a heartbeat is asked for
+
         wanted = self.settings.heartbeat
         if wanted is None:
-            return
-        from wabawatch.adapters.switch import HttpSwitch  # noqa: PLC0415 - only where a heartbeat is asked for
-        from wabawatch.application.heartbeat import beat  # noqa: PLC0415
-        from wabawatch.domain.heartbeat import Vital  # noqa: PLC0415
-
-        vital = Vital(wanted.min_coverage, wanted.max_delivery_age)
+            return None
         try:
-            beat(self.store, HttpSwitch(lambda: self._address(wanted.url)), vital, notified.oldest_undelivered)
+            return ask(HttpSwitch(lambda: self._address(wanted.url), patience))
         except WabawatchError as error:
-            logger.warning("%s", error)  # the switch alarms by itself when nothing comes
+            logger.warning("%s", error)
+            return None
 
     def _address(self, url: str) -> str:
         return url if url.startswith(("https://", "http://")) else self.secrets.key(url)

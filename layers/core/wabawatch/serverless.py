@@ -126,6 +126,7 @@ class Serverless:
         run_id = application.new_run_id()
         begun(run_id)
         application.refresh()
+        application.begin_heartbeat(run_id)
         queued = self.environment.shard_queue_url is not None
         of = shards_for(len(application.settings.targets), self.environment.shard_size) if queued else 1
         application.forget_unwatched(of)

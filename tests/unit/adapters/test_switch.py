@@ -8,6 +8,7 @@ from wabawatch.application.errors import DeliveryError
 from wabawatch.domain.heartbeat import Pulse
 
 SUCCESS = Pulse("r1", "success", "12 of 12 targets answered")
+START = Pulse("r1", "start", "12 targets to read")
 FAILURE = Pulse("r1", "fail", "3 of 12 targets answered")
 
 
@@ -26,6 +27,7 @@ def switch(server):
     ("pulse", "path"),
     [
         pytest.param(SUCCESS, "/ping/hidden-uuid", id="success goes to the address itself"),
+        pytest.param(START, "/ping/hidden-uuid/start", id="so does the start of a run"),
         pytest.param(FAILURE, "/ping/hidden-uuid/fail", id="failure goes below it"),
     ],
 )

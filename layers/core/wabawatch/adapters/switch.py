@@ -1,4 +1,4 @@
-"""A dead-man's switch over HTTPS, as healthchecks.io and its kin speak: the URL for success, URL/fail for failure.
+"""A dead-man's switch over HTTPS, as healthchecks.io and its kin speak: the URL for success, URL/start and URL/fail.
 
 Source: https://healthchecks.io/docs/http_api/ (pinging API: success, /start, /fail; the body is kept as a note)."""
 
@@ -11,21 +11,21 @@ from wabawatch.adapters.notifiers.http import Client
 from wabawatch.application.errors import DeliveryError
 from wabawatch.domain.heartbeat import Pulse
 
-_PATIENCE: Final = 8.0
 _NOTE: Final = {"Content-Type": "text/plain; charset=utf-8"}
+_PATHS: Final = {"start": "/start", "fail": "/fail"}
 _TAKEN: Final = range(200, 300)
 
 
 class HttpSwitch:
     """Pings a URL, which is a secret: whoever knows it can keep the switch quiet. `patience` is in seconds."""
 
-    def __init__(self, url: Callable[[], str], patience: float = _PATIENCE) -> None:
+    def __init__(self, url: Callable[[], str], patience: float) -> None:
         self._url = url
         self._client = Client(patience)
 
     def send(self, pulse: Pulse) -> None:
         """Raises DeliveryError, without the URL."""
-        address = self._url().rstrip("/") + ("/fail" if pulse.kind == "fail" else "")
+        address = self._url().rstrip("/") + _PATHS.get(pulse.kind, "")
         try:
             answer = self._client.post(address, f"run {pulse.run_id}: {pulse.why}".encode(), _NOTE)
         except DeliveryError as error:

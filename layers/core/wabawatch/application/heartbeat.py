@@ -20,6 +20,14 @@ class Switch(Protocol):
         ...
 
 
+def begin(switch: Switch, run_id: str, expected: int) -> Pulse:
+    """Tell the switch that a run over so many targets begins: it can then say how long one takes, and that one began
+    and never ended. Raises DeliveryError."""
+    found = Pulse(run_id, "start", f"{expected} targets to read")
+    switch.send(found)
+    return found
+
+
 def beat(store: Store, switch: Switch, vital: Vital, oldest_undelivered: timedelta) -> Pulse | None:
     """Tell the switch of the latest complete run, once; the pulse that was sent.
 

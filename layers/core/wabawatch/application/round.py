@@ -19,6 +19,7 @@ from wabawatch.application.tally import tally
 from wabawatch.domain.composition import Audience
 from wabawatch.domain.correlation import settle
 from wabawatch.domain.health import READABLE, Reason, rank
+from wabawatch.domain.heartbeat import Pulse
 from wabawatch.domain.incidents import DESTINATION, MONITOR, Incident
 from wabawatch.domain.ledger import withdrawn
 from wabawatch.domain.rules import Rules, Steering
@@ -34,7 +35,7 @@ _ABSENCE: Final = timedelta(days=7)
 class Notified(msgspec.Struct, frozen=True):
     """What one round did. `worked` is False where another notify held the lease. `pending` counts the notifications
     that failed and are still to be delivered, `oldest_undelivered` is how long the first of them has been failing;
-    `lag` is the longest time from a change to its delivery in this round."""
+    `lag` is the longest time from a change to its delivery in this round; `pulse` is the heartbeat that was sent."""
 
     worked: bool
     folded: int = 0
@@ -47,6 +48,7 @@ class Notified(msgspec.Struct, frozen=True):
     oldest_undelivered: timedelta = timedelta(0)
     lag: timedelta = timedelta(0)
     attempts: tuple[Attempt, ...] = ()
+    pulse: Pulse | None = None
 
 
 class World(msgspec.Struct, frozen=True):

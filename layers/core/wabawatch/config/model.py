@@ -34,8 +34,9 @@ class Destination(msgspec.Struct, frozen=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """A dead man's switch: `url` (https, or a reference to a secret) is asked after a run in which at least
-    `min_coverage` (0 to 1) of the targets were read and no notification waits longer than `max_delivery_age`."""
+    """A dead-man's switch: `url` (https, or a reference to a secret) is told when a run begins (/start), of success
+    after one in which at least `min_coverage` (0 to 1) of the targets were read while no notification waits longer than
+    `max_delivery_age`, and of failure (/fail) after any other."""
 
     url: str
     min_coverage: float = 0.95

@@ -18,7 +18,7 @@ class Vital(msgspec.Struct, frozen=True):
 
 
 class Pulse(msgspec.Struct, frozen=True):
-    """What to tell the switch about one run: `success` or `fail`, and why."""
+    """What to tell the switch about one run: `start`, `success` or `fail`, and why."""
 
     run_id: str
     kind: str

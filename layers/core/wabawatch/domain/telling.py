@@ -17,7 +17,7 @@ from wabawatch.domain.messages import Advice, Notification, ReasonShown, Subject
 from wabawatch.domain.pen import Pen
 from wabawatch.domain.phrases import counted, lasted, listed
 from wabawatch.domain.runbook import cause_of, meaning
-from wabawatch.domain.wording import Mark, headline, is_over, is_test, mark, mark_of, title, where
+from wabawatch.domain.wording import Mark, headline, is_over, is_test, mark, mark_of, recovered, title, where
 
 TEST_NOTE: Final = "This is a test. Nothing has happened, and nobody has to do anything."
 
@@ -111,7 +111,7 @@ def _facts(subject: Subject, notification: Notification, pen: Pen) -> list[tuple
     return [
         ("Status", _change(subject, notification, pen)),
         ("Affected", _affected(subject, pen)),
-        ("Recovered", _recovered(subject)),
+        ("Recovered", recovered(subject).removesuffix(" recovered")),
         ("Lasted" if is_over(subject) else "Since", _time(subject, notification, pen)),
         ("Where", _where(subject, pen)),
         ("Labels", _labels(subject, pen)),
@@ -154,12 +154,6 @@ def _affected(subject: Subject, pen: Pen) -> str:
     counts = f"{counted(subject.affected_total, 'number')}{was}{share}"
     names = pen.names(subject.affected, subject.affected_total)
     return f"{counts}: {names}" if names else counts
-
-
-def _recovered(subject: Subject) -> str:
-    if not subject.recovered_total:
-        return ""
-    return f"{subject.recovered_total} of {subject.recovered_total + subject.affected_total}"
 
 
 def _time(subject: Subject, notification: Notification, pen: Pen) -> str:

@@ -103,7 +103,14 @@ def _line(notification: Notification, pen: Pen) -> str:
         return f"{title(subject, pen, past=True)} for {after}, and this is over"
     if notification.kind == "flapping":
         return f"{who(subject, pen)} keeps changing; quiet until it settles"
-    return _FRAMES.get(notification.kind, "{title}").format(title=title(subject, pen), after=after)
+    frame = _FRAMES.get(notification.kind, "{title}")
+    return frame.format(title=title(subject, pen), after=after, recovered=recovered(subject) or "Recovering")
+
+
+def recovered(subject: Subject) -> str:
+    """How far a trouble has gone: `38 of 40 recovered`; nothing where nobody has left it."""
+    total = subject.recovered_total + subject.affected_total
+    return f"{subject.recovered_total} of {total} recovered" if subject.recovered_total else ""
 
 
 _FRAMES: Final = {
@@ -111,7 +118,7 @@ _FRAMES: Final = {
     "eased": "Better: {title}",
     "reasons_changed": "Other reasons: {title}",
     "spread": "Spreading: {title}",
-    "receded": "Recovering: {title}",
+    "receded": "{recovered}: {title}",
     "reminder": "Still, after {after}: {title}",
     "resolved": "{title}, after {after}",
     "flapping_ended": "Settled: {title}",
