@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
+from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Observation
-from wabawatch.domain.incidents import Incident, Key
+from wabawatch.domain.incidents import Incident, Key, Member
 from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification_queue import QueuedNotification
 from wabawatch.domain.runs import Run
 from wabawatch.domain.steering import Acknowledgement, Silence
 from wabawatch.domain.transitions import Snapshot, Transition
@@ -68,22 +71,76 @@ class Notifier(Protocol):
         ...
 
 
+class Outcome(StrEnum):
+    """What became of one change."""
+
+    WRITTEN = "written"
+    CONFLICT = "conflict"
+    """Another pass was faster: nothing of the change was written."""
+    REFUSED = "refused"
+    """The store can't hold it (too large, a full partition): nothing of the change was written."""
+
+
+class PendingChange(msgspec.Struct, frozen=True):
+    """A committed change of which some transitions are not folded yet; `at` is its observation's instant."""
+
+    target: str
+    at: datetime
+    transitions: tuple[Transition, ...]
+
+
+class MemberRow(msgspec.Struct, frozen=True):
+    """A target's part in a large incident."""
+
+    incident_id: str
+    target: str
+    member: Member
+
+
+class FoldBatch(msgspec.Struct, frozen=True):
+    """What is written together when transitions are folded: all of it, or nothing.
+
+    `incidents` are written upon the version before theirs. `folded` has, for each change that was worked on, the number
+    of its last transition that is folded now."""
+
+    incidents: tuple[Incident, ...] = ()
+    members: tuple[MemberRow, ...] = ()
+    folded: tuple[tuple[PendingChange, int], ...] = ()
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """A row that could not be read, folded or written, kept for whoever wants to look at it. `kind` is what it was,
+    `name` which one; `error` says why it was set aside."""
+
+    kind: str
+    name: str
+    at: datetime
+    error: str
+
+
 class Store(Protocol):
-    """State. One behavioural suite holds for every implementation (tests/contract)."""
+    """State. One behavioural suite holds for every implementation (tests/contract); docs/storage.md describes the rows.
+
+    A row that can't be decoded is set aside, and what else was asked for is returned. A row of a later format raises
+    SchemaError."""
+
+    fold_limit: int
+    """Rows that one FoldBatch may write: an incident counts three, a member and a folded change one each."""
 
     # --- poll: the only writer of snapshots
     def snapshots(self, targets: Sequence[str]) -> dict[str, Snapshot]:
-        """Of those that have one. May lag behind commits by moments: the condition of `commit` guards."""
+        """Of those that have one. May lag behind commits by moments: the condition of `commit` guards. One that can't
+        be decoded comes back `is_reset`, with its version and number and nothing else."""
         ...
 
-    def every_snapshot(self) -> list[Snapshot]:
-        """All of them, of targets no longer configured too: after a change of the configuration, not on a schedule."""
+    def every_snapshot(self) -> Iterator[Snapshot]:
+        """All of them, a page at a time, of targets no longer configured too: after a change of the configuration, not
+        on a schedule."""
         ...
 
-    def commit(self, changes: Sequence[Change]) -> list[bool]:
+    def commit(self, changes: Sequence[Change]) -> list[Outcome]:
         """Write each change in one transaction of its own (grouping is the store's business): the snapshot if its
-        stored version is `snapshot.version - 1`, its transitions as pending, its observation. False: the
-        condition failed, and nothing of that change was written."""
+        stored version is `snapshot.version - 1`, its transitions as pending, its observation."""
         ...
 
     def save_run(self, run: Run) -> None:
@@ -94,38 +151,85 @@ class Store(Protocol):
         """The latest runs, newest first."""
         ...
 
-    # --- notify: the only writer of incidents
-    def pending(self, limit: int) -> list[Transition]:
-        """Transitions not yet folded, strongly consistent, the oldest first, each target's in the order of `seq`. A
-        store that keeps a change together may hand out more than `limit`, and fewer only when there are no more."""
+    def save_coverage(self, coverage: ShardCoverage) -> None:
+        """Insert or replace by (shard, of)."""
         ...
 
-    def mark_folded(self, transitions: Sequence[Transition]) -> None:
-        """Idempotent. Where a change is kept together, it is folded when its last transition is."""
+    def coverages(self) -> list[ShardCoverage]:
+        """Of every shard, by (of, shard); consistent."""
+        ...
+
+    def remove_coverage(self, shard: int, of: int) -> None: ...
+
+    def save_day(self, day: DayCoverage) -> None:
+        """Insert or replace by (day, shard, of)."""
+        ...
+
+    def days(self, since: date, until: date) -> list[DayCoverage]:
+        """From `since` until before `until`, the earliest first."""
+        ...
+
+    # --- notify: the only writer of incidents
+    def pending(self, limit: int) -> list[PendingChange]:
+        """Changes with transitions that are not folded yet, strongly consistent, the oldest first, each target's in
+        the order of `seq`; fewer than `limit` only when there are no more."""
+        ...
+
+    def fold(self, batch: FoldBatch) -> Outcome:
+        """Write a batch in one transaction. CONFLICT: another notify wrote one of the incidents meanwhile."""
+        ...
+
+    def set_aside_change(self, change: PendingChange, error: str) -> None:
+        """Take a change out of what is pending, and keep it aside. Its transitions stay in the history."""
+        ...
+
+    def set_aside(self, since: datetime) -> list[SetAside]:
+        """What was set aside since then, the latest first, at most 100."""
         ...
 
     def latest_incidents(self, keys: Sequence[Key]) -> dict[Key, Incident]:
-        """The latest incident of each key, open or resolved."""
+        """The incident of each key with the largest generation, open or resolved."""
         ...
 
-    def open_incidents(self) -> list[Incident]:
-        """Incidents that are open, and resolved ones that some destination still has to hear of (`due_at` is set)."""
+    def open_incidents(self, after: str = "", limit: int | None = None) -> list[Incident]:
+        """Incidents that are not done (see Incident.is_done), by id, those after `after`."""
         ...
 
-    def due_incidents(self, now: datetime) -> list[Incident]:
-        """Incidents whose `due_at` is at or before now."""
+    def due_incidents(self, now: datetime, limit: int | None = None) -> list[Incident]:
+        """Incidents whose `due_at` is at or before now, those due longest first."""
         ...
 
     def incident(self, incident_id: str) -> Incident | None: ...
+
+    def incidents_by_id(self, ids: Sequence[str]) -> dict[str, Incident]:
+        """Of those that are there."""
+        ...
 
     def incidents(self, limit: int) -> list[Incident]:
         """Open and resolved ones, the latest opened first."""
         ...
 
-    def save_incidents(self, incidents: Sequence[Incident]) -> list[bool]:
-        """Write each one whose stored version is `incident.version - 1` (0: none is stored), each by itself. False: it
-        was not, and nothing of it was written."""
+    def save_incidents(self, incidents: Sequence[Incident]) -> list[Outcome]:
+        """Write each one whose stored version is `incident.version - 1`, each by itself."""
         ...
+
+    def members(self, incident_id: str) -> Iterator[tuple[str, Member]]:
+        """The rows of a large incident's members, by target, a page at a time."""
+        ...
+
+    def members_of(self, rows: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Member]:
+        """Of those (incident id, target) that have a row; strongly consistent."""
+        ...
+
+    def queue(self, notifications: Sequence[QueuedNotification]) -> None:
+        """Insert or replace by id."""
+        ...
+
+    def queued(self) -> list[QueuedNotification]:
+        """All of them, by destination and id; strongly consistent."""
+        ...
+
+    def unqueue(self, ids: Sequence[str]) -> None: ...
 
     def acquire_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:
         """Take or extend the lease; False while another owner's lasts. One that would last longer than twice the `ttl`
@@ -166,8 +270,9 @@ class Store(Protocol):
     def save_document(self, name: str, body: bytes) -> None: ...
 
     def purge(self, before: datetime) -> int:
-        """Forget history, runs, resolved incidents that nobody waits for, ended silences from before then; how many
-        rows went. Snapshots, open incidents and pending transitions stay. A store with its own expiry returns 0."""
+        """Forget history, runs, incidents that are done, ended silences and what was set aside from before then; how
+        many rows went. Snapshots, incidents that are not done, pending transitions, queued notifications, the number of
+        each key's latest generation, and the coverage of days stay. A store with its own expiry returns 0."""
         ...
 
     def close(self) -> None: ...

@@ -1,7 +1,7 @@
 """correlate: fold transitions into incidents, one for each (entity type, entity id, capability), over all targets.
 
-Folding a transition twice changes nothing, so that a crash between writing an incident and marking its transitions as
-folded costs only the work.
+The store takes what a fold made and the mark that its transitions are folded in one transaction, so that each
+transition counts exactly once.
 """
 
 from __future__ import annotations
@@ -9,28 +9,42 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Final
 
 import msgspec
 
 from wabawatch.domain.health import AVAILABLE, CALLING, GONE, READABLE, UNKNOWN, Reason, identities, rank, worst
-from wabawatch.domain.incidents import DESTINATION, MONITOR, Change, Incident, Key, Member
+from wabawatch.domain.incidents import DESTINATION, INLINE_MEMBERS, MONITOR, Change, Incident, Key, Member
 from wabawatch.domain.policy import Flapping, Policy
 from wabawatch.domain.transitions import Transition
 
-_STORY = 50
+_STORY: Final = 50
+_SAME_POINT: Final = timedelta(minutes=1)
+"""Within which targets that join or leave are one point of the story: thousands do in an outage, and must not push out
+the changes of status."""
+
+UNWATCHED: Final = "unwatched"
+"""The run id of the transitions that close what a target held when it left the configuration."""
 
 
-def fold(latest: Incident | None, transition: Transition, policy: Policy) -> Incident | None:
-    """The incident of this key after the transition, or None where there is (still) nothing to tell.
+class Fold(msgspec.Struct, frozen=True):
+    """What a transition did. `incident` is the key's latest incident afterwards, None where there is none; `member` is
+    the target's new part in it, None where that did not change."""
 
-    `latest` is the key's latest incident, open or resolved. The result is the same object where nothing changed."""
-    if latest is not None and latest.folded.get(transition.target, 0) >= transition.seq:
-        return latest
+    incident: Incident | None
+    member: Member | None = None
+
+
+def fold(latest: Incident | None, before: Member | None, transition: Transition, policy: Policy) -> Fold:
+    """Fold a transition that was not folded yet.
+
+    `latest` is the key's latest incident, open or resolved; `before` is the target's part in it, None where it has
+    none. The result holds the same incident where nothing changed."""
     if latest is not None and latest.is_open:
-        return _updated(latest, transition, policy)
+        return _update(latest, before, transition, policy)
     if rank(transition.new) == 0 or transition.because or not makes_incident(transition, policy):
-        return latest
-    return _opened(latest, transition, policy)
+        return Fold(latest)
+    return _open(latest, before, transition, policy)
 
 
 def makes_incident(transition: Transition, policy: Policy) -> bool:
@@ -43,18 +57,18 @@ def makes_incident(transition: Transition, policy: Policy) -> bool:
     return transition.capability == CALLING and transition.proven
 
 
-def incident_id(key: Key, target: str, seq: int) -> str:
+def incident_id(key: Key, generation: int, target: str, seq: int) -> str:
     """Short, stable, and the same whoever folds the first transition."""
-    text = "\x1f".join((*key, target, str(seq)))
+    text = "\x1f".join((*key, str(generation), target, str(seq)))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _opened(latest: Incident | None, transition: Transition, policy: Policy) -> Incident:
-    changes = _story(latest.changes if latest else (), transition, transition.new, 1)
-    folded = {**(latest.folded if latest else {}), transition.target: transition.seq}
-    members = {transition.target: Member(transition.new, transition.since)}
+def _open(latest: Incident | None, before: Member | None, transition: Transition, policy: Policy) -> Fold:
+    """Begin a new incident, or go on with the latest one where the key flaps."""
+    member = Member(transition.new, transition.since)
+    changes = _extend_story(latest.changes if latest else (), transition, transition.new, 1)
     if latest is not None and _flaps(latest, changes, transition.at, policy.flapping):
-        return msgspec.structs.replace(
+        reopened = msgspec.structs.replace(
             latest,
             status=transition.new,
             worst=worst([latest.worst, transition.new]),
@@ -64,75 +78,99 @@ def _opened(latest: Incident | None, transition: Transition, policy: Policy) -> 
             resolved_at=None,
             resolution="",
             reasons=transition.reasons,
-            members=members,
-            left=(),
-            folded=folded,
             changes=changes,
             flapping_since=latest.flapping_since or transition.at,
         )
-    return Incident(
-        incident_id(transition.key, transition.target, transition.seq),
+        return Fold(_with_member(reopened, transition.target, before, member), member)
+    generation = latest.generation + 1 if latest else 1
+    opened = Incident(
+        incident_id(transition.key, generation, transition.target, transition.seq),
         *transition.key,
         status=transition.new,
         worst=transition.new,
         opened_at=transition.since,
         confirmed_at=transition.at,
         changed_at=transition.at,
+        generation=generation,
         found=transition.old is None,
         reasons=transition.reasons,
-        members=members,
-        folded=folded,
         changes=changes,
     )
+    return Fold(_with_member(opened, transition.target, None, member), member)
 
 
-def _updated(incident: Incident, transition: Transition, policy: Policy) -> Incident:
-    """A target joins, stays or leaves. One that was not in it and is well changes nothing but the count of folds."""
-    folded = {**incident.folded, transition.target: transition.seq}
-    before = incident.members.get(transition.target)
+def _update(incident: Incident, before: Member | None, transition: Transition, policy: Policy) -> Fold:
+    """A target joins, stays or leaves. One that was not in it and is well changes nothing."""
+    was_affected = before is not None and before.is_affected
     is_bad = rank(transition.new) > 0
-    if before is None and not is_bad:
-        return msgspec.structs.replace(incident, folded=folded)
-    members = dict(incident.members)
+    if not was_affected and not is_bad:
+        return Fold(incident)
     if is_bad:
-        members[transition.target] = Member(transition.new, before.since if before else transition.since)
+        since = before.since if before is not None and was_affected else transition.since
+        member = Member(transition.new, since)
     else:
-        del members[transition.target]
-    status = _status(incident, members, transition.new)
+        member = Member("", transition.at)
+    moved = _with_member(incident, transition.target, before, member)
+    status = _worst_of(moved.counts)
     reasons = transition.reasons if is_bad else incident.reasons
-    moved = (status, len(members)) != (incident.status, len(incident.members))
-    told = moved or identities(reasons) != identities(incident.reasons)
-    changes = _story(incident.changes, transition, status, len(members), reasons) if told else incident.changes
-    return msgspec.structs.replace(
-        incident,
+    has_moved = (status, moved.affected) != (incident.status, incident.affected)
+    is_news = has_moved or identities(reasons) != identities(incident.reasons)
+    changes = incident.changes
+    if is_news:
+        changes = _extend_story(changes, transition, status, moved.affected, reasons)
+    updated = msgspec.structs.replace(
+        moved,
         status=status,
         worst=worst([incident.worst, status]),
-        changed_at=max(transition.at, incident.changed_at) if told else incident.changed_at,
-        revision=incident.revision + told,
-        resolved_at=None if members else max(transition.at, incident.opened_at),
-        resolution="" if members else _resolution(transition),
+        changed_at=max(transition.at, incident.changed_at) if is_news else incident.changed_at,
+        revision=incident.revision + is_news,
+        resolved_at=None if moved.affected else max(transition.at, incident.opened_at),
+        resolution="" if moved.affected else _resolution(transition),
         reasons=reasons,
-        members=members,
-        left=_left(incident.left, transition.target, is_bad=is_bad),
-        folded=folded,
         changes=changes,
         flapping_since=_flapping_since(incident, changes, transition.at, policy.flapping),
     )
+    return Fold(updated, member if member != before else None)
 
 
-def _status(incident: Incident, members: dict[str, Member], new: str) -> str:
-    """The worst of the members. The first that is as bad as before answers it: thousands may leave one by one."""
-    if rank(new) > rank(incident.status):
-        return new
-    if any(member.status == incident.status for member in members.values()):
-        return incident.status
-    return worst([member.status for member in members.values()]) if members else AVAILABLE
+def _with_member(incident: Incident, target: str, before: Member | None, after: Member) -> Incident:
+    """The incident with a target's new part in it counted, and named where there is room."""
+    counts = dict(incident.counts)
+    recovered = incident.recovered
+    if before is not None and before.is_affected:
+        counts[before.status] -= 1
+        if not counts[before.status]:
+            del counts[before.status]
+    elif before is not None:
+        recovered -= 1
+    if after.is_affected:
+        counts[after.status] = counts.get(after.status, 0) + 1
+    else:
+        recovered += 1
+    has_rows = incident.has_member_rows or sum(counts.values()) + recovered > INLINE_MEMBERS
+    return msgspec.structs.replace(
+        incident,
+        counts=counts,
+        recovered=recovered,
+        named=_name_member(incident.named, target, after),
+        has_member_rows=has_rows,
+    )
 
 
-def _left(left: tuple[str, ...], target: str, *, is_bad: bool) -> tuple[str, ...]:
-    if not is_bad:
-        return (*left, target)
-    return tuple(one for one in left if one != target) if target in left else left
+def _name_member(named: dict[str, Member], target: str, member: Member) -> dict[str, Member]:
+    """Keep INLINE_MEMBERS at most; one that is affected takes the place of one that is not any more."""
+    if target in named or len(named) < INLINE_MEMBERS:
+        return {**named, target: member}
+    if not member.is_affected:
+        return named
+    over = next((name for name, other in named.items() if not other.is_affected), None)
+    if over is None:
+        return named
+    return {**{name: other for name, other in named.items() if name != over}, target: member}
+
+
+def _worst_of(counts: dict[str, int]) -> str:
+    return worst(sorted(counts)) if counts else AVAILABLE
 
 
 def _resolution(transition: Transition) -> str:
@@ -141,11 +179,7 @@ def _resolution(transition: Transition) -> str:
     return "unwatched" if transition.run_id == UNWATCHED else "gone"
 
 
-UNWATCHED = "unwatched"
-"""The run id of the transitions that close what a target held when it left the configuration."""
-
-
-def _story(
+def _extend_story(
     changes: tuple[Change, ...],
     transition: Transition,
     status: str,
@@ -153,7 +187,11 @@ def _story(
     reasons: tuple[Reason, ...] | None = None,
 ) -> tuple[Change, ...]:
     codes = tuple(sorted(identities(transition.reasons if reasons is None else reasons)))
-    return (*changes, Change(transition.at, status, affected, codes))[-_STORY:]
+    change = Change(transition.at, status, affected, codes)
+    last = changes[-1] if changes else None
+    if last is not None and (last.status, last.codes) == (status, codes) and transition.at - last.at < _SAME_POINT:
+        return (*changes[:-1], Change(last.at, status, affected, codes))
+    return (*changes, change)[-_STORY:]
 
 
 def turns(changes: tuple[Change, ...], now: datetime, window: timedelta) -> int:
@@ -191,6 +229,6 @@ def monitor_transition(
     reasons = (trouble,) if trouble else ()
     if latest and is_open and new == latest.status and identities(reasons) == identities(latest.reasons):
         return None
-    seq = (latest.folded.get(key[1], 0) if latest else 0) + 1
+    seq = latest.revision + 1 if latest else 1
     old = latest.status if latest and is_open else AVAILABLE
     return Transition(key[1], seq, *key, old=old, new=new, at=now, since=now, reasons=reasons)

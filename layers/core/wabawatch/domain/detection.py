@@ -191,7 +191,6 @@ def _transition(snapshot: Snapshot, seq: int, old: Track, new: Track, at: dateti
         at=at,
         since=(new.since or at) if changed else at,
         reasons=new.reasons,
-        old_reasons=old.reasons,
         because=new.because,
         proven=new.proven,
         evidence=(*old.streak, Evidence(new.status or UNKNOWN, at)) if changed else (),

@@ -64,7 +64,7 @@ class Entity(msgspec.Struct, frozen=True, omit_defaults=True):
     reasons: tuple[Reason, ...] = ()
 
 
-class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+class Report(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="outcome", tag="report"):
     """One readable answer. `overall` holds the top-level statuses, `contradictions` says where they disagree with the
     entities or where the answer disagrees with itself.
     """
@@ -74,7 +74,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     contradictions: tuple[str, ...] = ()
 
 
-class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="outcome", tag="failure"):
     """A reading that says nothing about the target's health. `cause` is one of CAUSES; `retry_after` is in seconds."""
 
     cause: str

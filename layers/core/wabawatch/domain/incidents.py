@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from wabawatch.domain.health import AVAILABLE, Reason
-
-Key = tuple[str, str, str]
-"""(entity type, entity id, capability): what an incident is about."""
 
 MONITOR: Final = "MONITOR"
 """The entity type of what is wrong with the monitor itself: its sight, its configuration."""
 DESTINATION: Final = "DESTINATION"
 """The entity type of a destination that cannot be reached."""
 
+INLINE_MEMBERS: Final = 20
+"""How many targets an incident holds in its own row; the members of a larger one are rows of their own as well."""
+
+
+class Key(NamedTuple):
+    """What an incident is about."""
+
+    entity_type: str
+    entity_id: str
+    capability: str
+
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
-    """A target that an incident affects, since when, and how badly."""
+    """A target that took part in an incident. `status` is how bad it is now, "" once it is not affected any more;
+    `since` is when it joined, or left."""
 
     status: str
     since: datetime
+
+    @property
+    def is_affected(self) -> bool:
+        return bool(self.status)
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True):
@@ -35,10 +48,10 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The ledger's line for one destination: what it was last told, and how the deliveries to it fare.
+    """What one destination was last sent about the incident.
 
-    `status` is None until something was told. `thread` is whatever the notifier wants back next time (a Slack `ts`, a
-    routing key's name; never a secret)."""
+    `status` is None until something was sent. `last_id` is the id of the last notification that was recorded. `thread`
+    is whatever the notifier wants back next time (a Slack `ts`, a routing key's name; never a secret)."""
 
     status: str | None = None
     revision: int = 0
@@ -50,20 +63,21 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     reminders: int = 0
     count: int = 0
     thread: dict[str, str] = {}
-    attempts: int = 0
-    failing_since: datetime | None = None
-    retry_at: datetime | None = None
-    error: str = ""
     worst: str = AVAILABLE
     """The worst that the incident had been by then."""
+    last_id: str = ""
 
 
 class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     """One cause and everything known of it. `version` counts writes; `revision` counts changes that people may hear of.
 
-    `status` is the worst of its members now (AVAILABLE once resolved), `worst` the worst it ever was. `folded` maps
-    every target that ever took part to the sequence number of its last folded transition, so that folding again
-    changes nothing. `due_at` is the next instant at which somebody may have to be told, whatever else happens.
+    `generation` counts the incidents of one key, from 1: the largest is the latest, whatever the clocks said.
+    `status` is the worst of its members now (AVAILABLE once resolved), `worst` the worst it ever was. `due_at` is the
+    next instant at which somebody may have to be told, whatever else happens.
+
+    `counts` says how many targets are affected now, by status; `recovered` how many were affected and are not any more.
+    `named` holds all of them while they are INLINE_MEMBERS at most; of a larger incident (`has_member_rows`) it holds
+    some of those affected now, for messages, and every member has a row of its own in the store.
     """
 
     id: str
@@ -76,6 +90,7 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     """The first observation of the streak that confirmed it."""
     confirmed_at: datetime
     changed_at: datetime
+    generation: int = 1
     version: int = 0
     revision: int = 1
     resolved_at: datetime | None = None
@@ -84,10 +99,10 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     found: bool = False
     """It was there when we first looked; when it began is not known."""
     reasons: tuple[Reason, ...] = ()
-    members: dict[str, Member] = {}
-    left: tuple[str, ...] = ()
-    """Targets that were affected and are not any more, in the order in which they left."""
-    folded: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    recovered: int = 0
+    named: dict[str, Member] = {}
+    has_member_rows: bool = False
     changes: tuple[Change, ...] = ()
     flapping_since: datetime | None = None
     ledger: dict[str, Told] = {}
@@ -95,11 +110,26 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def key(self) -> Key:
-        return (self.entity_type, self.entity_id, self.capability)
+        return Key(self.entity_type, self.entity_id, self.capability)
 
     @property
     def is_open(self) -> bool:
         return self.resolved_at is None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is over and nothing more will be told of it."""
+        return self.resolved_at is not None and self.due_at is None
+
+    @property
+    def affected(self) -> int:
+        """How many targets are affected now."""
+        return sum(self.counts.values())
+
+    @property
+    def took_part(self) -> int:
+        """How many targets were ever affected."""
+        return self.affected + self.recovered
 
     @property
     def about_monitor(self) -> bool:

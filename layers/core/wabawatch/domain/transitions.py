@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from wabawatch.domain.health import READABLE, TARGET, UNKNOWN, Reason, identities
+from wabawatch.domain.health import Reason, identities
 
 
 class Evidence(msgspec.Struct, frozen=True, array_like=True):
@@ -16,7 +16,7 @@ class Evidence(msgspec.Struct, frozen=True, array_like=True):
     observed_at: datetime
 
 
-class Track(msgspec.Struct, frozen=True, omit_defaults=True):
+class Track(msgspec.Struct, frozen=True, array_like=True):
     """One state machine: the confirmed status of one capability of one entity, and what speaks against it.
 
     `status` is None until the first status is confirmed. `streak` holds the latest observations in a row that differ
@@ -44,7 +44,7 @@ class Track(msgspec.Struct, frozen=True, omit_defaults=True):
         return (self.status, identities(self.reasons), self.because)
 
 
-class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     """The last accepted picture of a target. `version` counts writes, `seq` numbers transitions without gaps.
 
     `observed_at` is when the observation was made that last changed it; `version` 0 is a target never seen.
@@ -56,20 +56,15 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     observed_at: datetime | None = None
     tracks: tuple[Track, ...] = ()
     contradictions: tuple[str, ...] = ()
+    is_reset: bool = False
+    """What was stored could not be read: nothing is known of what was told before, so that the first reading afterwards
+    tells health too."""
 
     def track(self, key: tuple[str, str, str]) -> Track | None:
         return next((track for track in self.tracks if track.key == key), None)
 
-    @property
-    def unread_because(self) -> str | None:
-        """The cause for which the target counts as UNKNOWN, or None while it can be read."""
-        track = self.track((TARGET, self.target, READABLE))
-        if track is None or track.status != UNKNOWN:
-            return None
-        return track.reasons[0].description if track.reasons else None
 
-
-class Transition(msgspec.Struct, frozen=True, omit_defaults=True):
+class Transition(msgspec.Struct, frozen=True, array_like=True):
     """What changed for one capability of one entity, as one target reports it: another status, or other reasons.
 
     `old` is None where no status was known before: the entity was found so. `at` is when the confirming observation was
@@ -86,7 +81,6 @@ class Transition(msgspec.Struct, frozen=True, omit_defaults=True):
     at: datetime
     since: datetime
     reasons: tuple[Reason, ...] = ()
-    old_reasons: tuple[Reason, ...] = ()
     because: str | None = None
     proven: bool = False
     evidence: tuple[Evidence, ...] = ()
