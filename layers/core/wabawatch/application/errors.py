@@ -12,6 +12,8 @@ A failed probe is no error but an observation: see wabawatch.domain.health.Failu
 
 from __future__ import annotations
 
+import traceback
+
 
 class WabawatchError(Exception):
     """The root. Its text is for people: one message, no secret."""
@@ -43,3 +45,10 @@ class DeliveryError(WabawatchError):
         super().__init__(message)
         self.lasting = lasting
         self.retry_after = retry_after
+
+
+def describe_place(error: BaseException) -> str:
+    """Return an exception's type and where it was raised, without its text, which may quote a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"

@@ -1,4 +1,4 @@
-"""What each destination should hear of each incident now, and why."""
+"""Decide what each destination should hear of each incident now, and why."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from datetime import datetime
 
 import msgspec
 
-from wabawatch.domain.incidents import Incident, Told
+from wabawatch.application.membership import affected_targets
+from wabawatch.application.ports import Store
+from wabawatch.domain.incidents import DESTINATION, Incident, Told
+from wabawatch.domain.matching import Facts
 from wabawatch.domain.messages import Affected
 from wabawatch.domain.planning import Decision, plan
 from wabawatch.domain.rules import Rules, Steering
+from wabawatch.domain.sharding import shard_of
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -25,45 +29,55 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Outlook(msgspec.Struct, frozen=True):
-    """What is the same for every incident of a round. `paused` says until when destinations that are down are left
-    alone; `complete` tells that a pass over the whole fleet has just ended."""
+    """What is the same for every incident of a round.
+
+    `paused` says until when destinations that are down are left alone; `held` until when a failed notification about an
+    incident (incident id, destination) waits for its next attempt; `blind` holds the shards (shard, of) most of which
+    could not be read; `complete` tells that a pass over the whole fleet has just ended, so that waiting for related
+    changes is needless."""
 
     now: datetime
     steering: Steering = Steering()
     paused: Mapping[str, datetime] = {}
-    blind: bool = False
+    held: Mapping[tuple[str, str], datetime] = {}
+    blind: frozenset[tuple[int, int]] = frozenset()
     complete: bool = False
 
 
 class Planner:
     """The rules, applied to every destination."""
 
-    def __init__(self, rules: Rules, destinations: Iterable[str], fleet: Mapping[str, Affected]) -> None:
+    def __init__(self, store: Store, rules: Rules, destinations: Iterable[str], fleet: Mapping[str, Affected]) -> None:
+        self._store = store
         self._rules = rules
         self._destinations = tuple(destinations)
         self._fleet = fleet
 
-    def __call__(self, incidents: Iterable[Incident], outlook: Outlook) -> list[Planned]:
-        return [planned for incident in incidents for planned in self.consider(incident, outlook)]
+    def decide(self, incident: Incident, outlook: Outlook) -> list[Planned]:
+        """Make one decision for each destination; change nothing."""
+        looks = self._rules.look_at_targets(outlook.steering.silences)
+        targets = tuple(affected_targets(self._store, incident)) if looks else ()
+        facts = self._rules.facts(incident, targets, self._fleet)
+        return [self._decide_for(destination, incident, facts, outlook) for destination in self._destinations]
 
-    def consider(self, incident: Incident, outlook: Outlook) -> list[Planned]:
-        """One decision for each destination; changes nothing."""
-        facts = self._rules.facts(incident, self._fleet)
-        planned = []
-        for destination in self._destinations:
-            told = incident.ledger.get(destination, Told())
-            case = self._rules.case(
-                incident,
-                destination,
-                told,
-                outlook.steering,
-                self._fleet,
-                outlook.now,
-                blind=outlook.blind,
-                complete=outlook.complete,
-                paused_until=outlook.paused.get(destination),
-                facts=facts,
-            )
-            decision = plan(incident, told, case.situation, self._rules.policy)
-            planned.append(Planned(incident, destination, told, decision, case.severity, case.acknowledged_by))
-        return planned
+    def _decide_for(self, destination: str, incident: Incident, facts: Facts, outlook: Outlook) -> Planned:
+        told = incident.ledger.get(destination, Told())
+        case = self._rules.case(
+            incident,
+            destination,
+            told,
+            outlook.steering,
+            outlook.now,
+            facts=facts,
+            blind=_is_hidden(incident, outlook.blind),
+            complete=outlook.complete or incident.entity_type == DESTINATION,
+            paused_until=outlook.paused.get(destination),
+            retry_at=outlook.held.get((incident.id, destination)),
+        )
+        decision = plan(incident, told, case.situation, self._rules.policy)
+        return Planned(incident, destination, told, decision, case.severity, case.acknowledged_by)
+
+
+def _is_hidden(incident: Incident, blind: frozenset[tuple[int, int]]) -> bool:
+    """Whether the incident is about a target of a shard most of which could not be read."""
+    return any(shard_of(incident.entity_id, of) == shard for shard, of in blind)

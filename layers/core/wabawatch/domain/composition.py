@@ -13,7 +13,8 @@ from wabawatch.domain.health import Reason, identities
 from wabawatch.domain.incidents import Incident, Told
 from wabawatch.domain.messages import Advice, Affected, Notification, ReasonShown, Subject
 
-_NAMED: Final = 20
+NAMED: Final = 20
+"""Targets that a message names at most."""
 _POINTS: Final = 10
 
 Advise = Callable[[Reason], Advice]
@@ -28,9 +29,11 @@ class Audience(msgspec.Struct, frozen=True):
 
 
 class News(msgspec.Struct, frozen=True):
-    """One incident's news for one destination, not yet composed."""
+    """One incident's news for one destination, not yet composed. `targets` are some of those that it affects, or
+    affected once it is over: as many as a message names."""
 
     incident: Incident
+    targets: tuple[str, ...]
     told: Told
     kind: str
     severity: str
@@ -40,7 +43,7 @@ class News(msgspec.Struct, frozen=True):
 def subject(news: News, audience: Audience) -> Subject:
     """What is told about one incident: from what the destination knew to what is so now."""
     incident, told = news.incident, news.told
-    ids = _affected(incident)
+    total = 0 if incident.about_monitor else incident.affected if incident.is_open else incident.took_part
     known = set(told.reasons)
     return Subject(
         incident.id,
@@ -55,21 +58,14 @@ def subject(news: News, audience: Audience) -> Subject:
         found=incident.found,
         reasons=tuple(ReasonShown(reason, audience.advise(reason)) for reason in incident.reasons),
         reasons_gone=_gone(known, incident),
-        affected=tuple(_named(target, incident, audience.fleet) for target in ids[:_NAMED]),
-        affected_total=len(ids),
+        affected=tuple(_named(target, incident, audience.fleet) for target in news.targets[:NAMED]),
+        affected_total=total,
         affected_before=told.affected if told.status is not None else None,
-        recovered_total=len(incident.left) if incident.is_open else 0,
-        share=len(ids) / len(audience.fleet) if audience.fleet else 0.0,
+        recovered_total=incident.recovered if incident.is_open else 0,
+        share=total / len(audience.fleet) if audience.fleet else 0.0,
         history=_turns(incident),
         acknowledged_by=news.acknowledged_by,
     )
-
-
-def _affected(incident: Incident) -> list[str]:
-    """The targets that are affected, or were; none where it is the monitor that has a trouble."""
-    if incident.about_monitor:
-        return []
-    return list(incident.members) if incident.is_open else list(incident.left or incident.folded)
 
 
 def _turns(incident: Incident) -> tuple[tuple[datetime, str], ...]:
@@ -85,7 +81,7 @@ def _turns(incident: Incident) -> tuple[tuple[datetime, str], ...]:
 
 def _named(target: str, incident: Incident, fleet: Mapping[str, Affected]) -> Affected:
     known = fleet.get(target) or Affected(target, target)
-    member = incident.members.get(target)
+    member = incident.named.get(target)
     return Affected(known.id, known.name, known.labels, member.status if member else "")
 
 
@@ -104,7 +100,7 @@ def notification_id(destination: str, kind: str, news: Sequence[News]) -> str:
 def compose(destination: str, news: Sequence[News], now: datetime, audience: Audience, most: int = 50) -> Notification:
     """One notification for one incident's news, or a digest of several (the worst first, `most` of them in full)."""
     kind = news[0].kind if len(news) == 1 else "digest"
-    ranked = sorted(news, key=lambda one: (SEVERITIES.index(one.severity), -len(one.incident.members)))
+    ranked = sorted(news, key=lambda one: (SEVERITIES.index(one.severity), -one.incident.affected))
     return Notification(
         notification_id(destination, kind, news),
         kind,

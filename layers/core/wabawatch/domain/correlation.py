@@ -35,16 +35,19 @@ class Fold(msgspec.Struct, frozen=True):
     member: Member | None = None
 
 
-def fold(latest: Incident | None, before: Member | None, transition: Transition, policy: Policy) -> Fold:
+def fold(
+    latest: Incident | None, before: Member | None, transition: Transition, policy: Policy, generation: int = 0
+) -> Fold:
     """Fold a transition that was not folded yet.
 
-    `latest` is the key's latest incident, open or resolved; `before` is the target's part in it, None where it has
-    none. The result holds the same incident where nothing changed."""
+    `latest` is the key's latest incident, open or resolved, and `generation` its number, which is known even where the
+    incident is not stored any more; `before` is the target's part in it, None where it has none. The result holds the
+    same incident where nothing changed."""
     if latest is not None and latest.is_open:
         return _update(latest, before, transition, policy)
     if rank(transition.new) == 0 or transition.because or not makes_incident(transition, policy):
         return Fold(latest)
-    return _open(latest, before, transition, policy)
+    return _open(latest, before, transition, policy, latest.generation if latest else generation)
 
 
 def makes_incident(transition: Transition, policy: Policy) -> bool:
@@ -63,7 +66,9 @@ def incident_id(key: Key, generation: int, target: str, seq: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _open(latest: Incident | None, before: Member | None, transition: Transition, policy: Policy) -> Fold:
+def _open(
+    latest: Incident | None, before: Member | None, transition: Transition, policy: Policy, generation: int
+) -> Fold:
     """Begin a new incident, or go on with the latest one where the key flaps."""
     member = Member(transition.new, transition.since)
     changes = _extend_story(latest.changes if latest else (), transition, transition.new, 1)
@@ -82,16 +87,15 @@ def _open(latest: Incident | None, before: Member | None, transition: Transition
             flapping_since=latest.flapping_since or transition.at,
         )
         return Fold(_with_member(reopened, transition.target, before, member), member)
-    generation = latest.generation + 1 if latest else 1
     opened = Incident(
-        incident_id(transition.key, generation, transition.target, transition.seq),
+        incident_id(transition.key, generation + 1, transition.target, transition.seq),
         *transition.key,
         status=transition.new,
         worst=transition.new,
         opened_at=transition.since,
         confirmed_at=transition.at,
         changed_at=transition.at,
-        generation=generation,
+        generation=generation + 1,
         found=transition.old is None,
         reasons=transition.reasons,
         changes=changes,
@@ -231,4 +235,4 @@ def monitor_transition(
         return None
     seq = latest.revision + 1 if latest else 1
     old = latest.status if latest and is_open else AVAILABLE
-    return Transition(key[1], seq, *key, old=old, new=new, at=now, since=now, reasons=reasons)
+    return Transition(key.entity_id, seq, *key, old=old, new=new, at=now, since=now, reasons=reasons)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from wabawatch.domain.health import AVAILABLE, Reason
+from wabawatch.domain.transitions import Key as Key  # noqa: PLC0414 - a name of this module, too
 
 MONITOR: Final = "MONITOR"
 """The entity type of what is wrong with the monitor itself: its sight, its configuration."""
@@ -16,14 +17,6 @@ DESTINATION: Final = "DESTINATION"
 
 INLINE_MEMBERS: Final = 20
 """How many targets an incident holds in its own row; the members of a larger one are rows of their own as well."""
-
-
-class Key(NamedTuple):
-    """What an incident is about."""
-
-    entity_type: str
-    entity_id: str
-    capability: str
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):

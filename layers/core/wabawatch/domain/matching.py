@@ -23,21 +23,24 @@ class Facts(msgspec.Struct, frozen=True):
     capability: str
     codes: frozenset[int]
     affected: tuple[Affected, ...]
+    """Those affected; while it is open, those affected now. Empty where nothing in the rules looks at them."""
+    affected_total: int = 0
 
     @property
     def about_monitor(self) -> bool:
         return self.entity_type in {MONITOR, DESTINATION}
 
 
-def facts_of(incident: Incident, fleet: Mapping[str, Affected]) -> Facts:
-    """The facts of an incident, without a severity. Targets that are not configured any more have no labels."""
-    ids: Iterable[str] = incident.members if incident.is_open else (incident.left or incident.folded)
+def facts_of(incident: Incident, targets: Iterable[str], fleet: Mapping[str, Affected]) -> Facts:
+    """Return the facts of an incident, without a severity. `targets` are those that it affects, or affected once it is
+    over; those that are not configured any more have no labels."""
     return Facts(
         incident.status if incident.is_open else incident.worst,
         "",
         *incident.key,
         codes=frozenset(reason.code for reason in incident.reasons if reason.code is not None),
-        affected=tuple(fleet.get(target) or Affected(target, target) for target in ids),
+        affected=tuple(fleet.get(target) or Affected(target, target) for target in targets),
+        affected_total=incident.affected if incident.is_open else incident.took_part,
     )
 
 
@@ -69,7 +72,7 @@ def matches(matcher: Matcher, facts: Facts, *, every: bool = False) -> bool:
         and (_one_of(matcher.entity, facts.entity_id) or f"{facts.entity_type}:{facts.entity_id}" in matcher.entity)
         and _one_of(matcher.capability, facts.capability)
         and (not matcher.reason_code or bool(facts.codes & set(matcher.reason_code)))
-        and len(facts.affected) >= matcher.affected_at_least
+        and facts.affected_total >= matcher.affected_at_least
         and _about(matcher, facts.affected, every=every)
     )
 

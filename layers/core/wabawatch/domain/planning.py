@@ -27,7 +27,8 @@ class Situation(msgspec.Struct, frozen=True):
 
     `mute_first` and `mute_then` are the mutes that held when a resolved incident was confirmed and when it ended;
     `opens_at` is when working hours begin, for what can wait until then (None: now); `digest_due_at` is the next weekly
-    digest after the last news, where there is one; `paused_until` is when a destination that is down is asked again.
+    digest after the last news, where there is one; `paused_until` is when a destination that is down is asked again,
+    `retry_at` when the last notification about this incident is, which it did not take.
     """
 
     now: datetime
@@ -42,6 +43,7 @@ class Situation(msgspec.Struct, frozen=True):
     group_wait: timedelta = timedelta(0)
     digest_due_at: datetime | None = None
     paused_until: datetime | None = None
+    retry_at: datetime | None = None
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -76,7 +78,7 @@ def plan(incident: Incident, told: Told, situation: Situation, policy: Policy) -
     news = _news(incident, told, situation, policy)
     if news.kind is None:
         return news
-    return _held(incident, situation) or _backing_off(told, situation, policy) or news
+    return _held(incident, situation) or _backing_off(situation, policy) or news
 
 
 def _news(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
@@ -109,10 +111,10 @@ def _hidden_by_blindness(incident: Incident) -> bool:
     return unread and incident.is_open and not is_urgent(incident.reasons)
 
 
-def _backing_off(told: Told, situation: Situation, policy: Policy) -> Decision | None:
+def _backing_off(situation: Situation, policy: Policy) -> Decision | None:
     """Waits that are longer than any that is ever set were set before the clock was set back."""
     farthest = situation.now + policy.retry.longest + _SKEW
-    waits = [at for at in (told.retry_at, situation.paused_until) if at and situation.now < at <= farthest]
+    waits = [at for at in (situation.retry_at, situation.paused_until) if at and situation.now < at <= farthest]
     return Decision(None, "retry_wait", max(waits)) if waits else None
 
 
@@ -181,12 +183,12 @@ def _reasons_differ(incident: Incident, told: Told) -> bool:
 
 
 def _other_extent(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision | None:
-    if told.affected == len(incident.members) or not situation.routed:
+    if told.affected == incident.affected or not situation.routed:
         return None
     ready_at = _ready_at(told.at or incident.opened_at, policy.group_interval, situation.now)
     if ready_at is not None:
         return Decision(None, "group_interval", ready_at)
-    grew = len(incident.members) > told.affected
+    grew = incident.affected > told.affected
     return Decision("spread" if grew else "receded", f"{told.affected} affected were told")
 
 

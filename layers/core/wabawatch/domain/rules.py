@@ -50,19 +50,18 @@ class Rules(msgspec.Struct, frozen=True):
         destination: str,
         told: Told,
         steering: Steering,
-        fleet: Mapping[str, Affected],
         now: datetime,
         *,
+        facts: Facts,
         blind: bool = False,
         complete: bool = False,
         paused_until: datetime | None = None,
-        facts: Facts | None = None,
+        retry_at: datetime | None = None,
     ) -> Case:
         """Everything that decides about telling this destination, but the incident and the ledger.
 
-        `facts` are the incident's, where the caller has them already; `paused_until` is when a destination that is down
-        is asked again; `complete` and `blind` are as in Notify."""
-        facts = facts or self.facts(incident, fleet)
+        `paused_until` is when a destination that is down is asked again, `retry_at` when a notification about this
+        incident that it did not take is; `complete` and `blind` are as in Outlook."""
         routed, hours = self.routed(facts, destination)
         mine = incident.entity_type == DESTINATION and incident.entity_id == destination
         acknowledgement = _holding(steering.acknowledgements.get(incident.id), incident, now)
@@ -79,12 +78,21 @@ class Rules(msgspec.Struct, frozen=True):
             group_wait=timedelta(0) if complete else self.policy.group_wait,
             digest_due_at=self.digest.next_start(told.at) if self.digest and told.at else None,
             paused_until=paused_until,
+            retry_at=retry_at,
         )
         return Case(situation, facts.severity, acknowledgement.author if acknowledgement else "")
 
-    def facts(self, incident: Incident, fleet: Mapping[str, Affected]) -> Facts:
-        """The facts of an incident, with its severity: by the first rule that matches, else the usual one."""
-        facts = facts_of(incident, fleet)
+    def look_at_targets(self, silences: Iterable[Silence]) -> bool:
+        """Whether any rule or silence is about single targets or their labels, so that it matters who is affected."""
+        rules: Iterable[Route | SeverityRule | Window | Silence] = (
+            *self.routes, *self.severities, *self.windows, *silences,
+        )  # fmt: skip
+        return any(rule.match.target or rule.match.labels for rule in rules)
+
+    def facts(self, incident: Incident, targets: Iterable[str], fleet: Mapping[str, Affected]) -> Facts:
+        """The facts of an incident, with its severity: by the first rule that matches, else the usual one. `targets`
+        are those affected; none are needed where no rule looks at them."""
+        facts = facts_of(incident, targets, fleet)
         usual = severity_of(incident, facts)
         ruled = (rule.severity for rule in self.severities if matches(rule.match, facts))
         return msgspec.structs.replace(facts, severity=next(ruled, usual))

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
 from wabawatch.domain.health import Reason, identities
+
+
+class Key(NamedTuple):
+    """What a track, a transition and an incident are about."""
+
+    entity_type: str
+    entity_id: str
+    capability: str
 
 
 class Evidence(msgspec.Struct, frozen=True, array_like=True):
@@ -35,8 +44,8 @@ class Track(msgspec.Struct, frozen=True, array_like=True):
     streak: tuple[Evidence, ...] = ()
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        return (self.entity_type, self.entity_id, self.capability)
+    def key(self) -> Key:
+        return Key(self.entity_type, self.entity_id, self.capability)
 
     @property
     def picture(self) -> tuple[str | None, frozenset[str], str | None]:
@@ -87,8 +96,8 @@ class Transition(msgspec.Struct, frozen=True, array_like=True):
     run_id: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        return (self.entity_type, self.entity_id, self.capability)
+    def key(self) -> Key:
+        return Key(self.entity_type, self.entity_id, self.capability)
 
 
 class Detection(msgspec.Struct, frozen=True):
