@@ -5,7 +5,7 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
-from wabawatch.application.errors import DeliveryError
+from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import Receipt, Target
 from wabawatch.domain.health import MESSAGING, Entity, Failure, Observation, Reason, Report
 
@@ -85,7 +85,7 @@ class FakeNotifier:
         if self.errors:
             raise self.errors.pop(0)
         if self.refuses(notification):
-            raise DeliveryError("invalid_payload", lasting=True)
+            raise DeliveryError("invalid_payload", DeliveryErrorKind.MESSAGE)
         self.taken.append(notification)
         return Receipt({"ts": str(len(self.taken))})
 

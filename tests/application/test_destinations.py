@@ -3,7 +3,7 @@
 import pytest
 
 from tests.application.fakes import PAYMENT, FakeNotifier, phone, targets
-from wabawatch.application.errors import DeliveryError, SecretError
+from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 DOWN = DeliveryError("HTTP 503")
 
@@ -84,7 +84,7 @@ def test_news_that_its_destination_cannot_swallow_keeps_no_other_waiting(memory)
 @pytest.mark.parametrize(
     "error",
     [
-        pytest.param(DeliveryError("HTTP 404", lasting=True), id="a lasting failure"),
+        pytest.param(DeliveryError("HTTP 404", DeliveryErrorKind.DESTINATION), id="a lasting failure"),
         pytest.param(SecretError("env:SLACK is not set"), id="a secret that cannot be read"),
     ],
 )
@@ -112,7 +112,10 @@ def test_a_destination_that_fails_for_a_day_is_told_through_another(memory):
 
 
 def test_a_dead_destination_that_leaves_the_configuration_is_no_trouble_any_more(stage):
-    stage.destinations = {"dead": FakeNotifier(always=DeliveryError("gone", lasting=True)), "ops": FakeNotifier()}
+    stage.destinations = {
+        "dead": FakeNotifier(always=DeliveryError("gone", DeliveryErrorKind.DESTINATION)),
+        "ops": FakeNotifier(),
+    }
     stage.says(phone("BLOCKED"))
     stage.cycle()
     del stage.destinations["dead"]

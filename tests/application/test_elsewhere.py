@@ -17,7 +17,7 @@ from tests.application.fakes import (
     targets,
 )
 from wabawatch.adapters.notifiers.sns_bodies import MOST, bodies
-from wabawatch.application.errors import DeliveryError, SecretError
+from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 from wabawatch.domain.calendar import Weekly
 from wabawatch.domain.health import Reason
 from wabawatch.domain.heartbeat import Vital, pulse
@@ -136,7 +136,7 @@ def told_through_another(stage, error):
 
 
 def the_failure_of_a_destination_is_told_through_itself(stage):
-    dead = told_through_another(stage, DeliveryError("HTTP 404", lasting=True))
+    dead = told_through_another(stage, DeliveryError("HTTP 404", DeliveryErrorKind.DESTINATION))
     assert not [one for one in dead.tried if one.subject.entity_type == "DESTINATION"]
 
 

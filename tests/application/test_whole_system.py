@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.application.conftest import Stage, fresh_store
 from tests.application.fakes import Dying, FakeClock, FakeNotifier, KilledError, targets
-from wabawatch.application.errors import DeliveryError
+from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.domain.health import AVAILABLE, MESSAGING, READABLE, UNKNOWN, Entity, Failure, Reason, Report
 from wabawatch.domain.policy import Flapping, Policy, Retry, Thresholds
 from wabawatch.domain.routing import Route
@@ -91,7 +91,8 @@ class World:
         self.stage.clock.advance(minutes=-minutes)
 
     def fails(self, name, lasting):
-        self.all[name].always = DeliveryError("no", lasting=lasting)
+        kind = DeliveryErrorKind.DESTINATION if lasting else DeliveryErrorKind.PASSING
+        self.all[name].always = DeliveryError("no", kind)
 
     def works(self, name):
         self.all[name].always = None

@@ -220,7 +220,7 @@ class Application:
         return self._ask_switch(_PATIENCE, lambda switch: beat(self.store, switch, vital, oldest_undelivered))
 
     def _ask_switch(self, patience: float, ask: Callable[[Switch], Pulse | None]) -> Pulse | None:
-        """`patience` is in seconds."""
+        """Whatever the switch, its address or its server does, it stops nothing. `patience` is in seconds."""
         from wabawatch.adapters.switch import HttpSwitch  # noqa: PLC0415 - only where a heartbeat is asked for
 
         wanted = self.settings.heartbeat
@@ -230,7 +230,9 @@ class Application:
             return ask(HttpSwitch(lambda: self._address(wanted.url), patience))
         except WabawatchError as error:
             logger.warning("%s", error)
-            return None
+        except Exception as error:  # noqa: BLE001 - a border; its text may quote the address
+            logger.warning("the heartbeat could not be sent: %s", type(error).__name__)
+        return None
 
     def _address(self, url: str) -> str:
         return url if url.startswith(("https://", "http://")) else self.secrets.key(url)

@@ -21,14 +21,34 @@ def test_an_acceptance_is_a_receipt_that_hands_the_thread_back(bench, kind):
 
 
 @overall
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 422])
-def test_a_refusal_lasts_until_somebody_acts(bench, kind, status):
+@pytest.mark.parametrize("asked", ["Wed, 21 Oct 2015 07:28:00 -0000", "soon", "999999999999"])
+def test_an_acceptance_is_one_whatever_its_headers_say(bench, kind, asked):
     one = bench(kind)
-    one.server.answers[:] = [one.refusal(status)]
+    one.server.answers[:] = [one.accepted.replace(b"\r\n\r\n", f"\r\nRetry-After: {asked}\r\n\r\n".encode(), 1)]
+    one.deliver(ANYTHING)
+
+
+@overall
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 410])
+def test_a_refusal_lasts_until_somebody_acts(bench, kind, status):
+    error = refused(bench(kind), status)
+    assert (error.kind, error.retry_after) == ("destination", None)
+
+
+@overall
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_message_that_is_refused_says_nothing_of_the_next_one(bench, kind, status):
+    one = bench(kind)
+    error = refused(one, status, **({"code": "InvalidParameter"} if kind == "sns" else {}))
+    assert (error.kind, error.retry_after) == ("message", None)
+
+
+def refused(bench, status, **given):
+    """What comes of a delivery that is answered with this status, which asks for a wait as well."""
+    bench.server.answers[:] = [bench.refusal(status, Retry_After="37", **given)]
     with pytest.raises(DeliveryError) as caught:
-        one.deliver(ANYTHING)
-    assert caught.value.lasting
-    assert caught.value.retry_after is None
+        bench.deliver(ANYTHING)
+    return caught.value
 
 
 @overall
@@ -62,6 +82,8 @@ def test_the_wait_that_was_asked_for_is_handed_on(bench, kind, status):
         pytest.param("٣", None, id="digits-of-another-script-say-nothing"),
         pytest.param("999999999999", 86_400.0, id="a-wait-of-ages-is-a-day"),
         pytest.param("Wed, 21 Oct 2015 07:28:00 GMT", 0.0, id="a-date-that-has-passed-is-now"),
+        pytest.param("Wed, 21 Oct 2015 07:28:00 -0000", 0.0, id="a-date-without-a-zone-is-in-utc"),
+        pytest.param("Wed, 21 Oct 20155555 07:28:00 GMT", None, id="a-date-that-cannot-be-says-nothing"),
     ],
 )
 def test_an_odd_wait_does_no_harm(bench, kind, asked, expected):
@@ -90,7 +112,7 @@ def test_a_redirect_is_not_followed(bench, kind, status):
     one.server.answers[:] = [one.refusal(status, Location=f"{other.server.url}/elsewhere")]
     with pytest.raises(DeliveryError) as caught:
         one.deliver(ANYTHING)
-    assert caught.value.lasting or kind == "sns"
+    assert caught.value.kind == "destination" or kind == "sns"
     assert other.server.requests == []
 
 
@@ -100,7 +122,7 @@ def test_no_more_of_a_redirect_is_read_than_of_any_answer(bench, kind):
     one.server.answers[:] = [endless_redirect]
     with pytest.raises(DeliveryError, match="redirect") as caught:
         one.deliver(ANYTHING)
-    assert caught.value.lasting
+    assert caught.value.kind == "destination"
 
 
 def endless_redirect(connection, closing):
@@ -146,7 +168,7 @@ def test_slack_has_words_for_what_only_people_can_help(bench, word, status):
     one = bench("slack", answers=[http(status, word.encode())])
     with pytest.raises(DeliveryError, match=word) as caught:
         one.deliver(ANYTHING)
-    assert caught.value.lasting
+    assert caught.value.kind == "destination"
     assert len(one.server.requests) == 1
 
 
@@ -165,27 +187,37 @@ def test_what_slack_does_not_understand_is_said_in_plain_text(bench, body):
     assert "141006" in one.sent["text"]
 
 
+@pytest.mark.parametrize("word", ["invalid_payload", "msg_blocks_too_long", "no_text"])
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 500])
+def test_slack_has_words_for_a_message_that_it_does_not_want(bench, word, status):
+    one = bench("slack", answers=[http(status, word.encode())])
+    with pytest.raises(DeliveryError, match=word) as caught:
+        one.deliver(ANYTHING)
+    assert caught.value.kind == "message"
+
+
 @pytest.mark.parametrize(
-    ("code", "status", "lasting"),
+    ("code", "status", "kind"),
     [
-        pytest.param("AuthorizationError", 403, True, id="no-permission-lasts"),
-        pytest.param("NotFound", 404, True, id="no-topic-lasts"),
-        pytest.param("InvalidParameter", 400, True, id="a-bad-parameter-lasts"),
-        pytest.param("KMSAccessDenied", 400, True, id="no-use-of-the-key-lasts"),
-        pytest.param("InvalidClientTokenId", 403, True, id="a-bad-credential-lasts"),
-        pytest.param("Throttled", 400, False, id="throttling-passes"),
-        pytest.param("ThrottlingException", 400, False, id="throttling-by-its-other-name-passes"),
-        pytest.param("KMSThrottling", 400, False, id="throttling-of-the-key-passes"),
-        pytest.param("ExpiredToken", 403, False, id="an-expired-credential-is-renewed"),
-        pytest.param("InternalError", 500, False, id="their-own-failure-passes"),
+        pytest.param("AuthorizationError", 403, "destination", id="no-permission-lasts"),
+        pytest.param("NotFound", 404, "destination", id="no-topic-lasts"),
+        pytest.param("InvalidParameter", 400, "message", id="a-bad-parameter-is-of-the-message"),
+        pytest.param("KMSAccessDenied", 400, "destination", id="no-use-of-the-key-lasts"),
+        pytest.param("InvalidClientTokenId", 403, "destination", id="a-bad-credential-lasts"),
+        pytest.param("Throttled", 400, "passing", id="throttling-passes"),
+        pytest.param("ThrottlingException", 400, "passing", id="throttling-by-its-other-name-passes"),
+        pytest.param("KMSThrottling", 400, "passing", id="throttling-of-the-key-passes"),
+        pytest.param("ExpiredToken", 403, "passing", id="an-expired-credential-is-renewed"),
+        pytest.param("InternalError", 500, "passing", id="their-own-failure-passes"),
+        pytest.param("EndpointDisabled", 400, "destination", id="what-nobody-knows-under-400-is-of-the-topic"),
     ],
 )
-def test_sns_says_by_its_code_whether_it_passes(bench, code, status, lasting):
+def test_sns_says_by_its_code_whether_it_passes(bench, code, status, kind):
     one = bench("sns")
     one.server.answers[:] = [one.refusal(status, code=code)]
     with pytest.raises(DeliveryError, match=code) as caught:
         one.deliver(ANYTHING)
-    assert caught.value.lasting is lasting
+    assert caught.value.kind == kind
 
 
 def test_an_answer_of_sns_that_is_no_xml_is_worth_another_try(bench):

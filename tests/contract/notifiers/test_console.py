@@ -89,13 +89,13 @@ def test_a_stream_that_knows_only_ascii_gets_the_message_all_the_same():
     assert "AVAILABLE ? BLOCKED" in shown(Ascii())
 
 
-def test_a_stream_that_is_gone_is_a_lasting_failure():
+def test_a_stream_that_is_gone_is_a_failure_of_the_destination():
     with pytest.raises(DeliveryError) as caught:
         shown(Gone())
-    assert caught.value.lasting
+    assert caught.value.kind == "destination"
 
 
-def test_a_closed_stream_is_a_lasting_failure():
+def test_a_closed_stream_is_such_a_failure():
     stream = io.StringIO()
     stream.close()
     with pytest.raises(DeliveryError):

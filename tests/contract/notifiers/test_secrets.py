@@ -6,9 +6,11 @@ import hashlib
 import hmac
 import logging
 import traceback
+from contextlib import suppress
 
 import msgspec
 import pytest
+import requests
 
 from tests.contract.notifiers.benches import BENCHES, OVER_HTTP, SIGNING_KEY, URL_TOKEN
 from tests.contract.notifiers.server import http, reset, silence
@@ -66,6 +68,24 @@ def test_an_acceptance_leaves_no_secret_in_the_log(bench, kind, caplog):
 
 
 @pytest.mark.parametrize("kind", ["slack", "webhook"])
+def test_headers_that_cannot_be_read_are_not_logged_with_the_address(bench, kind, caplog):
+    caplog.set_level(logging.DEBUG)
+    one = bench(kind)
+    one.server.answers[:] = [one.accepted.replace(b"\r\n", b"\r\nno header at all\r\n", 1)]
+    with suppress(DeliveryError):
+        one.deliver(ANYTHING)
+    assert [secret for secret in SECRETS if secret in caplog.text] == []
+
+
+def test_what_others_do_over_http_is_logged_as_before(bench, caplog):
+    caplog.set_level(logging.DEBUG)
+    one = bench("webhook")
+    one.deliver(ANYTHING)
+    requests.get(f"{one.server.url}/others", timeout=5)
+    assert "/others" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["slack", "webhook"])
 @pytest.mark.parametrize(
     "url",
     [
@@ -77,6 +97,8 @@ def test_an_acceptance_leaves_no_secret_in_the_log(bench, kind, caplog):
         pytest.param(f"https://[{URL_TOKEN}/", id="a-broken-host"),
         pytest.param(f"https://hooks.example.com:99999/{URL_TOKEN}", id="a-port-that-cannot-be"),
         pytest.param(f"https://hooks.example.com/{URL_TOKEN} x", id="a-space-in-it"),
+        pytest.param(f"https://hooks.example.com/{URL_TOKEN}\tx", id="a-tab-in-it"),
+        pytest.param("https://[", id="half-a-host"),
         pytest.param("", id="nothing"),
     ],
 )
@@ -85,7 +107,7 @@ def test_a_secret_that_is_no_https_url_is_named_by_its_reference_only(bench, kin
     one.secrets.values["HOOK"] = url
     with pytest.raises(DeliveryError) as caught:
         one.deliver(ANYTHING)
-    assert caught.value.lasting
+    assert caught.value.kind == "destination"
     assert URL_TOKEN not in everything_said(caught.value)
 
 
@@ -95,7 +117,7 @@ def test_a_secret_that_cannot_be_read_is_a_lasting_failure_that_names_its_refere
     del one.secrets.values[name]
     with pytest.raises(DeliveryError, match=f"env:{name}") as caught:
         one.deliver(ANYTHING)
-    assert caught.value.lasting
+    assert caught.value.kind == "destination"
 
 
 @pytest.mark.parametrize("kind", ["slack", "webhook"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from wabawatch.adapters.notifiers.answers import address
 from wabawatch.adapters.notifiers.http import Client
 from wabawatch.application.errors import DeliveryError
 from wabawatch.domain.heartbeat import Pulse
@@ -24,10 +25,10 @@ class HttpSwitch:
         self._client = Client(patience)
 
     def send(self, pulse: Pulse) -> None:
-        """Raises DeliveryError, without the URL."""
-        address = self._url().rstrip("/") + _PATHS.get(pulse.kind, "")
+        """Raises DeliveryError, without the URL; SecretError where it cannot be read."""
+        url = address(self._url(), "the heartbeat's url").rstrip("/") + _PATHS.get(pulse.kind, "")
         try:
-            answer = self._client.post(address, f"run {pulse.run_id}: {pulse.why}".encode(), _NOTE)
+            answer = self._client.post(url, f"run {pulse.run_id}: {pulse.why}".encode(), _NOTE)
         except DeliveryError as error:
             raise DeliveryError(f"the heartbeat could not be sent: {error}") from None
         if answer.status not in _TAKEN:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from wabawatch.application.errors import DeliveryError, SecretError
+from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 from wabawatch.application.planner import Planned
 from wabawatch.application.ports import Clock, Notifier
 from wabawatch.domain.messages import Notification
@@ -90,7 +90,7 @@ class Deliverer:
         except DeliveryError as error:
             return Attempt(name, notification, tuple(planned), error)
         except SecretError as error:
-            return Attempt(name, notification, tuple(planned), DeliveryError(str(error), lasting=True))
+            return Attempt(name, notification, tuple(planned), DeliveryError(str(error), DeliveryErrorKind.DESTINATION))
         except Exception as error:  # noqa: BLE001 - one of the two borders: a bug in one notifier stops no other
             kind = type(error).__name__
             logger.warning("the notifier of %s failed: %s", name, kind)  # no traceback: it may quote a URL

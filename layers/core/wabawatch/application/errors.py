@@ -13,6 +13,7 @@ A failed probe is no error but an observation: see wabawatch.domain.health.Failu
 from __future__ import annotations
 
 import traceback
+from enum import StrEnum
 
 
 class WabawatchError(Exception):
@@ -35,16 +36,38 @@ class SchemaError(StoreError):
     """The state was written by a later version of Wabawatch."""
 
 
+class DeliveryErrorKind(StrEnum):
+    """What a delivery that failed says about the message and its destination.
+
+    - MESSAGE: this message was refused; the destination is well, and other messages may be taken.
+    - DESTINATION: nothing will be taken until somebody acts: a revoked token, an address that is gone.
+    - PASSING: it may work later: the network, a timeout, an overload, a fault of the server."""
+
+    MESSAGE = "message"
+    DESTINATION = "destination"
+    PASSING = "passing"
+
+
 class DeliveryError(WabawatchError):
     """A destination did not take a notification.
 
-    `lasting` tells that trying again cannot help until somebody acts; `retry_after` is the wait in seconds that the
-    vendor asked for."""
+    `retry_after` is the wait in seconds that the vendor asked for."""
 
-    def __init__(self, message: str, *, lasting: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        kind: DeliveryErrorKind = DeliveryErrorKind.PASSING,
+        *,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
-        self.lasting = lasting
+        self.kind = kind
         self.retry_after = retry_after
+
+    @property
+    def lasting(self) -> bool:
+        """Whether sending the same message again cannot help until somebody acts."""
+        return self.kind is not DeliveryErrorKind.PASSING
 
 
 def describe_place(error: BaseException) -> str:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
 from wabawatch.adapters.dialog360.answers import Answer
 from wabawatch.adapters.dialog360.wording import Wording
+from wabawatch.adapters.retry_after import parse_retry_after
 from wabawatch.domain.health import Failure
 
 MOST_DETAIL: Final = 300
-_MOST_WAIT: Final = 86_400.0
 _BY_STATUS: Final[Mapping[int, str]] = {
     HTTPStatus.UNAUTHORIZED: "unauthorized",
     HTTPStatus.PAYMENT_REQUIRED: "payment_required",
@@ -38,7 +37,7 @@ def read_failure(answer: Answer, document: object, wording: Wording, now: dateti
         return Failure(answer.broken.cause, wording.clean(answer.broken.detail, MOST_DETAIL))
     text = _said(answer, document, wording)
     detail = wording.clean(f"HTTP {answer.status}: {text}" if text else f"HTTP {answer.status}", MOST_DETAIL)
-    return Failure(_cause(answer.status, text), detail, _retry_after(answer.headers.get("retry-after", ""), now))
+    return Failure(_cause(answer.status, text), detail, parse_retry_after(answer.headers.get("retry-after", ""), now))
 
 
 def _cause(status: int, text: str) -> str:
@@ -71,16 +70,3 @@ def _texts(document: object) -> Iterator[str]:
         value = holder.get(name) if isinstance(holder, dict) else None
         if isinstance(value, str) and value.strip():
             yield value
-
-
-def _retry_after(value: str, now: datetime) -> float | None:
-    """Seconds to wait, from either form of the header (RFC 9110, 10.2.3); None where it says nothing."""
-    value = value.strip()
-    if re.fullmatch(r"[0-9]+", value):
-        return min(float(value[:20]), _MOST_WAIT)
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
-    return min(max(wait.total_seconds(), 0.0), _MOST_WAIT)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from wabawatch.application.errors import DeliveryError
+from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 
 _PASSING: Final = frozenset({408, 425, 429})
-_LONGEST_WAIT: Final = 86_400.0
+_OF_THE_MESSAGE: Final = frozenset({400, 413, 422})
+"""Bad request, content too large, unprocessable content: another message may be taken."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -27,11 +25,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
+    """Tell whether a URL leads to this machine; False for what is no URL."""
     with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     return False
 
 
@@ -40,25 +37,27 @@ def address(url: str, name: str) -> str:
     with suppress(ValueError):
         parts = urlsplit(url)
         safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url))
-        if safe and parts.hostname and parts.port != 0 and "@" not in parts.netloc and url.isascii() and " " not in url:
+        plain = url.isascii() and url.isprintable() and " " not in url
+        if safe and parts.hostname and parts.port != 0 and "@" not in parts.netloc and plain:
             return url
-    raise DeliveryError(f"{name} is no https URL (http only for this machine, and no credentials in it)", lasting=True)
+    raise DeliveryError(
+        f"{name} is no https URL (http only for this machine, and no credentials in it)", DeliveryErrorKind.DESTINATION
+    )
+
+
+def status_kind(status: int) -> DeliveryErrorKind:
+    """Classify a status other than success."""
+    if status in _OF_THE_MESSAGE:
+        return DeliveryErrorKind.MESSAGE
+    if 300 <= status < 500 and status not in _PASSING:  # noqa: PLR2004 - redirects, and the client's faults
+        return DeliveryErrorKind.DESTINATION
+    return DeliveryErrorKind.PASSING
 
 
 def failure(answer: Answer) -> DeliveryError:
-    """What a status other than success means: 3xx and 4xx last until somebody acts, the rest passes."""
+    """Return the error that a status other than success means."""
+    kind = status_kind(answer.status)
     if 300 <= answer.status < 400:  # noqa: PLR2004 - the redirects
-        return DeliveryError(f"HTTP {answer.status}: a redirect, which is not followed", lasting=True)
-    lasting = 400 <= answer.status < 500 and answer.status not in _PASSING  # noqa: PLR2004 - the client's faults
-    return DeliveryError(f"HTTP {answer.status}", lasting=lasting, retry_after=None if lasting else answer.retry_after)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The wait that Retry-After asks for, in seconds or as a date; None where it says nothing of use."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value), _LONGEST_WAIT)
-    with suppress(ValueError, OverflowError):
-        wait = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        return min(max(wait, 0.0), _LONGEST_WAIT)
-    return None
+        return DeliveryError(f"HTTP {answer.status}: a redirect, which is not followed", kind)
+    wait = answer.retry_after if kind is DeliveryErrorKind.PASSING else None
+    return DeliveryError(f"HTTP {answer.status}", kind, retry_after=wait)

@@ -14,7 +14,7 @@ import msgspec
 
 from wabawatch.adapters.notifiers import plain
 from wabawatch.adapters.notifiers.world import World
-from wabawatch.application.errors import DeliveryError
+from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import Receipt
 from wabawatch.domain.messages import Notification
 from wabawatch.domain.pen import Pen, Room
@@ -29,7 +29,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Console:
-    """Writes to one stream. A stream that is gone is a lasting failure, not a crash."""
+    """Writes to one stream. A stream that is gone is a failed delivery, not a crash."""
 
     kind = "console"
 
@@ -41,7 +41,8 @@ class Console:
         try:
             self._write(notification, stream)
         except (OSError, ValueError) as error:
-            raise DeliveryError(f"the console cannot be written: {type(error).__name__}", lasting=True) from error
+            said = f"the console cannot be written: {type(error).__name__}"
+            raise DeliveryError(said, DeliveryErrorKind.DESTINATION) from error
         return Receipt(thread)
 
     def _write(self, notification: Notification, stream: TextIO) -> None:

@@ -1,173 +1,35 @@
 """One POST over HTTPS: bounded in time and size, never redirected, and silent about where it went.
 
-A webhook's URL is a secret. requests and urllib3 put it into their exceptions and debug logs, so no exception of theirs
-leaves this module, not even as a context, and their log of requests is muted.
+The time-outs of requests count from byte to byte and for each address, and looking up a name has none. So each exchange
+runs in a thread of its own, which is given up when the total time is over.
+
+A webhook's URL is a secret. requests and urllib3 put it into their exceptions and logs, so no exception of theirs
+leaves this module, not even as a context, and what they log in these threads is dropped.
 """
 
 from __future__ import annotations
 
 import logging
-import socket
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from typing import Any, Final
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlsplit
 
+import msgspec
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
 
-from wabawatch.adapters.notifiers.answers import Answer, is_loopback, retry_after
+from wabawatch.adapters.notifiers.answers import Answer, is_loopback
+from wabawatch.adapters.retry_after import parse_retry_after
+from wabawatch.application.abandoned import AbandonedThreads
 from wabawatch.application.errors import DeliveryError
 
 _CONNECT: Final = 5.0
 _BODY: Final = 4096
-
-
-class _NoAddresses(logging.Filter):
-    """urllib3 logs the path of each request below WARNING, and the path of a webhook is its secret."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.WARNING
-
-
-logging.getLogger("urllib3.connectionpool").addFilter(_NoAddresses())
-
-
-class _Watch:
-    """Cuts a connection at the deadline, whatever it is doing: the timeouts of sockets begin anew with each byte, so
-    that an answer which trickles would never end. It holds a duplicate, because TLS takes the first one over."""
-
-    def __init__(self) -> None:
-        self._socket: socket.socket | None = None
-        self._timer: threading.Timer | None = None
-        self.has_cut = False
-
-    def over(self, connection: socket.socket, seconds: float) -> None:
-        self._socket = connection.dup()
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _cut(self) -> None:
-        self.has_cut = True
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-    def end(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._socket is not None:
-            self._socket.close()
-
-
-class _Watched(threading.local):
-    """The watch of the delivery that this thread makes."""
-
-    watch: _Watch | None = None
-    seconds: float = 0.0
-
-
-_watched = _Watched()
-
-
-class _PlainConnection(HTTPConnection):
-    def _new_conn(self) -> socket.socket:
-        return _watch_over(super()._new_conn())
-
-
-class _TlsConnection(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        return _watch_over(super()._new_conn())
-
-
-def _watch_over(connection: socket.socket) -> socket.socket:
-    if _watched.watch is not None:
-        _watched.watch.over(connection, _watched.seconds)
-    return connection
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-class _Adapter(HTTPAdapter):
-    """Connections that a watch can cut."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - handed through
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
-        return manager
-
-
-class _Session(requests.Session):
-    """requests reads a redirect's whole body, however long, to say where it leads; nobody wants to know."""
-
-    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[requests.Response]:  # noqa: ANN401 - not looked at
-        return iter(())
-
-
-class Client:
-    """One session for one notifier. A connection serves one request: deliveries are rare, and a kept one that the
-    server has closed meanwhile would look like a failure."""
-
-    def __init__(self, seconds: float) -> None:
-        """`seconds`: how long an exchange may take in all."""
-        self._seconds = seconds
-        self._session = _Session()
-        self._session.auth = _as_it_is
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _Adapter())
-
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Any answer at all; DeliveryError, worth another try, where there is none."""
-        watch = _watched.watch = _Watch()
-        _watched.seconds = self._seconds
-        try:
-            outcome = self._exchange(url, body, headers)
-        finally:
-            _watched.watch = None
-            watch.end()
-        if watch.has_cut:  # to http.client a cut looks like the end of the headers
-            raise DeliveryError(f"no answer within {self._seconds:g} s")
-        if isinstance(outcome, str):
-            raise DeliveryError(outcome)
-        return outcome
-
-    def _exchange(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer | str:
-        """What was answered, or why nothing was, in words that name no address."""
-        session = self._session
-        session.trust_env = not is_loopback(url)
-        try:
-            with session.post(
-                url,
-                data=body,
-                headers={**_HEADERS, **headers},
-                allow_redirects=False,
-                stream=True,
-                timeout=(min(_CONNECT, self._seconds), self._seconds),
-            ) as response:
-                text = response.raw.read(_BODY, decode_content=False).decode("utf-8", "replace")
-                return Answer(response.status_code, text, retry_after(response.headers))
-        except requests.exceptions.SSLError:
-            return "the TLS handshake failed: look at the certificate"
-        except requests.exceptions.Timeout:
-            return "no answer in time"
-        except (requests.exceptions.RequestException, HTTPError, OSError, ValueError) as error:
-            return f"no connection, or one that broke ({type(error).__name__})"
-
-
+_MOST_ABANDONED: Final = 4
+"""For each server: one that hangs must neither fill the process with threads nor stop deliveries to others."""
+_THREAD: Final = "http-exchange"
 _HEADERS: Final = {
     "Accept-Encoding": "identity",
     "Connection": "close",
@@ -175,7 +37,99 @@ _HEADERS: Final = {
     "User-Agent": "wabawatch",
 }
 
+_abandoned: Final = AbandonedThreads()
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """In place of requests' own: a .netrc must not add credentials to a webhook."""
-    return request
+
+def _is_not_ours(_: logging.LogRecord) -> bool:
+    return threading.current_thread().name != _THREAD
+
+
+for _name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"):
+    logging.getLogger(_name).addFilter(_is_not_ours)
+
+
+class Client:
+    """Posts to any server. A connection serves one request: deliveries are rare, and a kept one that the server has
+    closed meanwhile would look like a failure."""
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds`: how long an exchange may take in all, from looking up the name to the end of the answer."""
+        self._seconds = seconds
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Return any answer at all; of one whose body did not end in time, what had come. Raises DeliveryError, worth
+        another try, where there is none."""
+        server = _server(url)
+        if len(_abandoned.running(server)) >= _MOST_ABANDONED:
+            raise DeliveryError(
+                f"the last {_MOST_ABANDONED} exchanges with this server hang; it is not asked again yet"
+            )
+        exchange = _Exchange(url, body, headers, self._seconds)
+        thread = threading.Thread(target=exchange.run, name=_THREAD, daemon=True)
+        thread.start()
+        thread.join(self._seconds)
+        if thread.is_alive():
+            _abandoned.add(server, thread)
+        answer = exchange.answer
+        if answer is None:
+            raise DeliveryError(exchange.trouble or f"no answer within {self._seconds:g} s")
+        return answer
+
+
+def _server(url: str) -> str:
+    """Host and port; what is no URL fails later, in the exchange."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
+class _Exchange:
+    """One request and what has come of its answer so far."""
+
+    def __init__(self, url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> None:
+        self._url = url
+        self._body = body
+        self._headers = headers
+        self._seconds = seconds
+        self._head: Answer | None = None
+        self._received = bytearray()
+        self.trouble = ""
+        """Why there is no answer, in words that name no address."""
+
+    @property
+    def answer(self) -> Answer | None:
+        """None until the status is known."""
+        head = self._head
+        return head and msgspec.structs.replace(head, body=bytes(self._received).decode("utf-8", "replace"))
+
+    def run(self) -> None:
+        try:
+            self._post()
+        except requests.exceptions.SSLError:
+            self.trouble = "the TLS handshake failed: look at the certificate"
+        except requests.exceptions.Timeout:
+            self.trouble = "no answer in time"
+        except Exception as error:  # noqa: BLE001 - a thread's border, and a traceback would quote the URL
+            self.trouble = f"no connection, or one that broke ({type(error).__name__})"
+
+    def _post(self) -> None:
+        """Send by the session's adapter: the session itself would read the whole body of a redirect, and take
+        credentials from a .netrc. The body is read byte by byte, so that one that trickles ends with the time."""
+        until = time.monotonic() + self._seconds
+        request = requests.Request("POST", self._url, {**_HEADERS, **self._headers}, data=self._body).prepare()
+        with requests.Session() as session:
+            session.trust_env = not is_loopback(self._url)
+            settings = session.merge_environment_settings(self._url, {}, stream=True, verify=True, cert=None)
+            timeout = (min(_CONNECT, self._seconds), self._seconds)
+            trusted = settings["verify"] or True  # a bundle of certificates of the environment, or the usual one
+            with session.get_adapter(self._url).send(
+                request, stream=True, timeout=timeout, verify=trusted, proxies=settings["proxies"]
+            ) as response:
+                wait = parse_retry_after(response.headers.get("Retry-After", ""), datetime.now(UTC))
+                self._head = Answer(response.status_code, retry_after=wait)
+                while len(self._received) < _BODY and time.monotonic() < until:
+                    byte = response.raw.read(1, decode_content=False)
+                    if not byte:
+                        break
+                    self._received += byte

@@ -10,21 +10,28 @@ import msgspec
 
 from wabawatch.adapters.notifiers.answers import Answer, address, failure
 from wabawatch.adapters.notifiers.world import Reference, World, require_reference
-from wabawatch.application.errors import DeliveryError
+from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import Receipt
 from wabawatch.domain.messages import Notification
 
 if TYPE_CHECKING:
     from wabawatch.adapters.notifiers.http import Client
 
-_LASTING: Final = frozenset(
+_OF_THE_DESTINATION: Final = frozenset(
     {
         "action_prohibited", "channel_is_archived", "channel_not_found", "invalid_token", "no_active_hooks",
         "no_service", "no_service_id", "no_team", "posting_to_general_channel_denied", "team_disabled",
         "user_not_found",
     }
 )  # fmt: skip
-"""What Slack answers, under various statuses, where only people can help."""
+"""What Slack answers, under various statuses, where it takes no message until somebody acts."""
+_OF_THE_MESSAGE: Final = frozenset(
+    {
+        "invalid_blocks", "invalid_blocks_format", "invalid_payload", "msg_blocks_too_long", "msg_too_long", "no_text",
+        "too_many_attachments",
+    }
+)  # fmt: skip
+"""What Slack answers where it refuses this message alone."""
 _OK: Final = 200
 _NOT_UNDERSTOOD: Final = frozenset({400, 413})
 
@@ -53,7 +60,7 @@ class Slack:
 
         url = address(self._world.secret(self._options.webhook_url), f"the webhook_url of {self._name}")
         answer = self._post(url, message(notification))
-        if answer.status in _NOT_UNDERSTOOD and _word(answer) not in _LASTING:
+        if answer.status in _NOT_UNDERSTOOD and _word(answer) not in _OF_THE_DESTINATION:
             answer = self._post(url, plain_message(notification))
         _judge(answer)
         return Receipt(thread)
@@ -71,13 +78,15 @@ class Slack:
 def _word(answer: Answer) -> str:
     """The word in the body, where it is one that Slack uses."""
     word = answer.body.strip()
-    return word if word in _LASTING or word in {"ok", "invalid_payload"} else ""
+    return word if word == "ok" or word in _OF_THE_DESTINATION | _OF_THE_MESSAGE else ""
 
 
 def _judge(answer: Answer) -> None:
     word = _word(answer)
-    if word in _LASTING:
-        raise DeliveryError(f"Slack says {word} (HTTP {answer.status})", lasting=True)
+    if word in _OF_THE_DESTINATION:
+        raise DeliveryError(f"Slack says {word} (HTTP {answer.status})", DeliveryErrorKind.DESTINATION)
+    if word in _OF_THE_MESSAGE:
+        raise DeliveryError(f"Slack says {word} (HTTP {answer.status})", DeliveryErrorKind.MESSAGE)
     if answer.status != _OK:
         raise failure(answer)
     if word != "ok":

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from wabawatch.adapters.notifiers.answers import retry_after
+from wabawatch.adapters.notifiers.answers import status_kind
 from wabawatch.adapters.notifiers.world import World
-from wabawatch.application.errors import DeliveryError
+from wabawatch.adapters.retry_after import parse_retry_after
+from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import Receipt
 from wabawatch.domain.messages import Notification
 
@@ -22,7 +24,15 @@ _ARN: Final = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]
 _PASSING: Final = re.compile(
     "Throttl|TooManyRequests|RequestLimit|SlowDown|Internal|ServiceUnavailable|ExpiredToken|Timeout"
 )
-_SERVER_FAULTS: Final = 500
+_OF_THE_MESSAGE: Final = frozenset({"InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid"})
+_NEVER_SENT: Final = {
+    "ParamValidationError": DeliveryErrorKind.MESSAGE,
+    "NoCredentialsError": DeliveryErrorKind.DESTINATION,
+    "PartialCredentialsError": DeliveryErrorKind.DESTINATION,
+    "ProfileNotFound": DeliveryErrorKind.DESTINATION,
+}
+"""What botocore itself refuses."""
+_BAD_REQUEST: Final = 400
 _NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]")
 
 
@@ -92,21 +102,31 @@ def _id(text: str) -> str:
 
 
 def _refused(response: Any) -> DeliveryError:  # noqa: ANN401 - botocore's untyped answer
-    """By the error's code, and by the status where the code says nothing: 4xx lasts until somebody acts."""
     code = str(response.get("Error", {}).get("Code", ""))
     metadata = response.get("ResponseMetadata", {})
     status = metadata.get("HTTPStatusCode") or 0
-    passing = bool(_PASSING.search(code)) or status >= _SERVER_FAULTS or status in {0, 408, 429}
-    wait = retry_after({"Retry-After": str(metadata.get("HTTPHeaders", {}).get("retry-after", ""))})
-    return DeliveryError(f"SNS says {code or status}", lasting=not passing, retry_after=wait if passing else None)
+    kind = _kind(code, status)
+    header = str(metadata.get("HTTPHeaders", {}).get("retry-after", ""))
+    wait = parse_retry_after(header, datetime.now(UTC)) if kind is DeliveryErrorKind.PASSING else None
+    return DeliveryError(f"SNS says {code or status}", kind, retry_after=wait)
+
+
+def _kind(code: str, status: int) -> DeliveryErrorKind:
+    """Classify by the error's code, and by the status where the code says nothing. SNS answers 400 for a key or an
+    endpoint that is disabled too: a code that is not known as a fault of the message is one of the destination.
+
+    Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html (errors)."""
+    if _PASSING.search(code):
+        return DeliveryErrorKind.PASSING
+    if code in _OF_THE_MESSAGE:
+        return DeliveryErrorKind.MESSAGE
+    return DeliveryErrorKind.DESTINATION if status == _BAD_REQUEST else status_kind(status)
 
 
 def _unsent(error: Exception) -> DeliveryError:
-    """Nothing readable was answered. Without credentials, or with a request that botocore itself refuses, nothing ever
-    will be."""
+    """Nothing readable was answered."""
     name = type(error).__name__
-    lasting = name in {"NoCredentialsError", "PartialCredentialsError", "ParamValidationError", "ProfileNotFound"}
-    return DeliveryError(f"SNS was not reached: {name}", lasting=lasting)
+    return DeliveryError(f"SNS was not reached: {name}", _NEVER_SENT.get(name, DeliveryErrorKind.PASSING))
 
 
 def build(name: str, options: Options, world: World) -> Sns:  # noqa: ARG001 - the signature of every notifier

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TextIO
 
 import msgspec
 
-from wabawatch.application.errors import DeliveryError, SecretError
+from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 Reference = Annotated[str, msgspec.Meta(extra={"reference": True}, description="a reference to a secret")]
 """An option that says where a secret is, and never the secret."""
@@ -20,7 +20,7 @@ class World(msgspec.Struct, frozen=True):
     """`resolve` turns a reference into its secret, at each delivery, so that a rotated one works at once (SecretError
     where it can't). `client` makes an AWS client from a service's name and a region. The console writes to `console`
     (None: standard output, as it is at that moment). `now` is an aware instant. `patience` is in seconds: how long one
-    exchange over HTTP may take from the first byte sent to the last one read."""
+    exchange over HTTP may take in all, with looking up the address and connecting."""
 
     resolve: Callable[[str], str]
     client: Callable[..., Any]
@@ -31,14 +31,14 @@ class World(msgspec.Struct, frozen=True):
     def secret(self, reference: str) -> str:
         """What a reference holds, without the line break that files end in.
 
-        A secret that cannot be read is a lasting failure: somebody must act, and is told through another destination.
+        A secret that cannot be read is a failure of the destination: somebody must act, and is told through another.
         The delivery is tried again all the same."""
         try:
             value = self.resolve(reference).strip()
         except SecretError as error:
-            raise DeliveryError(str(error), lasting=True) from error
+            raise DeliveryError(str(error), DeliveryErrorKind.DESTINATION) from error
         if not value:
-            raise DeliveryError(f"the secret behind {reference} is empty", lasting=True)
+            raise DeliveryError(f"the secret behind {reference} is empty", DeliveryErrorKind.DESTINATION)
         return value
 
 
