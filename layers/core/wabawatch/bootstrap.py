@@ -201,7 +201,7 @@ class Application:
 
     def tell(self, trouble: Reason | None, *, complete: bool = False, until: datetime | None = None) -> Notified:
         """One round of notify, and the heartbeat where the configuration asks for one."""
-        notified = self.notify(self.owner, troubles={"configuration": trouble}, complete=complete, until=until)
+        notified = self.notify.run(self.owner, troubles={"configuration": trouble}, complete=complete, until=until)
         if not notified.worked:
             return notified
         return msgspec.structs.replace(notified, pulse=self._beat(notified.oldest_undelivered))

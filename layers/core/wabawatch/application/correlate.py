@@ -80,6 +80,10 @@ class Correlator:
         found = (self._incidents.find(incident_id, key) for incident_id, key in touched.items())
         return [incident for incident in found if incident is not None]
 
+    @property
+    def has_touched(self) -> bool:
+        return bool(self._touched)
+
     def _fold(self, changes: Sequence[PendingChange]) -> None:
         self._incidents.load(transition.key for change in changes for transition in change.transitions)
         members = self._load_members(changes)

@@ -7,18 +7,21 @@ import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
-from wabawatch.application.planner import Planned
 from wabawatch.application.ports import Clock, Notifier
 from wabawatch.domain.messages import Notification
 
 logger = logging.getLogger(__name__)
 
-Task = tuple[Notification, dict[str, str], Sequence[Planned]]
-"""What to send, the thread it belongs to, and what it was composed from."""
+_LOGGED: Final = 20
+"""Incidents of a notification that the log names."""
+
+Task = tuple[Notification, dict[str, str], Sequence[str]]
+"""What to send, the thread it belongs to, and the ids of its incidents."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -26,14 +29,14 @@ class Attempt(msgspec.Struct, frozen=True):
 
     destination: str
     notification: Notification
-    planned: tuple[Planned, ...]
+    incidents: tuple[str, ...]
     error: DeliveryError | None = None
     thread: Mapping[str, str] = {}
 
     @property
     def said(self) -> str:
         """For the log."""
-        about = ", ".join(one.incident.id for one in self.planned)
+        about = ", ".join(self.incidents[:_LOGGED])
         outcome = "taken" if self.error is None else f"not taken: {self.error}"
         return f"{self.destination}: {self.notification.kind} {self.notification.id} of {about}: {outcome}"
 
@@ -72,10 +75,10 @@ class Deliverer:
         round: a destination that is down is not asked again and again, and one that says to slow down is obeyed. A
         lasting failure may be about one message alone, so the next one is tried."""
         try:
-            for notification, thread, planned in lane:
+            for notification, thread, incidents in lane:
                 if stop.is_set() or (until is not None and self._clock.now() >= until):
                     break
-                attempt = self._attempt(notification, thread, planned)
+                attempt = self._attempt(notification, thread, incidents)
                 logger.info("%s", attempt.said)
                 outcomes.put(attempt)
                 if attempt.error is not None and not attempt.error.lasting:
@@ -83,19 +86,19 @@ class Deliverer:
         finally:
             outcomes.put(None)
 
-    def _attempt(self, notification: Notification, thread: dict[str, str], planned: Sequence[Planned]) -> Attempt:
+    def _attempt(self, notification: Notification, thread: dict[str, str], incidents: Sequence[str]) -> Attempt:
         name = notification.destination
         try:
             receipt = self._notifiers[name].deliver(notification, thread)
         except DeliveryError as error:
-            return Attempt(name, notification, tuple(planned), error)
+            return Attempt(name, notification, tuple(incidents), error)
         except SecretError as error:
-            return Attempt(name, notification, tuple(planned), DeliveryError(str(error), DeliveryErrorKind.DESTINATION))
+            return Attempt(name, notification, tuple(incidents), DeliveryError(str(error), DeliveryErrorKind.DESTINATION))
         except Exception as error:  # noqa: BLE001 - one of the two borders: a bug in one notifier stops no other
             kind = type(error).__name__
             logger.warning("the notifier of %s failed: %s", name, kind)  # no traceback: it may quote a URL
-            return Attempt(name, notification, tuple(planned), DeliveryError(f"internal error: {kind}"))
-        return Attempt(name, notification, tuple(planned), thread=receipt.thread)
+            return Attempt(name, notification, tuple(incidents), DeliveryError(f"internal error: {kind}"))
+        return Attempt(name, notification, tuple(incidents), thread=receipt.thread)
 
 
 def _until_all_are_done(outcomes: queue.Queue[Attempt | None], lanes: int) -> Iterator[Attempt]:

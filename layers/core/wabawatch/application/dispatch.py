@@ -1,107 +1,324 @@
-"""From decisions to messages, and from their outcomes to the ledger."""
+"""Store notifications, send them, and record what became of them.
+
+A notification is stored in the queue before it is sent, and removed once the incidents' ledgers say that it was sent.
+Whoever finds one that was perhaps sent sends it again as it is stored, under its id.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
 from wabawatch.application.backoff import Backoff
-from wabawatch.application.delivery import Attempt, Deliverer, Task
-from wabawatch.application.incidents import Book
+from wabawatch.application.delivery import Attempt, Deliverer
+from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
+from wabawatch.application.membership import some_affected_targets
 from wabawatch.application.planner import Planned
-from wabawatch.application.ports import Clock, Notifier
-from wabawatch.domain.composition import SEVERITIES, Audience, News, compose
-from wabawatch.domain.incidents import Key, Told
-from wabawatch.domain.ledger import record_failed, record_sent
+from wabawatch.application.ports import Clock, Notifier, Store
+from wabawatch.application.unit_of_work import UnitOfWork
+from wabawatch.domain.composition import NAMED, SEVERITIES, Audience, News, compose
+from wabawatch.domain.health import Reason
+from wabawatch.domain.incidents import Incident, Key, Told
+from wabawatch.domain.ledger import record_sent
+from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.policy import Policy
 
+_A_MOMENT: Final = timedelta(seconds=1)
+_LOADED_AT_ONCE: Final = 500
+_REFUSED_OFTEN: Final = 3
+"""Refusals of one message after which people are told of it."""
 
-class Sending:
-    """Sends what is to be said, a thread for each destination, and records every outcome as it comes in.
 
-    `keep_going` is called after each record; it raises where this round must not go on."""
+class Dispatch:
+    """The notification queue of one round. `keep_going` is called after each outcome; it raises where this round must
+    stop."""
 
     def __init__(
         self,
+        store: Store,
         notifiers: Mapping[str, Notifier],
         clock: Clock,
         policy: Policy,
         audience: Audience,
-        book: Book,
+        incidents: UnitOfWork,
         backoff: Backoff,
         keep_going: Callable[[], None],
     ) -> None:
+        self._store = store
+        self._notifiers = notifiers
         self._deliverer = Deliverer(notifiers, clock)
         self._clock = clock
         self._policy = policy
         self._audience = audience
-        self._book = book
+        self._incidents = incidents
         self._backoff = backoff
         self._keep_going = keep_going
+        self._queue: dict[str, QueuedNotification] = {}
+        self._recorded: list[str] = []
+        self._attempted: dict[str, None] = {}
+        self.lag = timedelta(0)
+        """The longest time from a change to its delivery in this round; reminders are about nothing new."""
 
-    def __call__(self, planned: Sequence[Planned], until: datetime | None) -> list[Attempt]:
-        lanes: dict[str, list[Planned]] = {}
-        for one in planned:
-            if one.decision.kind is not None:
-                lanes.setdefault(one.destination, []).append(one)
-        tasks = [self._task(batch) for lane in lanes.values() for batch in self._batches(lane)]
+    def load(self) -> None:
+        """Read the queue."""
+        self._queue = {one.id: one for one in self._store.queued()}
+
+    def drop_removed(self) -> None:
+        """Drop what destinations that are not configured any more did not take: the ledgers know what they were
+        told."""
+        self._remove(
+            one.id
+            for one in list(self._queue.values())
+            if one.destination not in self._notifiers and one.stage is not Stage.SENT
+        )
+
+    def held(self, now: datetime) -> dict[tuple[str, str], datetime]:
+        """Until when nothing new is decided about an incident (incident id, destination): it is in the queue."""
+        return {
+            (line.incident_id, one.destination): max(one.retry_at or now, now + _A_MOMENT)
+            for one in self._queue.values()
+            if not self._is_decided_anew(one, now)
+            for line in one.lines
+        }
+
+    def take_failed(self, now: datetime) -> list[Incident]:
+        """Load the incidents of failed notifications whose time has come: what is to be said is decided anew."""
+        return self._load({line.incident_id for one in self._failed(now) for line in one.lines})
+
+    def find(self, incident_id: str, destination: str) -> QueuedNotification | None:
+        """Return the queued notification about an incident, where there is one."""
+        return next(
+            (
+                one
+                for one in self._queue.values()
+                if one.destination == destination and any(line.incident_id == incident_id for line in one.lines)
+            ),
+            None,
+        )
+
+    def has_failed(self, now: datetime) -> bool:
+        """Whether there is something to decide anew."""
+        return bool(self._failed(now))
+
+    def take_attempted(self) -> list[str]:
+        """Return the destinations that something was sent to since the last call, whether they took it or not."""
+        attempted, self._attempted = list(self._attempted), {}
+        return attempted
+
+    def failing(self) -> list[QueuedNotification]:
+        """Return what was tried and is not delivered yet."""
+        return [one for one in self._queue.values() if one.attempts]
+
+    def compose(self, planned: Sequence[Planned]) -> list[QueuedNotification]:
+        """Turn decisions into notifications: one for each incident, or a digest where they would be a storm."""
+        now = self._clock.now()
+        failed = {
+            (line.incident_id, one.destination): one for one in self._failed(now) for line in one.lines
+        }
+        queues: dict[str, list[Planned]] = {}
+        for decision in planned:
+            if decision.decision.kind is not None:
+                queues.setdefault(decision.destination, []).append(decision)
+        return [
+            self._compose(destination, batch, failed, now)
+            for destination, news in queues.items()
+            for batch in self._batch(destination, news, failed)
+        ]
+
+    def deliver(self, composed: Sequence[QueuedNotification], until: datetime | None) -> list[Attempt]:
+        """Store and send notifications, and before them those that an earlier round may have sent."""
+        now = self._clock.now()
+        superseded = {one.id for one in self._failed(now)} - {one.id for one in composed}
+        repeated = self._repeat(now)
+        self._queue |= {one.id: one for one in composed}
+        if composed:
+            self._store.queue(composed)
+        self._remove(superseded)
+        waiting = {one.id: one for one in (*repeated, *composed)}
+        tasks = [(one.notification, one.thread, [line.incident_id for line in one.lines]) for one in waiting.values()]
         attempts = []
         with closing(self._deliverer(tasks, until)) as outcomes:
             for attempt in outcomes:
-                self._record(attempt)
+                self._take_outcome(waiting.pop(attempt.notification.id), attempt)
                 attempts.append(attempt)
                 self._keep_going()
+        self._remove(one for one in waiting if one not in {each.id for each in repeated})
         return attempts
 
-    def _batches(self, lane: list[Planned]) -> list[list[Planned]]:
-        """One message for each incident, or one digest of them all where they would be a storm. What has failed most
-        often goes last: news that its destination cannot swallow must not keep the others waiting. Of one cause the end
-        is told before it comes back: the last word must be how it is now."""
-        if len(lane) > self._policy.digest_over:
-            return [lane]
+    def record(self) -> None:
+        """Write what was sent into the incidents' ledgers; `finish` removes it from the queue once that is saved."""
+        for sent in [one for one in self._queue.values() if one.stage is Stage.SENT and one.id not in self._recorded]:
+            lines = {line.incident_id: line.told for line in sent.lines}
+            for incident in self._load(lines):
+                self._record(sent, incident, lines[incident.id])
+            self._recorded.append(sent.id)
+
+    def finish(self) -> None:
+        """Remove from the queue what is recorded; to be called once the incidents are saved."""
+        recorded, self._recorded = self._recorded, []
+        self._remove(recorded)
+
+    def refused(self, destination: str) -> Reason | None:
+        """Say that a destination, which is well, keeps refusing a message."""
+        often = [
+            one
+            for one in self._queue.values()
+            if one.destination == destination and one.refused and one.attempts >= _REFUSED_OFTEN
+        ]
+        return Reason(description="refused", detail=often[0].error) if often else None
+
+    def _is_decided_anew(self, queued: QueuedNotification, now: datetime) -> bool:
+        return queued.stage is Stage.FAILED and (queued.retry_at is None or queued.retry_at <= now)
+
+    def _failed(self, now: datetime) -> list[QueuedNotification]:
+        return [one for one in self._queue.values() if self._is_decided_anew(one, now)]
+
+    def _load(self, ids: Iterable[str]) -> list[Incident]:
+        wanted = list(ids)
+        found: list[Incident] = []
+        for start in range(0, len(wanted), _LOADED_AT_ONCE):
+            found += self._store.incidents_by_id(wanted[start : start + _LOADED_AT_ONCE]).values()
+        return self._incidents.take(found)
+
+    def _repeat(self, now: datetime) -> list[QueuedNotification]:
+        """Return what was perhaps sent, as it is stored; without what was recorded before the crash."""
+        paused = self._backoff.paused()
+        repeated = []
+        for one in list(self._queue.values()):
+            if one.stage is not Stage.SENDING or (one.retry_at or now) > now or paused.get(one.destination, now) > now:
+                continue
+            incidents = self._load({line.incident_id for line in one.lines})
+            if all(_is_recorded(one, incident) for incident in incidents):
+                self._remove([one.id])
+            else:
+                repeated.append(one)
+        return repeated
+
+    def _batch(
+        self, destination: str, news: list[Planned], failed: Mapping[tuple[str, str], QueuedNotification]
+    ) -> list[list[Planned]]:
+        """Cut a destination's news into messages. What has failed most often goes last: news that its destination
+        can't take must not keep the others waiting. Of one cause the end is told before it comes back: the last word
+        must be how it is now."""
+        limit = self._backoff.digest_limit(destination)
+        if len(news) > self._policy.digest_over and limit != 1:
+            ranked = sorted(news, key=lambda planned: SEVERITIES.index(planned.severity))
+            size = limit or len(ranked)
+            return [ranked[start : start + size] for start in range(0, len(ranked), size)]
+
+        def urgency(cause: Sequence[Planned]) -> tuple[int, int]:
+            attempts = [
+                failed[planned.incident.id, destination].attempts
+                for planned in cause
+                if (planned.incident.id, destination) in failed
+            ]
+            return max(attempts, default=0), min(SEVERITIES.index(planned.severity) for planned in cause)
+
         causes: dict[Key, list[Planned]] = {}
-        for one in sorted(lane, key=lambda one: one.incident.opened_at):
-            causes.setdefault(one.incident.key, []).append(one)
-        return [[one] for cause in sorted(causes.values(), key=_urgency) for one in cause]
+        for planned in sorted(news, key=lambda planned: planned.incident.generation):
+            causes.setdefault(planned.incident.key, []).append(planned)
+        return [[planned] for cause in sorted(causes.values(), key=urgency) for planned in cause]
 
-    def _task(self, batch: list[Planned]) -> Task:
+    def _compose(
+        self,
+        destination: str,
+        batch: Sequence[Planned],
+        failed: Mapping[tuple[str, str], QueuedNotification],
+        now: datetime,
+    ) -> QueuedNotification:
         """A digest begins a thread of its own, and is none that later news could go on with."""
-        news = [_news(one) for one in batch]
-        thread = dict(batch[0].told.thread) if len(batch) == 1 else {}
-        return compose(batch[0].destination, news, self._clock.now(), self._audience), thread, batch
+        news = [self._news(planned) for planned in batch]
+        notification = compose(destination, news, now, self._audience)
+        lines = [
+            QueuedLine(
+                planned.incident.id,
+                record_sent(planned.incident, planned.told, planned.decision.kind or "", now, {}),
+            )
+            for planned in batch
+        ]
+        before = [failed[key] for line in lines if (key := (line.incident_id, destination)) in failed]
+        return QueuedNotification(
+            notification.id,
+            destination,
+            Stage.SENDING,
+            notification,
+            tuple(lines),
+            thread=dict(batch[0].told.thread) if len(batch) == 1 else {},
+            attempts=max((one.attempts for one in before), default=0),
+            failing_since=min((one.failing_since for one in before if one.failing_since), default=None),
+        )
 
-    def _record(self, attempt: Attempt) -> None:
+    def _news(self, planned: Planned) -> News:
+        targets = some_affected_targets(self._store, planned.incident, NAMED)
+        kind = planned.decision.kind or ""
+        return News(planned.incident, targets, planned.told, kind, planned.severity, planned.acknowledged_by)
+
+    def _take_outcome(self, queued: QueuedNotification, attempt: Attempt) -> None:
         now = self._clock.now()
-        for planned in attempt.planned:
-            incident = self._book.current(planned.incident)
-            told = incident.ledger.get(attempt.destination, Told())
-            line = self._line(attempt, planned, told, now)
-            ledger = {**incident.ledger, attempt.destination: line}
-            self._book.put(msgspec.structs.replace(incident, ledger=ledger))
-        self._strain(attempt, now)
-        self._book.save()
-
-    def _line(self, attempt: Attempt, planned: Planned, told: Told, now: datetime) -> Told:
+        self._attempted[queued.destination] = None
         if attempt.error is not None:
-            return record_failed(told, str(attempt.error), now, self._policy, attempt.error.retry_after)
-        thread = dict(attempt.thread) if len(attempt.planned) == 1 else {}
-        return record_sent(planned.incident, told, planned.decision.kind or "", now, thread)
+            after = self._fail(queued, attempt.error, now)
+            self._store.queue([after])
+        else:
+            thread = dict(attempt.thread) if len(queued.lines) == 1 else {}
+            after = msgspec.structs.replace(queued, stage=Stage.SENT, sent_at=now, thread=thread)
+            if len(queued.lines) > 1:  # so that a digest that is recorded by half is not sent again
+                self._store.queue([after])
+            self._note_lag(queued, now)
+            others = [one for one in self._queue.values() if one.destination == queued.destination and one.refused]
+            self._backoff.record_success(queued.destination, keep_limit=bool(others))
+        self._queue[queued.id] = after
 
-    def _strain(self, attempt: Attempt, now: datetime) -> None:
-        """A lasting failure may be about one message alone: it does not make the others wait."""
-        if attempt.error is None:
-            self._backoff.worked(attempt.destination)
-        elif not attempt.error.lasting:
-            self._backoff.failed(attempt.destination, now, attempt.error.retry_after)
+    def _note_lag(self, sent: QueuedNotification, now: datetime) -> None:
+        if sent.notification.kind != "reminder":
+            self.lag = max(self.lag, *(now - subject.changed_at for subject in sent.notification.subjects))
+
+    def _fail(self, queued: QueuedNotification, error: DeliveryError, now: datetime) -> QueuedNotification:
+        """What the queue says after a failure. A digest that was refused is cut into halves at once; where nothing was
+        answered the destination may have taken it, and it is repeated as it is."""
+        attempts = queued.attempts + 1
+        is_refused = error.kind is DeliveryErrorKind.MESSAGE
+        if is_refused and len(queued.lines) > 1:
+            self._backoff.record_refused_digest(queued.destination, len(queued.lines))
+            return msgspec.structs.replace(queued, stage=Stage.FAILED, retry_at=now, error=str(error), refused=True)
+        if is_refused:
+            retry_at = now + self._policy.retry.wait(attempts, error.retry_after)
+        else:
+            retry_at = self._backoff.record_failure(queued.destination, error, now)
+        return msgspec.structs.replace(
+            queued,
+            stage=Stage.FAILED if error.is_answered else Stage.SENDING,
+            attempts=attempts,
+            failing_since=queued.failing_since or now,
+            retry_at=retry_at,
+            error=str(error),
+            refused=is_refused,
+        )
+
+    def _record(self, sent: QueuedNotification, incident: Incident, line: Told) -> None:
+        if _is_recorded(sent, incident):
+            return
+        before = incident.ledger.get(sent.destination, Told())
+        told = msgspec.structs.replace(
+            line,
+            at=sent.sent_at,
+            first_at=before.first_at or sent.sent_at,
+            thread=sent.thread or before.thread,
+            last_id=sent.id,
+        )
+        self._incidents.put(msgspec.structs.replace(incident, ledger={**incident.ledger, sent.destination: told}))
+
+    def _remove(self, ids: Iterable[str]) -> None:
+        gone = [one for one in ids if one in self._queue]
+        if gone:
+            self._store.unqueue(gone)
+            for one in gone:
+                del self._queue[one]
 
 
-def _urgency(cause: Sequence[Planned]) -> tuple[int, int]:
-    return max(one.told.attempts for one in cause), min(SEVERITIES.index(one.severity) for one in cause)
-
-
-def _news(planned: Planned) -> News:
-    kind = planned.decision.kind or ""
-    return News(planned.incident, planned.told, kind, planned.severity, planned.acknowledged_by)
+def _is_recorded(queued: QueuedNotification, incident: Incident) -> bool:
+    return incident.ledger.get(queued.destination, Told()).last_id == queued.id

@@ -51,7 +51,8 @@ class DeliveryErrorKind(StrEnum):
 class DeliveryError(WabawatchError):
     """A destination did not take a notification.
 
-    `retry_after` is the wait in seconds that the vendor asked for."""
+    `retry_after` is the wait in seconds that the vendor asked for. Where nothing was answered (`is_answered` False) the
+    destination may have taken it all the same."""
 
     def __init__(
         self,
@@ -59,10 +60,12 @@ class DeliveryError(WabawatchError):
         kind: DeliveryErrorKind = DeliveryErrorKind.PASSING,
         *,
         retry_after: float | None = None,
+        is_answered: bool = True,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.retry_after = retry_after
+        self.is_answered = is_answered
 
     @property
     def lasting(self) -> bool:

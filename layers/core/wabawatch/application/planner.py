@@ -12,6 +12,7 @@ from wabawatch.application.ports import Store
 from wabawatch.domain.incidents import DESTINATION, Incident, Told
 from wabawatch.domain.matching import Facts
 from wabawatch.domain.messages import Affected
+from wabawatch.domain.notification_queue import QueuedNotification
 from wabawatch.domain.planning import Decision, plan
 from wabawatch.domain.rules import Rules, Steering
 from wabawatch.domain.sharding import shard_of
@@ -26,6 +27,8 @@ class Planned(msgspec.Struct, frozen=True):
     decision: Decision
     severity: str
     acknowledged_by: str = ""
+    queued: QueuedNotification | None = None
+    """The notification about it that is not delivered yet; for people who ask."""
 
 
 class Outlook(msgspec.Struct, frozen=True):

@@ -109,7 +109,7 @@ class Replay:
             self._rounds_before(at)
             self._clock.at = at
             self._poll(Pass(f"replay-{at:%Y%m%dT%H%M%S}", self._targets))
-            self._notify(_OWNER, complete=True)
+            self._notify.run(_OWNER, complete=True)
         self._rounds_before(until)
         return self._said
 
@@ -133,4 +133,4 @@ class Replay:
             if not due or min(due) >= at:
                 return
             self._clock.at = max(min(due), self._clock.at + _MOMENT)
-            self._notify(_OWNER)
+            self._notify.run(_OWNER)

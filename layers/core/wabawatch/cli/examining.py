@@ -166,11 +166,11 @@ def _coverage(parts: Sequence[Run]) -> Iterator[Finding]:
 
 
 def _deliveries(patient: Patient) -> Iterator[Finding]:
-    failing: dict[str, str] = {}
-    for incident in patient.app.store.open_incidents():
-        for name, told in incident.ledger.items():
-            if told.failing_since is not None:
-                failing[name] = f"{name} has failed since {told.failing_since:%Y-%m-%d %H:%M} UTC: {told.error}"
+    failing = {
+        queued.destination: f"{queued.destination} has failed since {queued.failing_since:%Y-%m-%d %H:%M} UTC: {queued.error}"
+        for queued in patient.app.store.queued()
+        if queued.failing_since is not None
+    }
     if not failing:
         yield Finding("deliveries", ok=True, said="none is waiting after a failure")
     for name, said in sorted(failing.items()):

@@ -19,11 +19,11 @@ from wabawatch.cli.documents import (
     logged_document,
     target_document,
 )
-from wabawatch.cli.finding import steering
+from wabawatch.cli.finding import facts, steering
 from wabawatch.cli.incidents import incident_document
 from wabawatch.cli.picture import picture
 from wabawatch.domain.health import Failure, Observation, status_of
-from wabawatch.domain.incidents import Incident
+from wabawatch.domain.incidents import Incident, Key
 from wabawatch.domain.policy import Thresholds
 from wabawatch.domain.transitions import Snapshot, Track, Transition
 
@@ -112,7 +112,7 @@ def _transitions(app: Application, incident: Incident) -> list[Transition]:
     end = incident.resolved_at + timedelta(microseconds=1) if incident.resolved_at else None
     found = [
         one
-        for target in list(incident.folded)[:_TARGETS]
+        for target in list(incident.named)[:_TARGETS]
         for one in app.store.history(target, incident.opened_at, end, _LOGGED)
         if one.key == incident.key
     ]
@@ -130,7 +130,7 @@ def _routes(app: Application, incident: Incident) -> list[RouteDocument] | None:
     rules = app.rules
     if not rules.routes:
         return None
-    taken = list(rules.taken(rules.facts(incident, app.audience.fleet)))
+    taken = list(rules.taken(facts(app, incident)))
     return [
         RouteDocument(number, list(route.to), route.stop)
         for number, route in enumerate(rules.routes, 1)
@@ -139,7 +139,7 @@ def _routes(app: Application, incident: Incident) -> list[RouteDocument] | None:
 
 
 def _told(planned: Planned) -> ToldDocument:
-    told, decision = planned.told, planned.decision
+    told, decision, queued = planned.told, planned.decision, planned.queued
     return ToldDocument(
         planned.destination,
         told.status,
@@ -148,17 +148,18 @@ def _told(planned: Planned) -> ToldDocument:
         decision.kind,
         decision.why,
         decision.due_at,
-        told.attempts,
-        told.failing_since,
-        told.retry_at,
-        told.error or None,
+        queued.attempts if queued else 0,
+        queued.failing_since if queued else None,
+        queued.retry_at if queued else None,
+        (queued.error if queued else "") or None,
     )
 
 
 def explain_target(app: Application, target: Target) -> TargetExplained:
     """How a target stands, what speaks for a change, and the open incidents that it is part of."""
     snapshot = app.store.snapshots([target.id]).get(target.id) or Snapshot(target.id)
-    mine: Sequence[Incident] = [one for one in app.store.open_incidents() if one.is_open and target.id in one.members]
+    keys = [Key(*track.key) for track in snapshot.tracks]
+    mine = [one for one in app.store.latest_incidents(keys).values() if _affects(app, one, target.id)]
     return TargetExplained(
         app.clock.now(),
         target_document(picture(target, snapshot)),
@@ -167,6 +168,15 @@ def explain_target(app: Application, target: Target) -> TargetExplained:
         [logged_document(one) for one in app.store.history(target.id, limit=_SHOWN)],
         [explain_incident(app, one) for one in mine],
     )
+
+
+def _affects(app: Application, incident: Incident, target: str) -> bool:
+    if not incident.is_open:
+        return False
+    if not incident.has_member_rows:
+        return target in incident.named and incident.named[target].is_affected
+    row = app.store.members_of([(incident.id, target)]).get((incident.id, target))
+    return row is not None and row.is_affected
 
 
 def _track(one: Track, thresholds: Thresholds) -> TrackDocument:

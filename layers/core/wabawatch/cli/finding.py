@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from wabawatch.application.membership import affected_targets, some_affected_targets
 from wabawatch.bootstrap import Application
 from wabawatch.cli.options import unknown
-from wabawatch.domain.composition import News, subject
+from wabawatch.domain.composition import NAMED, News, subject
 from wabawatch.domain.incidents import Incident, Told
+from wabawatch.domain.matching import Facts
 from wabawatch.domain.messages import Subject
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import utc
@@ -38,13 +40,20 @@ def steering(app: Application) -> Steering:
     return Steering(tuple(app.store.silences()), app.store.acknowledgements())
 
 
+def facts(app: Application, incident: Incident) -> Facts:
+    """What the rules see of it."""
+    targets = affected_targets(app.store, incident) if app.rules.look_at_targets(()) else ()
+    return app.rules.facts(incident, targets, app.audience.fleet)
+
+
 def severity(app: Application, incident: Incident) -> str:
-    return app.rules.facts(incident, app.audience.fleet).severity
+    return facts(app, incident).severity
 
 
 def told_of(app: Application, incident: Incident, kind: str = "opened") -> Subject:
     """The incident as it would be put to somebody who knows nothing of it."""
-    return subject(News(incident, Told(), kind, severity(app, incident)), app.audience)
+    targets = some_affected_targets(app.store, incident, NAMED)
+    return subject(News(incident, targets, Told(), kind, severity(app, incident)), app.audience)
 
 
 def pen() -> Pen:

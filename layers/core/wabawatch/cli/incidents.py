@@ -9,6 +9,7 @@ from itertools import islice
 import click
 from rich.text import Text
 
+from wabawatch.application.membership import affected_targets
 from wabawatch.application.ports import Store
 from wabawatch.bootstrap import Application
 from wabawatch.cli.arguments import Instant
@@ -80,7 +81,7 @@ def incident_document(app: Application, one: Incident, said: Steering) -> Incide
         found=one.found,
         flapping_since=one.flapping_since,
         acknowledged_by=_acknowledged_by(one, said),
-        affected=sorted(one.members),
+        affected=sorted(affected_targets(app.store, one)) if one.is_open else [],
         reasons=reasons_document(one.reasons),
     )
 

@@ -114,7 +114,7 @@ def _incident(app: Application, one: Incident) -> OpenIncident:
     told = tuple(name for name, line in one.ledger.items() if line.status is not None)
     advice = advise(one.reasons[0], app.settings.runbook) if one.reasons else None
     todo = f"{advice.who}: {advice.action}" if advice else ""
-    entity = named(*one.key[:2]) if len(one.members) > 1 else ""
+    entity = named(*one.key[:2]) if one.affected > 1 else ""
     title = title_of(app, one)
     return OpenIncident(one.id, one.told_status, severity(app, one), one.opened_at, title, told, todo, entity)
 

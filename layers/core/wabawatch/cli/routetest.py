@@ -129,19 +129,20 @@ def _example(
     if cause:
         key = ("TARGET", targets[0], "health_status")
     members = {one: Member(status, at) for one in targets}
-    return Incident("example", *key, status, status, at, at, at, reasons=reasons, members=members)
+    counts = {status: len(members)}
+    return Incident("example", *key, status, status, at, at, at, reasons=reasons, counts=counts, named=members)
 
 
 def try_routes(app: Application, example: Incident, at: datetime) -> RouteTest:
     """Put an incident before the rules; changes nothing."""
-    rules, fleet = app.rules, app.audience.fleet
-    said = steering(app)
-    cases = {name: rules.case(example, name, Told(), said, fleet, at).situation for name in app.settings.destinations}
+    rules, said = app.rules, steering(app)
+    facts = rules.facts(example, example.named, app.audience.fleet)
+    names = app.settings.destinations
+    cases = {name: rules.case(example, name, Told(), said, at, facts=facts).situation for name in names}
     going = [
         Going(name, one.routed, one.opens_at if one.routed else None, one.mute.why if one.mute and one.routed else None)
         for name, one in cases.items()
     ]
-    facts = rules.facts(example, fleet)
     return RouteTest(example.status, facts.severity, list(_tried(rules.routes, facts)), going)
 
 

@@ -44,8 +44,8 @@ class Track(msgspec.Struct, frozen=True, array_like=True):
     streak: tuple[Evidence, ...] = ()
 
     @property
-    def key(self) -> Key:
-        return Key(self.entity_type, self.entity_id, self.capability)
+    def key(self) -> tuple[str, str, str]:
+        return (self.entity_type, self.entity_id, self.capability)
 
     @property
     def picture(self) -> tuple[str | None, frozenset[str], str | None]:
