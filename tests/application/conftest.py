@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from moto import mock_aws
 
-from tests.application.fakes import FakeClock, FakeNotifier, FakeSource, FakeStore, targets
+from tests.application.fakes import FakeClock, FakeNotifier, FakeSource, targets
 from tests.template.template import table_shape
 from wabawatch.adapters.stores.dynamodb import DynamoStore
 from wabawatch.adapters.stores.sqlite import SqliteStore
@@ -20,17 +20,16 @@ from wabawatch.domain.messages import Advice, Affected
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.rules import Rules
 
-STORES = ["memory", "sqlite", "dynamodb"]
+STORES = ["sqlite", "dynamodb"]
 
 
 @contextmanager
 def fresh_store(kind, folder):
-    """An empty store: the port in memory, a file, or a table as the template makes it. Tables need `aws`."""
-    opened = FakeStore()
+    """An empty store: a file, or a table as the template makes it. Tables need `aws`."""
     if kind == "sqlite":
         opened = SqliteStore(folder / f"{uuid.uuid4().hex}.db")
         opened._database._connection.execute("PRAGMA synchronous = OFF")  # no test pulls the plug
-    if kind == "dynamodb":
+    else:
         client = dynamodb_client()
         table = client.create_table(TableName=uuid.uuid4().hex, **table_shape())["TableDescription"]["TableName"]
         opened = DynamoStore(client, table, timedelta(days=400))
@@ -90,7 +89,7 @@ class Stage:
         return Poll(self.store, self.source, self.clock, self.policy).forget_all_but(one.id for one in self.fleet)
 
     def notify(self, *, store=None, owner="me", **options):
-        return self._notify(store)(owner, **options)
+        return self._notify(store).run(owner, **options)
 
     def consider(self, incident):
         return self._notify().consider(incident)
@@ -127,5 +126,7 @@ def stage(store):
 
 
 @pytest.fixture
-def memory():
-    return Stage(FakeStore())
+def local(tmp_path):
+    """A stage on SQLite alone, for what no store makes a difference to."""
+    with fresh_store("sqlite", tmp_path) as opened:
+        yield Stage(opened)

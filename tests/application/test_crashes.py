@@ -138,52 +138,52 @@ def test_of_two_notifies_at_once_one_works(blocked):
     assert blocked.ops.said == ["opened AVAILABLE>BLOCKED"]
 
 
-def test_a_lease_that_is_lost_ends_the_round_and_loses_nothing(memory):
-    memory.fleet = targets("n1", "n2", "n3")
-    memory.says(phone("BLOCKED"))
-    memory.poll()
+def test_a_lease_that_is_lost_ends_the_round_and_loses_nothing(local):
+    local.fleet = targets("n1", "n2", "n3")
+    local.says(phone("BLOCKED"))
+    local.poll()
 
     def too_slow(_):
-        memory.clock.advance(seconds=90)
-        assert memory.store.acquire_lease("notify", "other", memory.clock.now(), timedelta(minutes=1))
+        local.clock.advance(seconds=90)
+        assert local.store.acquire_lease("notify", "other", local.clock.now(), timedelta(minutes=1))
 
-    memory.ops.refuses = too_slow
+    local.ops.refuses = too_slow
     with pytest.raises(StoreError, match="another one took over"):
-        memory.notify(complete=True)
-    memory.ops.refuses = lambda _: False
-    memory.store.release_lease("notify", "other")
-    memory.notify(complete=True)
-    assert sorted({one.subject.entity_id for one in memory.ops.taken}) == ["n1", "n2", "n3"]
+        local.notify(complete=True)
+    local.ops.refuses = lambda _: False
+    local.store.release_lease("notify", "other")
+    local.notify(complete=True)
+    assert sorted({one.subject.entity_id for one in local.ops.taken}) == ["n1", "n2", "n3"]
 
 
-def test_a_long_round_keeps_its_lease(memory):
-    memory.fleet = targets("n1", "n2", "n3", "n4")
-    memory.says(phone("BLOCKED"))
-    memory.poll()
+def test_a_long_round_keeps_its_lease(local):
+    local.fleet = targets("n1", "n2", "n3", "n4")
+    local.says(phone("BLOCKED"))
+    local.poll()
     others = []
 
     def slow(_):
-        while memory.store.leases["notify"][1] - memory.clock.now() < timedelta(seconds=45):
+        while local.store.leases["notify"][1] - local.clock.now() < timedelta(seconds=45):
             time.sleep(0.001)  # until the outcome before this one is recorded, which takes a moment only
-        memory.clock.advance(seconds=20)
-        others.append(memory.notify(owner="other").worked)
+        local.clock.advance(seconds=20)
+        others.append(local.notify(owner="other").worked)
 
-    memory.ops.refuses = slow
-    assert memory.notify(complete=True).sent == 4
+    local.ops.refuses = slow
+    assert local.notify(complete=True).sent == 4
     assert others == [False] * 4
 
 
-def test_an_incident_that_another_notify_wrote_meanwhile_stops_this_one(memory):
-    memory.says(phone("BLOCKED"))
-    memory.poll()
+def test_an_incident_that_another_notify_wrote_meanwhile_stops_this_one(local):
+    local.says(phone("BLOCKED"))
+    local.poll()
 
     def overtaken(_):
-        memory.ops.refuses = lambda _: False
-        memory.store.leases.clear()
-        memory.notify(owner="other", complete=True)
+        local.ops.refuses = lambda _: False
+        local.store.leases.clear()
+        local.notify(owner="other", complete=True)
 
-    memory.ops.refuses = overtaken
+    local.ops.refuses = overtaken
     with pytest.raises(StoreError, match="another notify"):
-        memory.notify(complete=True)
-    assert len(memory.ops.taken) == 2
-    assert len({one.id for one in memory.ops.taken}) == 1
+        local.notify(complete=True)
+    assert len(local.ops.taken) == 2
+    assert len({one.id for one in local.ops.taken}) == 1

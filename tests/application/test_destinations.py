@@ -16,13 +16,13 @@ def test_a_failing_destination_delays_nobody_else(stage):
     assert (notified.sent, notified.failed, notified.pending) == (1, 1, 1)
 
 
-def test_a_slow_destination_delays_nobody_else(memory):
+def test_a_slow_destination_delays_nobody_else(local):
     slow, quick = FakeNotifier(), FakeNotifier()
-    memory.destinations = {"slow": slow, "ops": quick}
+    local.destinations = {"slow": slow, "ops": quick}
     slow.gate.clear()
     quick.refuses = lambda _: bool(slow.gate.set())  # the slow one goes on only once the quick one was asked
-    memory.says(phone("BLOCKED"))
-    memory.cycle()
+    local.says(phone("BLOCKED"))
+    local.cycle()
     assert (len(slow.taken), len(quick.taken)) == (1, 1)
 
 
@@ -35,50 +35,50 @@ def test_a_destination_that_fails_for_three_rounds_gets_the_message_once(stage):
     assert stage.notify().oldest_undelivered.total_seconds() == 0
 
 
-def test_waits_double_up_to_the_longest_one(memory):
-    memory.ops.always = DOWN
-    memory.says(phone("BLOCKED"))
-    memory.poll()
+def test_waits_double_up_to_the_longest_one(local):
+    local.ops.always = DOWN
+    local.says(phone("BLOCKED"))
+    local.poll()
     tries = []
     for second in range(3600):
-        before = len(memory.ops.tried)
+        before = len(local.ops.tried)
         if second % 10 == 0:
-            memory.notify(complete=True)
-        tries += [second] * (len(memory.ops.tried) - before)
-        memory.clock.advance(seconds=1)
+            local.notify(complete=True)
+        tries += [second] * (len(local.ops.tried) - before)
+        local.clock.advance(seconds=1)
     assert tries == [0, 10, 30, 70, 150, 310, 630, 1230, 1830, 2430, 3030]
 
 
-def test_a_destination_that_asks_for_five_minutes_gets_them_whatever_else_happens(memory):
-    memory.fleet = targets("n1", "n2")
-    memory.ops.errors = [DeliveryError("HTTP 429", retry_after=300)]
-    memory.says(phone("BLOCKED"), phone())
-    memory.cycle()
-    memory.says(phone("BLOCKED"), phone("BLOCKED"))
-    memory.cycle(4)
-    assert len(memory.ops.tried) == 1
-    memory.cycle()
-    assert memory.ops.said == ["opened AVAILABLE>BLOCKED", "opened None>BLOCKED"]
+def test_a_destination_that_asks_for_five_minutes_gets_them_whatever_else_happens(local):
+    local.fleet = targets("n1", "n2")
+    local.ops.errors = [DeliveryError("HTTP 429", retry_after=300)]
+    local.says(phone("BLOCKED"), phone())
+    local.cycle()
+    local.says(phone("BLOCKED"), phone("BLOCKED"))
+    local.cycle(4)
+    assert len(local.ops.tried) == 1
+    local.cycle()
+    assert local.ops.said == ["opened AVAILABLE>BLOCKED", "opened None>BLOCKED"]
 
 
-def test_after_a_failure_the_rest_of_the_round_waits_too(memory):
-    memory.fleet = targets("n1", "n2", "n3")
-    memory.ops.always = DOWN
-    memory.says(phone("BLOCKED"))
-    memory.cycle()
-    assert len(memory.ops.tried) == 1
+def test_after_a_failure_the_rest_of_the_round_waits_too(local):
+    local.fleet = targets("n1", "n2", "n3")
+    local.ops.always = DOWN
+    local.says(phone("BLOCKED"))
+    local.cycle()
+    assert len(local.ops.tried) == 1
 
 
-def test_news_that_its_destination_cannot_swallow_keeps_no_other_waiting(memory):
-    memory.fleet = targets("n1", "n2")
-    memory.says(phone("BLOCKED"), phone())
-    memory.ops.errors = [DOWN] * 3
-    memory.cycle(2)
-    memory.ops.errors = []
-    memory.ops.refuses = lambda one: one.subject.entity_id == "n1"
-    memory.says(phone("BLOCKED"), phone("BLOCKED"))
-    memory.cycle(3)
-    assert [one.subject.entity_id for one in memory.ops.taken] == ["n2"]
+def test_news_that_its_destination_cannot_swallow_keeps_no_other_waiting(local):
+    local.fleet = targets("n1", "n2")
+    local.says(phone("BLOCKED"), phone())
+    local.ops.errors = [DOWN] * 3
+    local.cycle(2)
+    local.ops.errors = []
+    local.ops.refuses = lambda one: one.subject.entity_id == "n1"
+    local.says(phone("BLOCKED"), phone("BLOCKED"))
+    local.cycle(3)
+    assert [one.subject.entity_id for one in local.ops.taken] == ["n2"]
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_a_dead_destination_is_told_at_once_through_another_and_never_through_it
     assert [kind for kind in stage.ops.said if kind.startswith("resolved")] == ["resolved UNKNOWN>AVAILABLE"]
 
 
-def test_a_destination_that_fails_for_a_day_is_told_through_another(memory):
-    memory.destinations = {"down": FakeNotifier(always=DOWN), "ops": FakeNotifier()}
-    memory.says(phone("BLOCKED"))
-    memory.cycle(140, minutes=10)
-    assert not [one for one in memory.ops.taken if one.subject.entity_type == "DESTINATION"]
-    memory.cycle(6, minutes=10)
-    assert [one.subject.entity_id for one in memory.ops.taken if one.subject.entity_type == "DESTINATION"] == ["down"]
+def test_a_destination_that_fails_for_a_day_is_told_through_another(local):
+    local.destinations = {"down": FakeNotifier(always=DOWN), "ops": FakeNotifier()}
+    local.says(phone("BLOCKED"))
+    local.cycle(140, minutes=10)
+    assert not [one for one in local.ops.taken if one.subject.entity_type == "DESTINATION"]
+    local.cycle(6, minutes=10)
+    assert [one.subject.entity_id for one in local.ops.taken if one.subject.entity_type == "DESTINATION"] == ["down"]
 
 
 def test_a_dead_destination_that_leaves_the_configuration_is_no_trouble_any_more(stage):

@@ -50,22 +50,22 @@ def test_blindness_is_one_incident_and_states_freeze(stage):
     assert stage.ops.said[2:] == ["resolved UNKNOWN>AVAILABLE"]
 
 
-def test_a_number_that_could_not_be_read_before_the_blindness_is_told_after_it(memory):
-    memory.fleet = targets(*"abcde")
-    memory.rules = msgspec.structs.replace(
-        memory.rules, policy=msgspec.structs.replace(memory.policy, group_wait=memory.policy.group_interval)
+def test_a_number_that_could_not_be_read_before_the_blindness_is_told_after_it(local):
+    local.fleet = targets(*"abcde")
+    local.rules = msgspec.structs.replace(
+        local.rules, policy=msgspec.structs.replace(local.policy, group_wait=local.policy.group_interval)
     )
-    memory.says(failing("timeout"), phone(), phone(), phone(), phone())
+    local.says(failing("timeout"), phone(), phone(), phone(), phone())
     for _ in range(3):
-        memory.clock.advance(minutes=1)
-        memory.poll()
-        memory.notify()
-    memory.says(failing("timeout"))
-    memory.cycle(4)
-    assert [one.subject.entity_type for one in memory.ops.taken] == ["MONITOR"]
-    memory.says(failing("timeout"), phone(), phone(), phone(), phone())
-    memory.cycle(2)
-    assert [one.subject.entity_type for one in memory.ops.taken] == ["MONITOR", "MONITOR", "TARGET"]
+        local.clock.advance(minutes=1)
+        local.poll()
+        local.notify()
+    local.says(failing("timeout"))
+    local.cycle(4)
+    assert [one.subject.entity_type for one in local.ops.taken] == ["MONITOR"]
+    local.says(failing("timeout"), phone(), phone(), phone(), phone())
+    local.cycle(2)
+    assert [one.subject.entity_type for one in local.ops.taken] == ["MONITOR", "MONITOR", "TARGET"]
 
 
 def test_a_provider_that_says_the_channel_is_down_is_believed_at_once_and_is_no_blindness(stage):
@@ -83,22 +83,22 @@ def test_a_number_that_timed_out_and_is_now_disabled_is_told_again(stage):
     assert stage.ops.said == ["opened AVAILABLE>UNKNOWN", "reasons_changed UNKNOWN>UNKNOWN"]
 
 
-def test_ten_thousand_unhealthy_numbers_on_the_first_run_are_one_message_for_each_destination(memory):
-    memory.fleet = targets(*(f"n{number}" for number in range(10_000)))
-    memory.destinations["other"] = FakeNotifier()
-    memory.says(phone("LIMITED"))
-    notified = memory.cycle()
-    assert memory.ops.said == memory.destinations["other"].said == ["digest 10000"]
-    assert (notified.open, len(memory.ops.taken[0].subjects)) == (10_000, 50)
-    memory.cycle(2)
-    assert len(memory.ops.taken) == 1
+def test_ten_thousand_unhealthy_numbers_on_the_first_run_are_one_message_for_each_destination(local):
+    local.fleet = targets(*(f"n{number}" for number in range(10_000)))
+    local.destinations["other"] = FakeNotifier()
+    local.says(phone("LIMITED"))
+    notified = local.cycle()
+    assert local.ops.said == local.destinations["other"].said == ["digest 10000"]
+    assert (notified.open, len(local.ops.taken[0].subjects)) == (10_000, 50)
+    local.cycle(2)
+    assert len(local.ops.taken) == 1
 
 
-def test_a_digest_belongs_to_no_thread_and_begins_none(memory):
-    memory.fleet = targets(*"abcdefg")
-    memory.says(phone("BLOCKED"))
-    memory.cycle()
-    assert {line.thread.get("ts") for one in memory.incidents() for line in one.ledger.values()} == {None}
+def test_a_digest_belongs_to_no_thread_and_begins_none(local):
+    local.fleet = targets(*"abcdefg")
+    local.says(phone("BLOCKED"))
+    local.cycle()
+    assert {line.thread.get("ts") for one in local.incidents() for line in one.ledger.values()} == {None}
 
 
 def test_a_configuration_that_cannot_be_read_is_told_and_ends(stage):
@@ -119,18 +119,18 @@ def test_without_a_whole_pass_the_first_message_waits_for_company(stage):
     assert stage.ops.said == ["opened None>BLOCKED"]
 
 
-def test_notify_stops_sending_before_its_deadline_and_goes_on_in_the_next_round(memory):
-    memory.says(phone("BLOCKED"))
-    memory.poll()
-    memory.notify(complete=True, until=memory.clock.now())
-    assert memory.ops.said == []
-    memory.notify(complete=True)
-    assert memory.ops.said == ["opened None>BLOCKED"]
+def test_notify_stops_sending_before_its_deadline_and_goes_on_in_the_next_round(local):
+    local.says(phone("BLOCKED"))
+    local.poll()
+    local.notify(complete=True, until=local.clock.now())
+    assert local.ops.said == []
+    local.notify(complete=True)
+    assert local.ops.said == ["opened None>BLOCKED"]
 
 
-def test_nothing_changed_means_nothing_written(memory):
-    memory.says(phone("BLOCKED"))
-    memory.cycle(2)
-    memory.store.writes.clear()
-    memory.cycle(5)
-    assert set(memory.store.writes) <= {"rules"}
+def test_nothing_changed_means_nothing_written(local):
+    local.says(phone("BLOCKED"))
+    local.cycle(2)
+    local.store.writes.clear()
+    local.cycle(5)
+    assert set(local.store.writes) <= {"rules"}

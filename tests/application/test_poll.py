@@ -139,23 +139,23 @@ def test_a_clock_that_jumps_forward_hides_nothing(stage):
     assert stage.ops.said[-1] == "resolved BLOCKED>AVAILABLE"
 
 
-def test_a_removed_target_is_closed_though_another_poll_writes_at_the_same_time(memory):
-    memory.says(phone("BLOCKED"))
-    memory.cycle()
-    commit = memory.store.commit
+def test_a_removed_target_is_closed_though_another_poll_writes_at_the_same_time(local):
+    local.says(phone("BLOCKED"))
+    local.cycle()
+    commit = local.store.commit
 
     def overtaken(changes):
-        memory.store.commit = commit
-        memory.clock.advance(seconds=1)
-        memory.says(phone("LIMITED"))
-        memory.poll()
+        local.store.commit = commit
+        local.clock.advance(seconds=1)
+        local.says(phone("LIMITED"))
+        local.poll()
         return commit(changes)
 
-    memory.store.commit = overtaken
-    memory.clock.advance(seconds=1)
-    Poll(memory.store, memory.source, memory.clock, memory.policy).forget_all_but([])
-    assert told(memory)[-2:] == [("n1", 2, "BLOCKED", "LIMITED"), ("n1", 3, "LIMITED", "GONE")]
-    assert memory.store.snapshots(["n1"])["n1"].tracks == ()
+    local.store.commit = overtaken
+    local.clock.advance(seconds=1)
+    Poll(local.store, local.source, local.clock, local.policy).forget_all_but([])
+    assert told(local)[-2:] == [("n1", 2, "BLOCKED", "LIMITED"), ("n1", 3, "LIMITED", "GONE")]
+    assert local.store.snapshots(["n1"])["n1"].tracks == ()
 
 
 def test_the_sight_of_shards_that_are_no_more_is_closed(stage):
@@ -196,15 +196,15 @@ def test_a_renamed_target_keeps_its_history(stage):
     assert [seq for _, seq, _, _ in told(stage)] == [1]
 
 
-def test_nothing_changed_means_no_snapshot_is_written(memory):
-    memory.fleet = targets(*"abcdef")
-    memory.says(phone(), phone("BLOCKED"), phone("LIMITED", PAYMENT), phone(), phone(), phone())
-    memory.cycle(2)
-    memory.store.writes.clear()
+def test_nothing_changed_means_no_snapshot_is_written(local):
+    local.fleet = targets(*"abcdef")
+    local.says(phone(), phone("BLOCKED"), phone("LIMITED", PAYMENT), phone(), phone(), phone())
+    local.cycle(2)
+    local.store.writes.clear()
     for _ in range(5):
-        memory.clock.advance(minutes=1)
-        memory.poll()
-    assert memory.store.writes == []
+        local.clock.advance(minutes=1)
+        local.poll()
+    assert local.store.writes == []
 
 
 def test_every_observation_that_changed_something_is_in_the_log(stage):

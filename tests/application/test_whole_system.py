@@ -277,7 +277,7 @@ histories = given(policy=POLICIES, routes=ROUTES, steps=st.lists(STEPS, min_size
 @settings(relaxed, max_examples=150)
 @histories
 def test_whatever_happens_the_last_word_is_the_truth(policy, routes, steps):
-    with fresh_store("memory", None) as store:
+    with fresh_store("local", None) as store:
         holds(lived(store, policy, routes, steps))
 
 
