@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -253,10 +254,12 @@ def _is_much(before: int, after: int) -> bool:
 
 
 def _is_of_new_order(incident: Incident, told: Told) -> bool:
-    """Whether more digits than ever before are needed to count the targets. One of a hundred that leaves and comes back
-    does not reach a new order of size."""
-    known = [change.affected for change in incident.changes if told.at is None or change.at <= told.at]
-    return len(str(_affected(incident))) > len(str(max(told.affected, *known)))
+    """Whether more digits than were told are needed to count the targets, for the first time in the incident's story:
+    one of a hundred that leaves and comes back does not reach a new order of size."""
+    digits = len(str(_affected(incident)))
+    sizes = [len(str(change.affected)) for change in incident.changes]
+    times = sum(before < digits <= after for before, after in pairwise(sizes))
+    return digits > len(str(told.affected)) and times <= 1
 
 
 def _extent_calm_at(incident: Incident, now: datetime, flapping: Flapping) -> datetime | None:
