@@ -42,6 +42,9 @@ def test_what_is_over_is_listed_with_all(site):
     assert site.document("incidents")["incidents"] == []
     (one,) = site.document("incidents", "--all")["incidents"]
     assert (one["id"], one["status"], one["resolution"]) == (incident, "AVAILABLE", "recovered")
+    title = "Support Germany could not send messages"
+    assert (one["title"], site.document("explain", incident)["incident"]["title"]) == (title, title)
+    assert title in site.ok("incidents", "--all")
 
 
 def test_history_is_the_latest_first_with_its_reasons(site):

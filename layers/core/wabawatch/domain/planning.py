@@ -233,7 +233,7 @@ def _other_extent(incident: Incident, told: Told, situation: Situation, policy: 
     """Said when the number of targets changed by much, at most once in an interval; where few come and go again and
     again, once they are calm. What is not said here is said with the next reminder."""
     affected = _affected(incident)
-    if not situation.routed or not (_is_much(told.affected, affected) or _is_of_new_order(incident, told)):
+    if not situation.routed or not (_is_much(told.affected, affected) or _is_of_new_order(incident, told.affected)):
         return None
     ready_at = _ready_at(told.at or incident.opened_at, policy.group_interval, situation.now)
     if ready_at is not None:
@@ -253,13 +253,14 @@ def _is_much(before: int, after: int) -> bool:
     return before != after and abs(after - before) * _MUCH >= before
 
 
-def _is_of_new_order(incident: Incident, told: Told) -> bool:
-    """Whether more digits than were told are needed to count the targets, for the first time in the incident's story:
-    one of a hundred that leaves and comes back does not reach a new order of size."""
+def _is_of_new_order(incident: Incident, before: int) -> bool:
+    """Whether more digits than before are needed to count the targets, for the first time in the incident's story: one
+    of a hundred that leaves and comes back does not reach a new order of size."""
     digits = len(str(_affected(incident)))
+    if digits <= len(str(before)):
+        return False
     sizes = [len(str(change.affected)) for change in incident.changes]
-    times = sum(before < digits <= after for before, after in pairwise(sizes))
-    return digits > len(str(told.affected)) and times <= 1
+    return sum(earlier < digits <= later for earlier, later in pairwise(sizes)) <= 1
 
 
 def _extent_calm_at(incident: Incident, now: datetime, flapping: Flapping) -> datetime | None:

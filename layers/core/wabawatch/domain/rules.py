@@ -19,7 +19,6 @@ from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Route, SeverityRule, Window
 from wabawatch.domain.steering import Acknowledgement, Silence
 
-
 _MUTES_IN_A_ROW: Final = 100
 
 
