@@ -1,4 +1,4 @@
-from datetime import time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import msgspec
 import pytest
@@ -347,6 +347,21 @@ def test_a_reminder_that_came_with_the_digest_comes_with_each_one():
     limited, told = incident_after(WORSE_FIRST), told_after(WORSE_FIRST, at=7 * DAY + 301, kind="reminder")
     decision = plan(limited, told, Situation(minute(7 * DAY + 302), digest=MONDAYS), POLICY)
     assert decision.due_at == minute(14 * DAY + 300)
+
+
+@pytest.mark.parametrize(
+    ("last", "following"),
+    [
+        pytest.param("2026-03-23T08:00", "2026-03-30T07:00", id="over the change to summer"),
+        pytest.param("2026-10-19T07:00", "2026-10-26T08:00", id="over the change to winter"),
+    ],
+)
+def test_a_digest_is_a_week_of_the_calendar_after_the_last_one(last, following):
+    digest = Weekly(("mon",), time(9), time(9), "Europe/Berlin")
+    said_at = datetime.fromisoformat(last).replace(tzinfo=UTC) + timedelta(minutes=3)
+    told = Told(status="LIMITED", reasons=("141006",), affected=1, at=said_at)
+    decision = plan(incident_after(WORSE_FIRST), told, Situation(said_at, digest=digest), POLICY)
+    assert decision.due_at == datetime.fromisoformat(following).replace(tzinfo=UTC)
 
 
 def test_the_end_of_flapping_is_told_with_the_real_status():

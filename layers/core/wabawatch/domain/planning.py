@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import pairwise
 from typing import Final
 
 import msgspec
 
 from wabawatch.domain.calendar import Weekly
 from wabawatch.domain.correlation import turns
+from wabawatch.domain.extent import extent_calm_at, extent_is_news
 from wabawatch.domain.health import AVAILABLE, BLOCKED, READABLE, UNKNOWN, identities, is_urgent, rank
-from wabawatch.domain.incidents import Change, Incident, Told
+from wabawatch.domain.incidents import Incident, Told
 from wabawatch.domain.policy import Flapping, Policy
 
 
@@ -60,8 +60,6 @@ class Decision(msgspec.Struct, frozen=True):
 _SKEW: Final = timedelta(minutes=1)
 """How far the clocks of two machines may differ before one of them counts as wrong."""
 
-_MUCH: Final = 4
-"""The number of affected targets is news when it changes by one in so many, or more."""
 _DIGESTED: Final = timedelta(days=7)
 """Reminders with a wait shorter than this do not wait for the weekly digest."""
 _DIGEST_SKEW: Final = timedelta(hours=2)
@@ -232,54 +230,16 @@ def _reasons_differ(incident: Incident, told: Told) -> bool:
 def _other_extent(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision | None:
     """Said when the number of targets changed by much, at most once in an interval; where few come and go again and
     again, once they are calm. What is not said here is said with the next reminder."""
-    affected = _affected(incident)
-    if not situation.routed or not (_is_much(told.affected, affected) or _is_of_new_order(incident, told.affected)):
+    affected = len(incident.members)
+    if not situation.routed or not extent_is_news(told.affected, affected, incident.changes):
         return None
     ready_at = _ready_at(told.at or incident.opened_at, policy.group_interval, situation.now)
     if ready_at is not None:
         return Decision(None, QuietReason.GROUP_INTERVAL, ready_at)
-    calm_at = _extent_calm_at(incident, situation.now, policy.flapping)
+    calm_at = extent_calm_at(incident.changes, situation.now, policy.flapping)
     if calm_at is not None:
         return Decision(None, QuietReason.EXTENT_QUIET, calm_at)
     return Decision("spread" if affected > told.affected else "receded", f"{told.affected} affected were told")
-
-
-def _affected(incident: Incident) -> int:
-    return len(incident.members)
-
-
-def _is_much(before: int, after: int) -> bool:
-    """Whether a number of targets changed by a quarter or more."""
-    return before != after and abs(after - before) * _MUCH >= before
-
-
-def _is_of_new_order(incident: Incident, before: int) -> bool:
-    """Whether more digits than before are needed to count the targets, for the first time in the incident's story: one
-    of a hundred that leaves and comes back does not reach a new order of size."""
-    digits = len(str(_affected(incident)))
-    if digits <= len(str(before)):
-        return False
-    sizes = [len(str(change.affected)) for change in incident.changes]
-    return sum(earlier < digits <= later for earlier, later in pairwise(sizes)) <= 1
-
-
-def _extent_calm_at(incident: Incident, now: datetime, flapping: Flapping) -> datetime | None:
-    """When the number of targets has stopped going up and down, by the measure for a status that flaps; None: now."""
-    recent = [at for at in _turns_of_extent(incident.changes) if now - flapping.window < at <= now + _SKEW]
-    return recent[-flapping.high] + flapping.window if len(recent) >= flapping.high else None
-
-
-def _turns_of_extent(changes: tuple[Change, ...]) -> list[datetime]:
-    """The instants at which the number of targets, after growing by much, shrank by much, or the other way round."""
-    turned: list[datetime] = []
-    extreme, grows = (changes[0].affected if changes else 0), None
-    for change in changes:
-        if change.affected != extreme and (change.affected > extreme) is grows:
-            extreme = change.affected
-        elif _is_much(extreme, change.affected):
-            extreme, grows = change.affected, change.affected > extreme
-            turned.append(change.at)
-    return turned
 
 
 def _reminder(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
@@ -304,4 +264,4 @@ def _unsaid(incident: Incident, told: Told) -> QuietReason:
     """What only the next reminder says."""
     if _reasons_differ(incident, told):
         return QuietReason.REASONS_QUIET
-    return QuietReason.UP_TO_DATE if told.affected == _affected(incident) else QuietReason.EXTENT_QUIET
+    return QuietReason.UP_TO_DATE if told.affected == len(incident.members) else QuietReason.EXTENT_QUIET
