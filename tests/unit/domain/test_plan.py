@@ -211,6 +211,16 @@ ROWS = [
     row("a block does not", [BAD], [BAD], 61, "reminder", "still so", digest=MONDAYS),
     row("nor does what cannot be read", [UNREAD], [UNREAD], 241, "reminder", "still so", digest=MONDAYS),
     row(
+        "however rarely one is reminded of it",
+        [UNREAD],
+        [UNREAD],
+        8 * DAY + 1,
+        "reminder",
+        "still so",
+        digest=MONDAYS,
+        policy=Policy(reminders={"unknown": (timedelta(days=8),)}),
+    ),
+    row(
         "a recovery goes to who was told of the problem",
         [BAD, WELL],
         [BAD],
