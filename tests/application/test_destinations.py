@@ -4,6 +4,8 @@ import pytest
 
 from tests.application.fakes import PAYMENT, FakeNotifier, phone, targets
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
+from wabawatch.domain.routing import Route
+from wabawatch.domain.steering import Matcher
 
 DOWN = DeliveryError("HTTP 503")
 
@@ -100,6 +102,14 @@ def test_a_dead_destination_is_told_at_once_through_another_and_never_through_it
     dead.always = None
     stage.cycle(30)
     assert [kind for kind in stage.ops.said if kind.startswith("resolved")] == ["resolved UNKNOWN>AVAILABLE"]
+
+
+def test_a_dead_destination_is_told_through_another_where_every_route_leads_to_it(stage):
+    stage.destinations = {"dead": FakeNotifier(always=DeliveryError("HTTP 404", DeliveryErrorKind.DESTINATION)), "ops": FakeNotifier()}
+    stage.ruled(routes=(Route(("dead",)), Route(("ops",), Matcher(status=("BLOCKED",)))))
+    stage.says(phone("LIMITED"))
+    stage.cycle(3)
+    assert [(one.subject.entity_type, one.subject.entity_id) for one in stage.ops.taken] == [("DESTINATION", "dead")]
 
 
 def test_a_destination_that_fails_for_a_day_is_told_through_another(local):

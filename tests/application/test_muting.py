@@ -1,6 +1,6 @@
 """Suppression never eats anything: silences, windows, hours and acknowledgements in the way of what happens."""
 
-from datetime import time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import msgspec
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from tests.application.fakes import PAYMENT, T0, FakeNotifier, business, phone, targets
 from wabawatch.application.errors import DeliveryError
 from wabawatch.domain.calendar import Weekly
+from wabawatch.domain.policy import Policy, Thresholds
 from wabawatch.domain.routing import Route, Window
 from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
 
@@ -79,6 +80,33 @@ def test_overlapping_silences_hold_until_the_last_one_ends(stage, first, second,
     silence(stage, *second)
     story(stage, 12, 100)
     assert [(int((one.at - T0).total_seconds() / 60), one.kind) for one in stage.ops.taken] == said
+
+
+def two_nights(stage, status, hours=None):
+    """A problem from one night's maintenance window to the next night's, and what is told of it in the days after."""
+    night = Window("nightly import", Weekly(EVERY_DAY, time(2), time(3), "UTC"))
+    stage.clock.at = datetime(2026, 3, 7, 2, 0, tzinfo=UTC)  # a Saturday
+    stage.ruled(windows=(night,), routes=(Route(("ops",), hours=hours),))
+    stage.cycle()
+    stage.says(phone(status, PAYMENT))
+    stage.cycle(48, minutes=30)
+    stage.says(phone())
+    stage.cycle(2)
+    stage.ops.always = None
+    stage.cycle(80, minutes=60)
+    return [(one.kind, one.subject.duration(one.at)) for one in stage.ops.taken]
+
+
+def test_what_began_and_ended_in_windows_with_a_day_between_them_is_told_when_working_hours_begin(stage):
+    office = Weekly(("mon", "tue", "wed", "thu", "fri"), time(9), time(17), "UTC")
+    ((kind, length),) = two_nights(stage, "LIMITED", office)
+    assert (kind, length > timedelta(hours=23)) == ("brief", True)
+
+
+def test_what_began_and_ended_in_windows_is_told_to_a_destination_that_was_down_in_between(stage):
+    stage.ops.always = DeliveryError("HTTP 503")
+    ((kind, length),) = two_nights(stage, "BLOCKED")
+    assert (kind, length > timedelta(hours=23)) == ("brief", True)
 
 
 def test_a_silence_that_is_ended_early_is_over_at_once(stage):
@@ -209,6 +237,45 @@ def test_a_route_that_is_taken_away_still_hears_the_end_of_what_it_was_told(stag
     stage.cycle(3)
     assert stage.ops.said == ["opened None>BLOCKED", "resolved BLOCKED>AVAILABLE"]
     assert [one.subject.entity_id for one in stage.ops.taken] == ["n1", "n1"]
+
+
+def test_one_of_many_that_comes_and_goes_in_every_pass_is_no_storm(memory):
+    memory.policy = Policy(thresholds=Thresholds(available=1))
+    memory.fleet, bad = targets(*(f"n{number}" for number in range(200))), business("BLOCKED", PAYMENT)
+    memory.ruled(policy=memory.policy)
+    for number in range(24 * 12):
+        memory.says(*[bad] * 199, business() if number % 2 else bad)
+        memory.cycle(minutes=5)
+    assert [one.kind for one in memory.ops.taken] == ["opened", "reminder", "reminder"]
+    memory.says(business())
+    memory.cycle(2)
+    assert memory.ops.taken[-1].kind == "resolved"
+
+
+def test_one_of_three_that_comes_and_goes_is_told_some_times_and_then_with_the_reminders(stage):
+    stage.policy = Policy(thresholds=Thresholds(available=1))
+    stage.fleet = targets("n1", "n2", "n3")
+    stage.ruled(policy=stage.policy)
+    bad = business("LIMITED", PAYMENT)
+    for number in range(60):
+        stage.says(bad, bad, business() if number % 2 else bad)
+        stage.cycle(minutes=5)
+    stage.says(bad, bad, business())
+    before = len(stage.ops.taken)
+    assert before <= 6
+    stage.cycle(14, minutes=5)
+    assert len(stage.ops.taken) <= before + 1
+    assert stage.ops.taken[-1].subject.affected_total == 2
+
+
+def test_an_outage_that_grows_is_told_promptly_and_with_its_size(stage):
+    stage.fleet = targets(*(f"n{number}" for number in range(40)))
+    bad, sizes = business("BLOCKED", PAYMENT), [1, 2, 3, 10, 11, 12, 20, 40]
+    for size in sizes:
+        stage.says(*[bad] * size, *[business()] * (40 - size))
+        stage.cycle(minutes=6)
+    assert [one.subject.affected_total for one in stage.ops.taken] == [1, 2, 3, 10, 20, 40]
+    assert {one.kind for one in stage.ops.taken[1:]} == {"spread"}
 
 
 def flap(stage, times):

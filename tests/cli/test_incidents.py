@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from wabawatch.cli.wording import decided
+from wabawatch.domain.planning import QuietReason
+
 
 def test_nothing_open_is_said(site):
     site.once()
@@ -37,6 +42,9 @@ def test_what_is_over_is_listed_with_all(site):
     assert site.document("incidents")["incidents"] == []
     (one,) = site.document("incidents", "--all")["incidents"]
     assert (one["id"], one["status"], one["resolution"]) == (incident, "AVAILABLE", "recovered")
+    title = "Support Germany could not send messages"
+    assert (one["title"], site.document("explain", incident)["incident"]["title"]) == (title, title)
+    assert title in site.ok("incidents", "--all")
 
 
 def test_history_is_the_latest_first_with_its_reasons(site):
@@ -118,6 +126,32 @@ def test_explain_says_who_is_not_on_a_route_and_which_route_matches(site):
     shown = site.ok("explain", incident)
     assert "billing  has been told nothing of it" in shown
     assert "no route leads there" in shown
+
+
+def test_explain_says_that_a_dead_destination_is_told_through_all_others_where_every_route_leads_to_it(site):
+    site.environment["HOOK"] = f"{site.server.url}/no/such/webhook"
+    site.configure(
+        destinations={"dead": {"kind": "slack", "webhook_url": "env:HOOK"}, "ops": {"kind": "console"}},
+        routes=[{"to": ["dead"]}, {"match": {"status": "BLOCKED", "entity_type": "PHONE_NUMBER"}, "to": ["ops"]}],
+        policy={"group_wait": "0s"},
+    )
+    site.server.set("waba:acme-eu", status="BLOCKED", reasons=[141006])
+    site.once(times=2)
+    dead = next(one for one in site.document("incidents")["incidents"] if one["entity_type"] == "DESTINATION")
+    found = site.document("explain", dead["id"])
+    assert found["routes"] == []
+    assert {one["destination"]: one["why"] for one in found["destinations"]} == {
+        "dead": "about_itself",
+        "ops": "up_to_date",
+    }
+    shown = site.ok("explain", dead["id"])
+    assert "no route that matches leads to another destination: all others are told" in shown
+    assert "it is about this destination itself" in shown
+
+
+@pytest.mark.parametrize("reason", [one for one in QuietReason if one != QuietReason.MUTED])
+def test_every_reason_for_telling_nothing_has_its_words(reason):
+    assert decided(reason) != reason
 
 
 def test_explain_names_the_silence_that_holds_and_when_it_ends(site):

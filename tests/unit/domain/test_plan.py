@@ -1,15 +1,16 @@
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import msgspec
 import pytest
 
 from tests.unit.domain.causes import incident_after
 from tests.unit.domain.readings import PAYMENT, VERIFICATION, minute, moved
+from wabawatch.domain.calendar import Weekly
 from wabawatch.domain.health import READABLE, Reason
 from wabawatch.domain.incidents import Told
 from wabawatch.domain.ledger import record_sent
 from wabawatch.domain.messages import KINDS
-from wabawatch.domain.planning import QUIET, Mute, Situation, plan
+from wabawatch.domain.planning import Mute, QuietReason, Situation, plan
 from wabawatch.domain.policy import Policy
 
 POLICY = Policy()
@@ -22,6 +23,9 @@ SECOND = moved("b", 1, "A", "B", 5, reasons=(PAYMENT,))
 SECOND_LEAVES = moved("b", 2, "B", "A", 9)
 UNREAD = moved("a", 1, "A", "UNKNOWN", capability=READABLE, reasons=(Reason(description="timeout"),))
 DISABLED = moved("a", 2, "UNKNOWN", "UNKNOWN", 5, capability=READABLE, reasons=(Reason(description="disabled"),))
+JOINS_LATE = moved("late", 1, "A", "B", 10, reasons=(PAYMENT,))
+DAY = 24 * 60
+MONDAYS = Weekly(("mon",), time(15), time(15), "UTC")  # minute 0 is a Monday, at 10:00
 MUTE = Mute("silence s1 by ana: planned", minute(500))
 
 
@@ -32,6 +36,19 @@ def told_after(*transitions, at=1, kind="opened", told=Told()):  # noqa: B008 - 
 
 def flapping(count):
     return [moved("a", n, *("AB" if n % 2 else "BA"), n) for n in range(1, count + 1)]
+
+
+def many(count, left=0, back=0):
+    """The story of so many targets, of which some leave in minute 2 and some of these come back in minute 3."""
+    joining = [moved(f"n{number}", 1, "A", "B", 0, reasons=(PAYMENT,)) for number in range(count)]
+    leaving = [moved(f"n{number}", 2, "B", "A", 2) for number in range(left)]
+    return joining + leaving + [moved(f"n{number}", 3, "A", "B", 3, reasons=(PAYMENT,)) for number in range(back)]
+
+
+def swinging(turns):
+    """The story of one that is bad for good, and of another that comes and goes each minute from 1 on."""
+    moves = [moved("b", n, *("AB" if n % 2 else "BA"), n, reasons=(PAYMENT,)) for n in range(1, turns + 1)]
+    return [BAD, *moves]
 
 
 def row(name, story, heard, when, kind, why, due=None, **situation):
@@ -118,6 +135,27 @@ ROWS = [
         "not_routed",
         routed=False,
     ),
+    row("one more of many is told with the next reminder", many(200), many(199), 20, None, "extent_quiet", 61),
+    row("one fewer too", many(200, left=1), many(200), 20, None, "extent_quiet", 61),
+    row("and then it is", many(200), many(199), 61, "reminder", "still so"),
+    row("a quarter more of many is told", many(250), many(200), 20, "spread", "200 affected were told"),
+    row("not quite a quarter is not", many(249), many(200), 20, None, "extent_quiet", 61),
+    row("a quarter fewer of many is told", many(200, left=50), many(200), 20, "receded", "200 affected were told"),
+    row("a new order of size is told", [*many(99), JOINS_LATE], many(99), 20, "spread", "99 affected were told"),
+    row("but not again", many(100, left=1, back=1), many(100, left=1), 20, None, "extent_quiet", 61),
+    row("of few each one is told", [BAD, SECOND], many(3), 20, "receded", "3 affected were told"),
+    row("few that come and go are told with the next reminder", swinging(7), [BAD], 12, None, "extent_quiet", 61),
+    row(
+        "or once they are calm, as where nobody is reminded",
+        swinging(7),
+        [BAD],
+        62,
+        None,
+        "extent_quiet",
+        63,
+        acknowledged=True,
+    ),
+    row("and then they are", swinging(7), [BAD], 63, "spread", "1 affected were told", acknowledged=True),
     row("of two waits the shorter one counts", [BAD, OTHERS, SECOND], [BAD], 5, None, "group_interval", 6),
     row("after an hour it is said again", [BAD], [BAD], 61, "reminder", "still so"),
     row(
@@ -141,16 +179,47 @@ ROWS = [
         "no_more_reminders",
     ),
     row(
-        "an old limited waits for the weekly digest",
+        "an old limited waits for the next weekly digest",
         [WORSE_FIRST],
         [WORSE_FIRST],
-        7 * 24 * 60 + 5,
+        7 * DAY + 5,
         None,
         "up_to_date",
-        12000,
-        digest_due_at=minute(12000),
+        7 * DAY + 300,
+        digest=MONDAYS,
     ),
-    row("a block does not", [BAD], [BAD], 61, "reminder", "still so", digest_due_at=minute(12000)),
+    row("and is told with it", [WORSE_FIRST], [WORSE_FIRST], 7 * DAY + 300, "reminder", "still so", digest=MONDAYS),
+    row(
+        "a digest puts off no reminder of a shorter wait",
+        [WORSE_FIRST],
+        [WORSE_FIRST],
+        6 * DAY + 1,
+        "reminder",
+        "still so",
+        digest=MONDAYS,
+        policy=Policy(reminders={"limited": (timedelta(days=6),)}),
+    ),
+    row(
+        "a last word from the future puts off no reminder: the clock was set back",
+        [WORSE_FIRST],
+        [WORSE_FIRST],
+        -30 * DAY,
+        "reminder",
+        "still so",
+        digest=MONDAYS,
+    ),
+    row("a block does not", [BAD], [BAD], 61, "reminder", "still so", digest=MONDAYS),
+    row("nor does what cannot be read", [UNREAD], [UNREAD], 241, "reminder", "still so", digest=MONDAYS),
+    row(
+        "however rarely one is reminded of it",
+        [UNREAD],
+        [UNREAD],
+        8 * DAY + 1,
+        "reminder",
+        "still so",
+        digest=MONDAYS,
+        policy=Policy(reminders={"unknown": (timedelta(days=8),)}),
+    ),
     row(
         "a recovery goes to who was told of the problem",
         [BAD, WELL],
@@ -170,34 +239,48 @@ ROWS = [
         "brief",
         "it came and went before it could be told",
     ),
+    row("what was muted throughout is not told", [BAD, WELL], [], 21, None, "muted_throughout", muted_throughout=True),
     row(
-        "within a mute it is not told at all",
+        "unless it was told before",
+        [BAD, WELL],
+        [BAD],
+        21,
+        "resolved",
+        "it was told of the problem",
+        muted_throughout=True,
+    ),
+    row(
+        "what was over when a destination joined is not told",
         [BAD, WELL],
         [],
         21,
         None,
-        "muted_throughout",
-        mute_first=MUTE,
-        mute_then=MUTE,
+        "joined_later",
+        known_since=minute(20),
     ),
     row(
-        "a mute that began after it hides nothing",
+        "what ended after it joined is told",
         [BAD, WELL],
         [],
         21,
         "brief",
         "it came and went before it could be told",
-        mute_then=MUTE,
+        known_since=minute(19),
     ),
+    row("what is open when it joins is told as it is", [BAD], [], 21, "opened", "not told yet", known_since=minute(20)),
     row(
-        "a mute that ended before it hides nothing",
+        "who joined before the clock was set back hears everything",
         [BAD, WELL],
         [],
         21,
         "brief",
         "it came and went before it could be told",
-        mute_first=MUTE,
+        known_since=minute(500),
     ),
+    row(
+        "what flapped and was over is not told either", flapping(6), [], 7, None, "joined_later", known_since=minute(6)
+    ),
+    row("nobody hears of its own death", [BAD], [], 1, None, "about_itself", routed=False, about_itself=True),
     row("a mute that holds now puts it off", [BAD, WELL], [], 21, None, f"muted: {MUTE.why}", 500, mute=MUTE),
     row(
         "a recovery waits for the end of a mute",
@@ -208,7 +291,6 @@ ROWS = [
         f"muted: {MUTE.why}",
         500,
         mute=MUTE,
-        mute_then=MUTE,
     ),
     row("a problem waits for the end of a mute", [BAD], [], 21, None, f"muted: {MUTE.why}", 500, mute=MUTE),
     row("what can wait waits for working hours", [WORSE_FIRST], [], 5, None, "working_hours", 90, opens_at=minute(90)),
@@ -237,26 +319,59 @@ ROWS = [
     ),
     row("a pause that is over is over", [BAD], [], 5, "opened", "not told yet", paused_until=minute(5)),
     row("who has nothing to hear waits for nothing", [BAD], [BAD], 5, None, "up_to_date", 61, paused_until=minute(9)),
+    row(
+        "a reminder does not wait for news that wait",
+        [BAD, OTHERS],
+        [BAD],
+        61,
+        "reminder",
+        "still so",
+        policy=Policy(reasons_interval=timedelta(days=1)),
+    ),
     row("flapping is told once it starts", flapping(5), flapping(1), 6, "flapping", "5 changes"),
-    row("and then no more", flapping(6), None, 7, None, "flapping", 66),
+    row("and then no more until it settles", flapping(6), None, 7, None, "flapping", 65),
 ]
 
 
 @pytest.mark.parametrize(("story", "heard", "when", "situation", "kind", "why", "due"), ROWS)
 def test_what_a_destination_hears_and_why(story, heard, when, situation, kind, why, due):
     told = told_after(*flapping(5), kind="flapping") if heard is None else told_after(*heard)
-    decision = plan(incident_after(*story), told, Situation(minute(when), **situation), POLICY)
+    policy = situation.pop("policy", POLICY)
+    decision = plan(incident_after(*story), told, Situation(minute(when), **situation), policy)
     assert (decision.kind, decision.why) == (kind, why)
     assert decision.due_at == (None if due is None else minute(due))
 
 
 def test_every_reason_for_silence_is_in_the_table():
-    assert {why.split(":")[0] for _, _, _, _, kind, why, _ in (row.values for row in ROWS) if kind is None} == QUIET
+    assert {why.split(":")[0] for _, _, _, _, kind, why, _ in (row.values for row in ROWS) if kind is None} == set(
+        QuietReason
+    )
 
 
 def test_every_kind_is_in_the_table_but_those_that_plan_does_not_make():
     made = {kind for _, _, _, _, kind, _, _ in (row.values for row in ROWS) if kind}
     assert set(KINDS) - made == {"digest", "test", "flapping_ended"}
+
+
+def test_a_reminder_that_came_with_the_digest_comes_with_each_one():
+    limited, told = incident_after(WORSE_FIRST), told_after(WORSE_FIRST, at=7 * DAY + 301, kind="reminder")
+    decision = plan(limited, told, Situation(minute(7 * DAY + 302), digest=MONDAYS), POLICY)
+    assert decision.due_at == minute(14 * DAY + 300)
+
+
+@pytest.mark.parametrize(
+    ("last", "following"),
+    [
+        pytest.param("2026-03-23T08:00", "2026-03-30T07:00", id="over the change to summer"),
+        pytest.param("2026-10-19T07:00", "2026-10-26T08:00", id="over the change to winter"),
+    ],
+)
+def test_a_digest_is_a_week_of_the_calendar_after_the_last_one(last, following):
+    digest = Weekly(("mon",), time(9), time(9), "Europe/Berlin")
+    said_at = datetime.fromisoformat(last).replace(tzinfo=UTC) + timedelta(minutes=3)
+    told = Told(status="LIMITED", reasons=("141006",), affected=1, at=said_at)
+    decision = plan(incident_after(WORSE_FIRST), told, Situation(said_at, digest=digest), POLICY)
+    assert decision.due_at == datetime.fromisoformat(following).replace(tzinfo=UTC)
 
 
 def test_the_end_of_flapping_is_told_with_the_real_status():

@@ -96,15 +96,50 @@ def test_a_window_holds_in_its_own_zone_and_for_what_it_is_about():
     assert case(Rules(windows=(Window("w", berlin, Matcher(target=("a",))),)), BOTH).situation.mute is None
 
 
-def test_the_mutes_of_a_resolved_incident_are_those_of_its_beginning_and_its_end():
-    steering = Steering((silence("first", -5, 1), silence("then", 2, 4)))
-    situation = case(RULES, RESOLVED, steering=steering).situation
-    assert (situation.mute_first.why[:13], situation.mute_then.why[:12], situation.mute) == (
-        "silence first",
-        "silence then",
-        None,
-    )
-    assert case(RULES, BOTH, steering=steering).situation.mute_first is None
+DAILY = Weekly(WEEKDAYS, time(9), time(12), "UTC")  # T0 is at 10:00
+NIGHTLY = Weekly(WEEKDAYS, time(23), time(5), "UTC")
+ALL_DAY = Weekly(WEEKDAYS, time(8), time(8), "Europe/Berlin")
+
+
+def over(start, end):
+    """An incident that was confirmed at a minute and ended at another."""
+    return incident_after(moved("a", 1, "A", "B", start), moved("a", 2, "B", "A", end))
+
+
+@pytest.mark.parametrize(
+    ("mutes", "incident", "throughout"),
+    [
+        pytest.param([silence()], over(0, 10), True, id="one silence around it"),
+        pytest.param([silence("s", 0, 11)], over(0, 10), True, id="one that begins with it and ends after it"),
+        pytest.param([silence("s", 0, 10)], over(0, 10), False, id="one that ends with it"),
+        pytest.param([silence("s", 1, 60)], over(0, 10), False, id="one that begins later"),
+        pytest.param([silence("s", 0, 5), silence("t", 5, 60)], over(0, 10), True, id="two without a gap"),
+        pytest.param(
+            [silence("t", 4, 60), silence("s", -9, 7)], over(0, 10), True, id="two that overlap, in any order"
+        ),
+        pytest.param([silence("s", 0, 5), silence("t", 6, 60)], over(0, 10), False, id="two with a gap"),
+        pytest.param([silence("s", 0, 5), silence("t", 9, 60)], over(3, 9), False, id="one at each end"),
+        pytest.param(
+            [silence("s", 0, 5), silence("t", 4, 60, target=("b",))], over(0, 10), False, id="one of another target"
+        ),
+        pytest.param([], over(0, 10), False, id="none"),
+        pytest.param([DAILY], over(0, 110), True, id="a window"),
+        pytest.param([DAILY], over(0, 24 * 60), False, id="the windows of two days"),
+        pytest.param([DAILY, silence("s", 110, 24 * 60)], over(0, 23 * 60 + 30), True, id="a window and a silence"),
+        pytest.param([NIGHTLY], over(14 * 60, 18 * 60), True, id="a window across midnight"),
+        pytest.param([ALL_DAY], over(0, 50 * 24 * 60), True, id="a window of all days, across the change to summer"),
+        pytest.param([ALL_DAY], over(0, 400 * 24 * 60), False, id="after hundreds of windows nobody goes on counting"),
+    ],
+)
+def test_a_resolved_incident_was_muted_throughout_only_without_a_gap(mutes, incident, throughout):
+    windows = tuple(Window("w", one) for one in mutes if isinstance(one, Weekly))
+    steering = Steering(tuple(one for one in mutes if isinstance(one, Silence)))
+    now = incident.resolved_at + timedelta(days=1)
+    assert case(Rules(windows=windows), incident, now=now, steering=steering).situation.muted_throughout == throughout
+
+
+def test_only_what_is_over_was_muted_throughout():
+    assert not case(RULES, BOTH, steering=Steering((silence(),))).situation.muted_throughout
 
 
 LIMITED = bad("a", status="L")
@@ -166,16 +201,37 @@ def test_an_acknowledgement(incident, acknowledged, holds):
     assert (found.situation.acknowledged, found.acknowledged_by) == (holds, "ana" if holds else "")
 
 
-def test_a_destination_never_hears_of_its_own_death():
-    dead = bad("ops", entity_type="DESTINATION", entity_id="ops", status="UNKNOWN", capability="delivery")
-    assert not case(RULES, dead).situation.routed
-    assert case(RULES, dead, destination="other").situation.routed
+DEAD = bad("ops", entity_type="DESTINATION", entity_id="ops", status="UNKNOWN", capability="delivery")
+TO_PAGER = Route(("pager",), Matcher(status=("BLOCKED",)))
 
 
-def test_a_digest_is_due_after_the_last_news_only():
-    rules = Rules(digest=Weekly(("mon",), time(9), time(10), "UTC"))
-    assert case(rules, LIMITED).situation.digest_due_at is None
-    assert case(rules, LIMITED, told=Told(at=T0)).situation.digest_due_at == T0 + timedelta(days=7, hours=-1)
+@pytest.mark.parametrize(
+    ("routes", "reached"),
+    [
+        pytest.param([], {"pager", "mail"}, id="no route at all: all others"),
+        pytest.param([Route(("ops",)), TO_PAGER], {"pager", "mail"}, id="the only route that matches leads to itself"),
+        pytest.param([Route(("ops",), stop=True), Route(("pager",))], {"pager"}, id="a stop that leads to itself"),
+        pytest.param([Route(("ops", "mail")), TO_PAGER], {"mail"}, id="a route that leads to another one too"),
+        pytest.param([Route(("ops", "mail"), stop=True), Route(("pager",))], {"mail"}, id="a stop that leads on"),
+        pytest.param([TO_PAGER], {"pager", "mail"}, id="no route that matches: all others"),
+    ],
+)
+def test_a_dead_destination_is_told_through_others_and_never_through_itself(routes, reached):
+    rules = Rules(routes=tuple(routes))
+    cases = {name: case(rules, DEAD, destination=name).situation for name in ("ops", "pager", "mail")}
+    assert {name for name, situation in cases.items() if situation.routed} == reached
+    assert [name for name, situation in cases.items() if situation.about_itself] == ["ops"]
+
+
+def test_the_death_of_another_destination_waits_for_the_hours_of_the_routes_that_are_left():
+    rules = Rules(routes=(Route(("ops",)), Route(("pager",), hours=LATER)))
+    assert case(rules, DEAD, destination="pager").situation.opens_at == T0 + timedelta(hours=3)
+
+
+def test_the_digest_and_the_first_sight_of_a_destination_are_handed_on():
+    digest = Weekly(("mon",), time(9), time(9), "UTC")
+    situation = case(Rules(digest=digest), LIMITED, known_since=T0).situation
+    assert (situation.digest, situation.known_since) == (digest, T0)
 
 
 @pytest.mark.parametrize(

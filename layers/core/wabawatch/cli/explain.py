@@ -24,6 +24,7 @@ from wabawatch.cli.options import Command, as_json, unknown
 from wabawatch.cli.output import document, show, status_text, words
 from wabawatch.cli.session import session
 from wabawatch.cli.wording import codes_text, decided, moment
+from wabawatch.domain.incidents import DESTINATION, MONITOR
 from wabawatch.domain.phrases import counted, lasted
 
 _STORY = 20
@@ -129,10 +130,18 @@ def _route_lines(found: IncidentExplained) -> Iterator[Text]:
     if found.routes is None:
         yield Text("  no routes are configured: every destination is told of everything", "dim")
     elif not found.routes:
-        yield Text("  no route matches", "dim")
+        yield Text(f"  {_without_routes(found.incident.entity_type)}", "dim")
     else:
         said = "; ".join(f"{one.number} to {', '.join(one.to)}{' (stop)' if one.stop else ''}" for one in found.routes)
         yield words(f"  routes that match: {said}", "dim")
+
+
+def _without_routes(entity_type: str) -> str:
+    if entity_type == DESTINATION:
+        return "no route that matches leads to another destination: all others are told"
+    if entity_type == MONITOR:
+        return "no route matches: what the monitor says of itself is told to every destination"
+    return "no route matches"
 
 
 def _told_lines(told: ToldDocument, now: datetime) -> Iterator[Text]:

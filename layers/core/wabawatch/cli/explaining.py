@@ -57,7 +57,9 @@ class RouteDocument(msgspec.Struct, frozen=True):
 
 
 class IncidentExplained(msgspec.Struct, frozen=True, tag_field="version", tag=1):
-    """`explain INCIDENT --json`. `routes` null: none is configured, so that everything goes everywhere."""
+    """`explain INCIDENT --json`. `routes` null: none is configured, so that everything goes everywhere; empty: none
+    matches, and only what the monitor says of itself goes everywhere. Of an incident about a destination, routes that
+    lead only there are left out."""
 
     at: datetime
     incident: IncidentDocument
@@ -130,7 +132,7 @@ def _routes(app: Application, incident: Incident) -> list[RouteDocument] | None:
     rules = app.rules
     if not rules.routes:
         return None
-    taken = list(rules.taken(facts(app, incident)))
+    taken = rules.taken(facts(app, incident))
     return [
         RouteDocument(number, list(route.to), route.stop)
         for number, route in enumerate(rules.routes, 1)

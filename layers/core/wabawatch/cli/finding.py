@@ -62,4 +62,5 @@ def pen() -> Pen:
 
 def title_of(app: Application, incident: Incident) -> str:
     """`40 numbers cannot send messages`; what it was, for one that is over."""
-    return title(told_of(app, incident), pen(), past=not incident.is_open)
+    is_over = not incident.is_open
+    return title(told_of(app, incident, "brief" if is_over else "opened"), pen(), past=is_over)

@@ -6,13 +6,17 @@ The decision carries its reason as data: `why` is shown by `explain`, logged, an
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-from wabawatch.domain.health import AVAILABLE, BLOCKED, READABLE, identities, is_urgent, rank
+from wabawatch.domain.calendar import Weekly
+from wabawatch.domain.correlation import turns
+from wabawatch.domain.extent import extent_calm_at, extent_is_news
+from wabawatch.domain.health import AVAILABLE, BLOCKED, READABLE, UNKNOWN, identities, is_urgent, rank
 from wabawatch.domain.incidents import Incident, Told
-from wabawatch.domain.policy import Policy
+from wabawatch.domain.policy import Flapping, Policy
 
 
 class Mute(msgspec.Struct, frozen=True):
@@ -25,25 +29,26 @@ class Mute(msgspec.Struct, frozen=True):
 class Situation(msgspec.Struct, frozen=True):
     """Everything but the incident and the ledger that decides about one destination.
 
-    `mute_first` and `mute_then` are the mutes that held when a resolved incident was confirmed and when it ended;
-    `opens_at` is when working hours begin, for what can wait until then (None: now); `digest_due_at` is the next weekly
-    digest after the last news, where there is one; `paused_until` is when a destination that is down is asked again,
-    `retry_at` when the last notification about this incident is, which it did not take.
-    """
+    `about_itself` says that the incident is about this very destination; `muted_throughout` that mutes held from the
+    confirmation to the end of an incident that is over; `opens_at` is when working hours begin, for what can wait until
+    then (None: now); `digest` is when the weekly digest comes, where there is one; `paused_until` is when a destination
+    that is down is asked again, `retry_at` when the last notification about this incident is, which it did not take;
+    `known_since` is when the destination was first configured (None: always)."""
 
     now: datetime
     routed: bool = True
+    about_itself: bool = False
     mute: Mute | None = None
-    mute_first: Mute | None = None
-    mute_then: Mute | None = None
+    muted_throughout: bool = False
     opens_at: datetime | None = None
     acknowledged: bool = False
     acknowledged_until: datetime | None = None
     blind: bool = False
     group_wait: timedelta = timedelta(0)
-    digest_due_at: datetime | None = None
+    digest: Weekly | None = None
     paused_until: datetime | None = None
     retry_at: datetime | None = None
+    known_since: datetime | None = None
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -57,14 +62,33 @@ class Decision(msgspec.Struct, frozen=True):
 _SKEW: Final = timedelta(minutes=1)
 """How far the clocks of two machines may differ before one of them counts as wrong."""
 
-QUIET: Final = frozenset(
-    {
-        "up_to_date", "not_routed", "group_wait", "group_interval", "reasons_interval", "reasons_quiet",
-        "muted", "muted_throughout", "working_hours", "flapping", "blind", "acknowledged", "retry_wait",
-        "no_more_reminders",
-    }
-)  # fmt: skip
-"""The reasons for saying nothing. A muted decision's reason goes on with the mute's name: `muted: silence 3f2a`."""
+_DIGESTED: Final = timedelta(days=7)
+"""Reminders with a wait shorter than this do not wait for the weekly digest."""
+_DIGEST_SKEW: Final = timedelta(hours=2)
+"""A reminder that came with a digest comes with the next one: somewhat less than a week later where the message was
+late, or the clocks went forward."""
+
+
+class QuietReason(StrEnum):
+    """The reasons for saying nothing. A muted decision's reason goes on with the mute's name: `muted: silence 3f2a`."""
+
+    UP_TO_DATE = "up_to_date"
+    NOT_ROUTED = "not_routed"
+    ABOUT_ITSELF = "about_itself"
+    GROUP_WAIT = "group_wait"
+    GROUP_INTERVAL = "group_interval"
+    EXTENT_QUIET = "extent_quiet"
+    REASONS_INTERVAL = "reasons_interval"
+    REASONS_QUIET = "reasons_quiet"
+    MUTED = "muted"
+    MUTED_THROUGHOUT = "muted_throughout"
+    JOINED_LATER = "joined_later"
+    WORKING_HOURS = "working_hours"
+    FLAPPING = "flapping"
+    BLIND = "blind"
+    ACKNOWLEDGED = "acknowledged"
+    RETRY_WAIT = "retry_wait"
+    NO_MORE_REMINDERS = "no_more_reminders"
 
 
 def plan(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
@@ -84,23 +108,33 @@ def plan(incident: Incident, told: Told, situation: Situation, policy: Policy) -
 def _news(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
     heard = told.status is not None and rank(told.status) > 0
     if not situation.routed and not heard and not told.flapping:
-        return Decision(None, "not_routed")
+        return Decision(None, QuietReason.ABOUT_ITSELF if situation.about_itself else QuietReason.NOT_ROUTED)
+    if _was_over_before(incident, told, situation):
+        return Decision(None, QuietReason.JOINED_LATER)
     if incident.flapping_since is not None or told.flapping:
-        return _flapping(incident, told, policy)
+        return _flapping(incident, told, situation, policy)
     if not incident.is_open:
         return _ended(told, situation, heard=heard)
     if not heard:
         return _first(incident, situation)
-    return _difference(incident, told, situation, policy) or _reminder(incident, told, situation, policy)
+    return _difference(incident, told, situation, policy)
+
+
+def _was_over_before(incident: Incident, told: Told, situation: Situation) -> bool:
+    """Whether the incident had ended when the destination joined. One that joins in the future joined before the clock
+    was set back."""
+    if incident.resolved_at is None or situation.known_since is None or told.status is not None:
+        return False
+    return incident.resolved_at <= situation.known_since <= situation.now + _SKEW
 
 
 def _held(incident: Incident, situation: Situation) -> Decision | None:
     if situation.mute is not None:
-        return Decision(None, f"muted: {situation.mute.why}", situation.mute.ends_at)
+        return Decision(None, f"{QuietReason.MUTED}: {situation.mute.why}", situation.mute.ends_at)
     if situation.blind and _hidden_by_blindness(incident):
-        return Decision(None, "blind")
+        return Decision(None, QuietReason.BLIND)
     if situation.opens_at is not None and situation.opens_at > situation.now:
-        return Decision(None, "working_hours", situation.opens_at)
+        return Decision(None, QuietReason.WORKING_HOURS, situation.opens_at)
     return None
 
 
@@ -115,7 +149,7 @@ def _backing_off(situation: Situation, policy: Policy) -> Decision | None:
     """Waits that are longer than any that is ever set were set before the clock was set back."""
     farthest = situation.now + policy.retry.longest + _SKEW
     waits = [at for at in (situation.retry_at, situation.paused_until) if at and situation.now < at <= farthest]
-    return Decision(None, "retry_wait", max(waits)) if waits else None
+    return Decision(None, QuietReason.RETRY_WAIT, max(waits)) if waits else None
 
 
 def _ready_at(since: datetime, wait: timedelta, now: datetime) -> datetime | None:
@@ -124,44 +158,57 @@ def _ready_at(since: datetime, wait: timedelta, now: datetime) -> datetime | Non
     return ready_at if now < ready_at <= now + wait + _SKEW else None
 
 
-def _flapping(incident: Incident, told: Told, policy: Policy) -> Decision:
+def _flapping(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
     if incident.flapping_since is None:
         return Decision("flapping_ended", "it has settled")
     if told.flapping:
         if rank(incident.status) > rank(told.worst):
             return Decision("escalated", "worse than anything that was told of the flapping")
-        calm_at = incident.changes[-1].at + policy.flapping.window if incident.changes else None
-        return Decision(None, "flapping", calm_at)
+        return Decision(None, QuietReason.FLAPPING, _settles_at(incident, situation.now, policy.flapping))
     return Decision("flapping", f"{len(incident.changes)} changes")
+
+
+def _settles_at(incident: Incident, now: datetime, flapping: Flapping) -> datetime:
+    """When the flapping ends unless something changes: with the change that leaves few enough in the window."""
+    times = (change.at + flapping.window for change in incident.changes)
+    return next((at for at in times if at > now and turns(incident.changes, at, flapping.window) <= flapping.low), now)
 
 
 def _ended(told: Told, situation: Situation, *, heard: bool) -> Decision:
     if heard:
         return Decision("resolved", "it was told of the problem")
     if told.status is not None:
-        return Decision(None, "up_to_date")
-    if situation.mute_first is not None and situation.mute_then is not None:
-        return Decision(None, "muted_throughout")
+        return Decision(None, QuietReason.UP_TO_DATE)
+    if situation.muted_throughout:
+        return Decision(None, QuietReason.MUTED_THROUGHOUT)
     return Decision("brief", "it came and went before it could be told")
 
 
 def _first(incident: Incident, situation: Situation) -> Decision:
     ready_at = _ready_at(incident.confirmed_at, situation.group_wait, situation.now)
     if ready_at is not None:
-        return Decision(None, "group_wait", ready_at)
+        return Decision(None, QuietReason.GROUP_WAIT, ready_at)
     return Decision("opened", "not told yet")
 
 
-def _difference(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision | None:
-    """The first of: another status, other reasons, another number of targets; the last two not too often."""
+def _difference(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
+    """The first of: another status, other reasons, another number of targets, a reminder. While one of them waits,
+    another may be said; where all wait, it is looked at again when the first wait is over."""
     before, after = rank(told.status or AVAILABLE), rank(incident.status)
     if told.status != incident.status:
         return Decision("eased" if after < before else "escalated", f"{told.status} was told")
-    of_reasons = _other_reasons(incident, told, situation, policy)
-    of_extent = _other_extent(incident, told, situation, policy)
-    found = [one for one in (of_reasons, of_extent) if one is not None]
-    speaking = [one for one in found if one.kind is not None]
-    return next(iter(speaking or sorted(found, key=lambda one: one.due_at or situation.now)), None)
+    found = [
+        decision
+        for decision in (
+            _other_reasons(incident, told, situation, policy),
+            _other_extent(incident, told, situation, policy),
+            _reminder(incident, told, situation, policy),
+        )
+        if decision is not None
+    ]
+    speaking = (decision for decision in found if decision.kind is not None)
+    ended_by_time = [(decision.due_at, decision) for decision in found if decision.due_at is not None]
+    return next(speaking, None) or min(ended_by_time, key=lambda each: each[0], default=(None, found[-1]))[1]
 
 
 def _other_reasons(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision | None:
@@ -174,7 +221,7 @@ def _other_reasons(incident: Incident, told: Told, situation: Situation, policy:
         return None
     ready_at = _ready_at(told.at or incident.opened_at, policy.reasons_interval, situation.now)
     if ready_at is not None:
-        return Decision(None, "reasons_interval", ready_at)
+        return Decision(None, QuietReason.REASONS_INTERVAL, ready_at)
     return Decision("reasons_changed", "other reasons were told")
 
 
@@ -183,27 +230,40 @@ def _reasons_differ(incident: Incident, told: Told) -> bool:
 
 
 def _other_extent(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision | None:
-    if told.affected == incident.affected or not situation.routed:
+    """Said when the number of targets changed by much, at most once in an interval; where few come and go again and
+    again, once they are calm. What is not said here is said with the next reminder."""
+    affected = incident.affected
+    if not situation.routed or not extent_is_news(told.affected, affected, incident.changes):
         return None
     ready_at = _ready_at(told.at or incident.opened_at, policy.group_interval, situation.now)
     if ready_at is not None:
-        return Decision(None, "group_interval", ready_at)
-    grew = incident.affected > told.affected
-    return Decision("spread" if grew else "receded", f"{told.affected} affected were told")
+        return Decision(None, QuietReason.GROUP_INTERVAL, ready_at)
+    calm_at = extent_calm_at(incident.changes, situation.now, policy.flapping)
+    if calm_at is not None:
+        return Decision(None, QuietReason.EXTENT_QUIET, calm_at)
+    return Decision("spread" if affected > told.affected else "receded", f"{told.affected} affected were told")
 
 
 def _reminder(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
     if not situation.routed:
-        return Decision(None, "not_routed")
+        return Decision(None, QuietReason.NOT_ROUTED)
     if situation.acknowledged:
-        return Decision(None, "acknowledged", situation.acknowledged_until)
+        return Decision(None, QuietReason.ACKNOWLEDGED, situation.acknowledged_until)
     waits = policy.reminders.get(incident.status.lower(), ())
     if not waits:
-        return Decision(None, "no_more_reminders")
+        return Decision(None, QuietReason.NO_MORE_REMINDERS)
+    since = told.at or incident.opened_at
     wait = waits[min(told.reminders, len(waits) - 1)]
-    due_at = _ready_at(told.at or incident.opened_at, wait, situation.now) or situation.now
-    if situation.digest_due_at is not None and incident.status != BLOCKED:
-        due_at = max(due_at, situation.digest_due_at)
-    if due_at > situation.now:
-        return Decision(None, "reasons_quiet" if _reasons_differ(incident, told) else "up_to_date", due_at)
+    if situation.digest is not None and wait >= _DIGESTED and incident.status not in {BLOCKED, UNKNOWN}:
+        wait = situation.digest.next_start(since + wait - _DIGEST_SKEW) - since
+    due_at = _ready_at(since, wait, situation.now)
+    if due_at is not None:
+        return Decision(None, _unsaid(incident, told), due_at)
     return Decision("reminder", "still so")
+
+
+def _unsaid(incident: Incident, told: Told) -> QuietReason:
+    """What only the next reminder says."""
+    if _reasons_differ(incident, told):
+        return QuietReason.REASONS_QUIET
+    return QuietReason.UP_TO_DATE if told.affected == len(incident.members) else QuietReason.EXTENT_QUIET

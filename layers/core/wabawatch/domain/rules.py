@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,8 @@ from wabawatch.domain.planning import Mute, Situation
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Route, SeverityRule, Window
 from wabawatch.domain.steering import Acknowledgement, Silence
+
+_MUTES_IN_A_ROW: Final = 100
 
 
 class Steering(msgspec.Struct, frozen=True):
@@ -57,28 +60,30 @@ class Rules(msgspec.Struct, frozen=True):
         complete: bool = False,
         paused_until: datetime | None = None,
         retry_at: datetime | None = None,
+        known_since: datetime | None = None,
     ) -> Case:
         """Everything that decides about telling this destination, but the incident and the ledger.
 
         `paused_until` is when a destination that is down is asked again, `retry_at` when a notification about this
-        incident that it did not take is; `complete` and `blind` are as in Outlook."""
+        incident that it did not take is; `known_since` is when the destination was first configured (None: always);
+        `complete` and `blind` are as in Outlook."""
         routed, hours = self.routed(facts, destination)
-        mine = incident.entity_type == DESTINATION and incident.entity_id == destination
         acknowledgement = _holding(steering.acknowledgements.get(incident.id), incident, now)
         situation = Situation(
             now,
-            routed=routed and not mine,
+            routed=routed,
+            about_itself=_is_about(facts, destination),
             mute=self.mute(facts, steering.silences, now),
-            mute_first=self._mute_of_past(incident, facts, steering, incident.confirmed_at),
-            mute_then=self._mute_of_past(incident, facts, steering, incident.resolved_at),
+            muted_throughout=told.status is None and self._muted_throughout(incident, facts, steering.silences),
             opens_at=_opens_at(hours, facts, now),
             acknowledged=acknowledgement is not None,
             acknowledged_until=acknowledgement.until if acknowledgement else None,
             blind=blind,
             group_wait=timedelta(0) if complete else self.policy.group_wait,
-            digest_due_at=self.digest.next_start(told.at) if self.digest and told.at else None,
+            digest=self.digest,
             paused_until=paused_until,
             retry_at=retry_at,
+            known_since=known_since,
         )
         return Case(situation, facts.severity, acknowledgement.author if acknowledgement else "")
 
@@ -100,20 +105,25 @@ class Rules(msgspec.Struct, frozen=True):
     def routed(self, facts: Facts, destination: str) -> tuple[bool, tuple[Weekly | None, ...]]:
         """Whether a route leads to the destination, and the hours of those that do. With no route at all, everything
         goes everywhere; so does what the monitor says of itself and no route wants: it must not be lost between rules
-        that are about numbers."""
-        taken = tuple(self.taken(facts))
+        that are about numbers. A destination never hears of its own trouble."""
+        if _is_about(facts, destination):
+            return False, ()
+        taken = self.taken(facts)
         if not self.routes or (not taken and facts.about_monitor):
             return True, (None,)
         hours = tuple(route.hours for route in taken if destination in route.to)
         return bool(hours), hours
 
-    def taken(self, facts: Facts) -> Iterable[Route]:
-        """The routes that match, in order, until one says stop."""
+    def taken(self, facts: Facts) -> tuple[Route, ...]:
+        """The routes that match, in order, until one says stop. A route that leads only to the destination that the
+        incident is about is passed over, and its stop with it: nobody would hear that the destination is dead."""
+        taken: list[Route] = []
         for route in self.routes:
-            if matches(route.match, facts):
-                yield route
+            if matches(route.match, facts) and not all(_is_about(facts, destination) for destination in route.to):
+                taken.append(route)
                 if route.stop:
-                    return
+                    break
+        return tuple(taken)
 
     def mute(self, facts: Facts, silences: Iterable[Silence], at: datetime) -> Mute | None:
         """The mute that holds longest at an instant."""
@@ -128,14 +138,33 @@ class Rules(msgspec.Struct, frozen=True):
                 mutes.append(Mute(f"maintenance window {window.name}", ends_at))
         return max(mutes, key=lambda mute: mute.ends_at, default=None)
 
-    def _mute_of_past(self, incident: Incident, facts: Facts, steering: Steering, at: datetime | None) -> Mute | None:
-        """The mute that held at an instant of a resolved incident's life."""
-        return None if at is None or incident.is_open else self.mute(facts, steering.silences, at)
+    def _muted_throughout(self, incident: Incident, facts: Facts, silences: Iterable[Silence]) -> bool:
+        """Whether mutes held from an incident's confirmation to its end without a gap: one mute, or several that
+        overlap or adjoin. After very many in a row (windows of whole days) the answer is no: it is rather told."""
+        at, end = incident.confirmed_at, incident.resolved_at
+        if end is None:
+            return False
+        near = [one for one in silences if one.starts_at <= end and at < one.ends_at]
+        matching = [one for one in near if matches(one.match, facts, every=True)]
+        windows = [one.when for one in self.windows if matches(one.match, facts, every=True)]
+        for _ in range(_MUTES_IN_A_ROW):
+            ends = [one.ends_at for one in matching if one.starts_at <= at < one.ends_at]
+            ends += [ends_at for window in windows if (ends_at := window.holds_until(at)) is not None]
+            if not ends:
+                return False
+            at = max(ends)
+            if at > end:
+                return True
+        return False
 
     def fingerprint(self, steering: Steering) -> str:
         """Changes whenever every open incident must be planned anew: other rules, silences or acknowledgements."""
         said = msgspec.json.encode((self.version, steering), order="sorted")
         return hashlib.sha256(said).hexdigest()
+
+
+def _is_about(facts: Facts, destination: str) -> bool:
+    return facts.entity_type == DESTINATION and facts.entity_id == destination
 
 
 def _holding(acknowledgement: Acknowledgement | None, incident: Incident, now: datetime) -> Acknowledgement | None:

@@ -30,8 +30,10 @@ _KINDS_OF_ENTITY: Final = {
 }  # fmt: skip
 _DEEDS: Final = {MESSAGING: "send messages", CALLING: "receive calls", READABLE: "be read"}
 _MODES: Final = {
-    (BLOCKED, False): "cannot {}", (LIMITED, False): "can {} only within limits", (AVAILABLE, False): "can {} again",
-    (BLOCKED, True): "could not {}", (LIMITED, True): "could {} only within limits",
+    (BLOCKED, False): "cannot {}", (BLOCKED, True): "could not {}",
+    (LIMITED, False): "can {} only within limits", (LIMITED, True): "could {} only within limits",
+    (UNKNOWN, False): "may be unable to {}", (UNKNOWN, True): "may have been unable to {}",
+    (AVAILABLE, False): "can {} again", (AVAILABLE, True): "had a problem and can {} again",
 }  # fmt: skip
 _SIGHT: Final = ("The monitor is blind", "The monitor was blind", "The monitor sees again")
 

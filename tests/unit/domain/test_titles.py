@@ -1,0 +1,113 @@
+"""What incidents are called: by their status, open and over, for every type of entity."""
+
+import pytest
+
+from tests.unit.domain.causes import FLEET, incident_after
+from tests.unit.domain.readings import moved
+from wabawatch.domain.composition import Audience, News, compose, subject
+from wabawatch.domain.health import CALLING, GONE, MESSAGING, READABLE
+from wabawatch.domain.incidents import Told
+from wabawatch.domain.messages import Advice
+from wabawatch.domain.pen import Pen, Room
+from wabawatch.domain.phrases import utc
+from wabawatch.domain.telling import tell
+from wabawatch.domain.wording import title
+
+PEN = Pen(Room(short=120, long=400, names=5), when=utc)
+AUDIENCE = Audience(FLEET, lambda _: Advice())
+UNKNOWN_WORD = "a word that the monitor does not know"
+KEYS = [
+    *(
+        (kind, "1", MESSAGING)
+        for kind in ("BUSINESS", "WABA", "APP", "PHONE_NUMBER", "MESSAGE_TEMPLATE", "FLOW", "NEW")
+    ),
+    ("PHONE_NUMBER", "1", CALLING),
+    ("TARGET", "a", READABLE),
+    ("MONITOR", "sight", READABLE),
+    ("MONITOR", "configuration", "working"),
+    ("DESTINATION", "ops", "delivery"),
+]
+ENDS = {"open": None, "recovered": "AVAILABLE", "gone": GONE}
+
+
+def lived(key, status, end=None):
+    entity_type, entity_id, capability = key
+    about = {"entity_type": entity_type, "entity_id": entity_id, "capability": capability, "proven": True}
+    moves = [moved("a", 1, "A", status, 0, **about)]
+    return incident_after(*moves, *([moved("a", 2, status, end, 9, **about)] if end else []))
+
+
+def news(incident, kind="opened"):
+    return News(incident, Told(), kind, "error")
+
+
+def titles(incident):
+    """Every title that is shown of it: in a list, where it was in a message, and in messages of each kind."""
+    kinds = ("opened", "reminder", "eased", "spread", "flapping", "flapping_ended")
+    if not incident.is_open:
+        kinds = ("resolved", "brief", "flapping", "flapping_ended")
+    for kind in kinds:
+        yield title(subject(news(incident, kind), AUDIENCE), PEN, past=not incident.is_open)
+        told = tell(compose("ops", [news(incident, kind)], incident.changed_at, AUDIENCE), PEN)
+        yield told.headline
+        yield from (passage.title for passage in told.passages)
+    digest = compose("ops", [news(incident), news(incident)], incident.changed_at, AUDIENCE)
+    yield from (passage.title for passage in tell(digest, PEN).passages)
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+@pytest.mark.parametrize("status", ["LIMITED", "BLOCKED", "UNKNOWN"])
+@pytest.mark.parametrize("key", KEYS, ids=" ".join)
+def test_no_title_calls_a_known_status_a_word_that_the_monitor_does_not_know(key, status, end):
+    found = list(titles(lived(key, status, end)))
+    assert not [one for one in found if UNKNOWN_WORD in one]
+    assert not [one for one in found if "AVAILABLE" in one or "GONE" in one]
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+def test_a_status_that_is_not_known_is_called_so(end):
+    incident = lived(("WABA", "1", MESSAGING), "PAUSED", end)
+    shown = title(subject(news(incident, "brief"), AUDIENCE), PEN, past=not incident.is_open)
+    assert shown.startswith("Support ")
+    assert shown.endswith(f"the status PAUSED, {UNKNOWN_WORD}")
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "now", "then"),
+    [
+        pytest.param(
+            ("WABA", "1", MESSAGING),
+            "BLOCKED",
+            "Support cannot send messages",
+            "Support could not send messages",
+            id="blocked",
+        ),
+        pytest.param(
+            ("WABA", "1", MESSAGING),
+            "LIMITED",
+            "Support can send messages only within limits",
+            "Support could send messages only within limits",
+            id="limited",
+        ),
+        pytest.param(
+            ("WABA", "1", MESSAGING),
+            "UNKNOWN",
+            "Support may be unable to send messages",
+            "Support may have been unable to send messages",
+            id="unknown",
+        ),
+        pytest.param(
+            ("TARGET", "a", READABLE), "UNKNOWN", "Support cannot be read", "Support could not be read", id="unread"
+        ),
+        pytest.param(
+            ("DESTINATION", "ops", "delivery"),
+            "UNKNOWN",
+            "Destination ops cannot be reached",
+            "Destination ops could not be reached",
+            id="undeliverable",
+        ),
+    ],
+)
+def test_what_is_over_is_called_as_it_was(key, status, now, then):
+    assert title(subject(news(lived(key, status)), AUDIENCE), PEN) == now
+    assert title(subject(news(lived(key, status, "A"), "brief"), AUDIENCE), PEN, past=True) == then
