@@ -239,17 +239,17 @@ def test_a_route_that_is_taken_away_still_hears_the_end_of_what_it_was_told(stag
     assert [one.subject.entity_id for one in stage.ops.taken] == ["n1", "n1"]
 
 
-def test_one_of_many_that_comes_and_goes_in_every_pass_is_no_storm(memory):
-    memory.policy = Policy(thresholds=Thresholds(available=1))
-    memory.fleet, bad = targets(*(f"n{number}" for number in range(200))), business("BLOCKED", PAYMENT)
-    memory.ruled(policy=memory.policy)
+def test_one_of_many_that_comes_and_goes_in_every_pass_is_no_storm(local):
+    local.policy = Policy(thresholds=Thresholds(available=1))
+    local.fleet, bad = targets(*(f"n{number}" for number in range(200))), business("BLOCKED", PAYMENT)
+    local.ruled(policy=local.policy)
     for number in range(24 * 12):
-        memory.says(*[bad] * 199, business() if number % 2 else bad)
-        memory.cycle(minutes=5)
-    assert [one.kind for one in memory.ops.taken] == ["opened", "reminder", "reminder"]
-    memory.says(business())
-    memory.cycle(2)
-    assert memory.ops.taken[-1].kind == "resolved"
+        local.says(*[bad] * 199, business() if number % 2 else bad)
+        local.cycle(minutes=5)
+    assert [one.kind for one in local.ops.taken] == ["opened", "reminder", "reminder"]
+    local.says(business())
+    local.cycle(2)
+    assert local.ops.taken[-1].kind == "resolved"
 
 
 def test_one_of_three_that_comes_and_goes_is_told_some_times_and_then_with_the_reminders(stage):

@@ -16,6 +16,7 @@ from wabawatch.application.backoff import Backoff
 from wabawatch.application.correlate import Correlator, delivery_to, messages_to
 from wabawatch.application.delivery import Attempt
 from wabawatch.application.dispatch import Dispatch
+from wabawatch.application.known_destinations import known_destinations, remember_destinations
 from wabawatch.application.lease import Lease
 from wabawatch.application.planner import Outlook, Planned, Planner
 from wabawatch.application.ports import Clock, Notifier, Store
@@ -142,6 +143,7 @@ class Round:
             self._backoff,
             self._keep_going,
         )
+        self._known_since = known_destinations(self._store)
         self._review = Review(self._store)
         self._looked_at: dict[str, Incident] = {}
         self._has_more_due = False
@@ -152,6 +154,7 @@ class Round:
         rest is done afterwards."""
         self._dispatch.load()
         self._dispatch.drop_removed()
+        self._known_since = remember_destinations(self._store, self._notifiers, self._clock.now())
         self._correlator.report_all(troubles)
         more = True
         while more and not self._is_over():
@@ -255,6 +258,7 @@ class Round:
             self._backoff.paused(),
             self._dispatch.held(now),
             blind,
+            self._known_since,
             complete=self._complete,
         )
 

@@ -36,7 +36,7 @@ class Outlook(msgspec.Struct, frozen=True):
 
     `paused` says until when destinations that are down are left alone; `held` until when a failed notification about an
     incident (incident id, destination) waits for its next attempt; `blind` holds the shards (shard, of) most of which
-    could not be read; `complete` tells that a pass over the whole fleet has just ended, so that waiting for related
+    could not be read; `known_since` when each destination was first configured; `complete` tells that a pass over the whole fleet has just ended, so that waiting for related
     changes is needless."""
 
     now: datetime
@@ -44,6 +44,7 @@ class Outlook(msgspec.Struct, frozen=True):
     paused: Mapping[str, datetime] = {}
     held: Mapping[tuple[str, str], datetime] = {}
     blind: frozenset[tuple[int, int]] = frozenset()
+    known_since: Mapping[str, datetime] = {}
     complete: bool = False
 
 
@@ -76,6 +77,7 @@ class Planner:
             complete=outlook.complete or incident.entity_type == DESTINATION,
             paused_until=outlook.paused.get(destination),
             retry_at=outlook.held.get((incident.id, destination)),
+            known_since=outlook.known_since.get(destination),
         )
         decision = plan(incident, told, case.situation, self._rules.policy)
         return Planned(incident, destination, told, decision, case.severity, case.acknowledged_by)

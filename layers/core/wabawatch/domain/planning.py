@@ -266,4 +266,4 @@ def _unsaid(incident: Incident, told: Told) -> QuietReason:
     """What only the next reminder says."""
     if _reasons_differ(incident, told):
         return QuietReason.REASONS_QUIET
-    return QuietReason.UP_TO_DATE if told.affected == len(incident.members) else QuietReason.EXTENT_QUIET
+    return QuietReason.UP_TO_DATE if told.affected == incident.affected else QuietReason.EXTENT_QUIET

@@ -1,0 +1,29 @@
+"""Since when each destination is configured: one that joins later does not hear of what was over before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from wabawatch.application.ports import Store
+
+_DOCUMENT: Final = "destinations"
+
+
+def known_destinations(store: Store) -> dict[str, datetime]:
+    """Return when each destination was first configured, as far as that is known."""
+    body = store.document(_DOCUMENT)
+    return msgspec.json.decode(body, type=dict[str, datetime]) if body else {}
+
+
+def remember_destinations(store: Store, destinations: Iterable[str], now: datetime) -> dict[str, datetime]:
+    """Return when each destination was first configured; written only when one joins. One that left is remembered: it
+    may come back, and is then told how things went on."""
+    known = known_destinations(store)
+    joined = {name: now for name in destinations if name not in known}
+    if joined:
+        store.save_document(_DOCUMENT, msgspec.json.encode(known | joined))
+    return known | joined
