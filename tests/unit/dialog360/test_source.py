@@ -4,14 +4,15 @@ import gzip
 import json
 import logging
 import socket
+import threading
 import time
-import zlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from wabawatch.application.ports import Target
 from wabawatch.domain.health import Failure, Report, status_of
+from wabawatch.simulator.failures import stacked_gzip
 
 MIB = 1024 * 1024
 SHORT = timedelta(seconds=0.3)
@@ -79,7 +80,50 @@ def test_the_base_url_of_a_target_goes_before_the_source_s(world, servers, serve
             id="a-compression-that-is-none",
         ),
         pytest.param(
-            lambda wire: [wire.http(BODY, Content_Encoding="snappy")], "unreadable", id="a-compression-nobody-asked-for"
+            lambda wire: [wire.http(gzip.compress(BODY)[:-9], Content_Encoding="gzip")],
+            "unreadable",
+            id="a-compression-without-its-end",
+        ),
+        pytest.param(
+            lambda wire: [wire.http(gzip.compress(BODY) + b"x", Content_Encoding="gzip")],
+            "unreadable",
+            id="bytes-after-the-compression",
+        ),
+        pytest.param(
+            lambda wire: [wire.http(gzip.compress(b"") * 50_000, Content_Encoding="gzip")],
+            "unreadable",
+            id="many-members-of-gzip",
+        ),
+        pytest.param(
+            lambda wire: [wire.http(stacked_gzip(1) * 100, Content_Encoding="gzip")],
+            "unreadable",
+            id="a-gzip-header-without-end",
+        ),
+        pytest.param(
+            lambda wire: [
+                wire.http(b"", Content_Length=None, Transfer_Encoding="gzip, chunked")
+                + chunked(gzip.compress(BODY), b"")
+            ],
+            "unreadable",
+            id="a-compressed-transfer",
+        ),
+        *(
+            pytest.param(
+                lambda wire, coding=coding: [wire.http(BODY, Content_Encoding=coding)],
+                "unreadable",
+                id=f"coding-{coding}",
+            )
+            for coding in (
+                "snappy",
+                "deflate",
+                "br",
+                "zstd",
+                "x-gzip",
+                "compress",
+                "none",
+                "gzip;q=1",
+                "identity, gzip",
+            )
         ),
         pytest.param(
             lambda wire: [wire.http(BODY, **{f"X{number}": "a" * 1000 for number in range(100)})],
@@ -90,6 +134,9 @@ def test_the_base_url_of_a_target_goes_before_the_source_s(world, servers, serve
             lambda wire: [wire.http(BODY, 500, Content_Length=999), "reset"], "provider_error", id="a-broken-500"
         ),
         pytest.param(lambda wire: [wire.http(b" " * 2 * MIB, 403)], "forbidden", id="a-403-over-the-limit"),
+        pytest.param(
+            lambda wire: [wire.http(BODY, 403, Content_Encoding="br")], "forbidden", id="a-403-in-another-compression"
+        ),
         pytest.param(lambda wire: [wire.http(b"", 204, Content_Length=None)], "unreadable", id="no-content"),
     ],
 )
@@ -106,7 +153,26 @@ def test_an_answer_that_breaks_is_a_failure_with_its_cause(world, server, wire, 
         pytest.param(lambda wire: [wire.http(b" " * (MIB - len(BODY)) + BODY)], id="as-large-as-allowed"),
         pytest.param(lambda wire: [wire.http(gzip.compress(BODY), Content_Encoding="gzip")], id="gzip"),
         pytest.param(
-            lambda wire: [wire.http(zlib.compress(BODY), Content_Encoding="deflate")], id="deflate-though-not-asked-for"
+            lambda wire: [wire.http(gzip.compress(BODY), Content_Encoding=" GZip ")], id="gzip-in-other-letters"
+        ),
+        pytest.param(
+            lambda wire: [
+                part for byte in wire.http(gzip.compress(BODY), Content_Encoding="gzip") for part in (bytes([byte]), 0)
+            ],
+            id="gzip-byte-by-byte",
+        ),
+        pytest.param(lambda wire: [wire.http(BODY, Content_Encoding="identity")], id="no-compression-by-name"),
+        pytest.param(lambda wire: [wire.http(BODY, Content_Encoding="")], id="no-compression-without-a-name"),
+        pytest.param(
+            lambda wire: [
+                b"HTTP/1.1 103 Early Hints\r\nContent-Encoding: br\r\n\r\n"
+                + wire.http(gzip.compress(BODY), Content_Encoding="gzip")
+            ],
+            id="another-compression-in-an-interim-answer",
+        ),
+        pytest.param(
+            lambda wire: [wire.http(gzip.compress(b" " * (MIB - len(BODY)) + BODY), Content_Encoding="gzip")],
+            id="gzip-as-large-as-allowed",
         ),
         pytest.param(
             lambda wire: [wire.http(b"", Content_Length=None, Transfer_Encoding="chunked") + chunked(BODY, b"")],
@@ -120,6 +186,43 @@ def test_an_answer_that_breaks_is_a_failure_with_its_cause(world, server, wire, 
 def test_an_answer_in_an_unusual_form_is_read(world, server, wire, answer):
     server.answer = lambda _: answer(wire)
     assert status_of(world.observe()["n0"]) == "AVAILABLE"
+
+
+def stacked(layers, *, repeated=False):
+    """An answer of so many layers of gzip, listed in one header or each in a header of its own."""
+    body = stacked_gzip(layers)
+    listed = [b"gzip"] * layers if repeated else [b", ".join([b"gzip"] * layers)]
+    encodings = b"".join(b"Content-Encoding: %s\r\n" % coding for coding in listed)
+    return b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (encodings, len(body), body)
+
+
+def in_time(function):
+    """What the function returns; a failure where that takes so long that the loop must have been held up."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(function()), daemon=True)
+    thread.start()
+    thread.join(15)
+    assert not thread.is_alive(), "the probes' loop is held up"
+    return found[0]
+
+
+@pytest.mark.parametrize("repeated", [False, True], ids=["in-one-header", "in-a-header-each"])
+@pytest.mark.parametrize("layers", [2, 4])
+def test_stacked_encodings_are_refused_and_hold_up_nobody(world, server, wire, key, layers, repeated):
+    answers = {f"{key}-n0": [stacked(layers, repeated=repeated)], f"{key}-n1": [0.2, wire.healthy()]}
+    server.answer = lambda request: answers[request.key]
+    outcomes = in_time(lambda: world.observe(world.targets(2), timeout=timedelta(seconds=1)))
+    assert outcomes["n0"] == Failure("unreadable", "more than one Content-Encoding; only a single gzip is read")
+    assert isinstance(outcomes["n1"], Report)
+
+
+def test_a_pass_can_be_stopped_while_stacked_encodings_come_in(world, server, key):
+    server.answer = lambda request: [60] if request.key == f"{key}-n1" else [stacked(4)]
+    looks = []
+    observations = world.source(timeout=timedelta(seconds=30), concurrency=2).observe(
+        world.targets(2), until=None, stopped=lambda: len(looks) > 2 or looks.append(1)
+    )
+    assert [one.target for one in in_time(lambda: list(observations))] == ["n0"]
 
 
 @pytest.mark.parametrize(
