@@ -15,7 +15,17 @@ from tests.unit.domain.readings import (
     short,
 )
 from wabawatch.domain.detection import detect, forget
-from wabawatch.domain.health import CALLING, CAUSES, READABLE, URGENT_CAUSES, Reason, rank, status_of
+from wabawatch.domain.health import (
+    CALLING,
+    CAUSES,
+    READABLE,
+    URGENT_CAUSES,
+    Observation,
+    Reason,
+    Report,
+    rank,
+    status_of,
+)
 from wabawatch.domain.policy import Thresholds
 from wabawatch.domain.transitions import Snapshot
 
@@ -325,12 +335,22 @@ def test_an_entity_that_is_missing_is_gone_where(listed, overall):
     assert "PHONE_NUMBER 1: BLOCKED > GONE" in [short(one) for one in fold(observations)[1]]
 
 
-def test_entities_that_are_new_in_each_answer_do_not_fill_the_snapshot():
-    snapshot = None
-    for number in range(12):
-        flood = [node("WABA", f"{number}-{index}", "L", PAYMENT) for index in range(49)]
-        snapshot, _ = fold([seen(number, *flood, overall=BLOCKED_OVERALL)], snapshot=snapshot)
-    assert len(snapshot.tracks) <= 4 * 50
+@pytest.mark.parametrize("implausible", [False, True])
+def test_entities_that_are_new_in_each_answer_neither_fill_the_snapshot_nor_end_what_was_known(implausible):
+    snapshot, _ = fold([seen(0, phone("L", PAYMENT))])
+    for number in range(1, 12):
+        flood = tuple(node("WABA", f"{number}-{index}", "L", VERIFICATION) for index in range(49))
+        report = Report(flood, BLOCKED_OVERALL, implausible=implausible)
+        snapshot = detect(snapshot, Observation("t", minute(number), report), USUAL).snapshot
+    assert len(snapshot.tracks) < 200
+    assert snapshot.track(("PHONE_NUMBER", "1", "can_send_message")).status == "LIMITED"
+
+
+def test_what_an_implausible_answer_does_not_name_is_not_gone():
+    flood = Report((node("WABA", "w", "B"),), implausible=True)
+    snapshot, _ = fold([seen(0, phone("B"), overall=WELL_OVERALL)])
+    observations = [Observation("t", minute(number), flood) for number in range(1, 5)]
+    assert [short(one) for one in fold(observations, snapshot=snapshot)[1]] == ["WABA w: None > BLOCKED"]
 
 
 def test_what_does_not_change_is_not_written():

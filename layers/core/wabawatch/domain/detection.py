@@ -37,8 +37,7 @@ from wabawatch.domain.transitions import Detection, Evidence, Snapshot, Track, T
 
 _MOST_REASONS: Final = 20
 """Reasons that the target itself is given with its overall status."""
-_MOST_MISSING: Final = 50
-"""Entities missing from one report; were more of them held, invented ones would fill the snapshot for ever."""
+_MOST_HELD: Final = 50
 
 
 def detect(snapshot: Snapshot, observation: Observation, thresholds: Thresholds, run_id: str = "") -> Detection:
@@ -93,7 +92,7 @@ def _readings(observation: Observation, before: dict[tuple[str, str, str], Track
         found += _of_entity(_target_node(outcome, observation.target, overall))
     said = {reading.key for reading in found}
     missing = [track for key, track in before.items() if key not in said and key != readable]
-    held = _held(missing, overall)
+    held = _held(missing, outcome, overall)
     found = [_explained_by_missing(reading, held) for reading in explained(found, before)]
     kept = {track.key for track in held}
     gone = [_of_missing(track, outcome, is_held=track.key in kept) for track in missing]
@@ -107,21 +106,25 @@ def _target_node(report: Report, target: str, overall: dict[str, str]) -> Entity
     return Entity(TARGET, target, overall, reasons[:_MOST_REASONS])
 
 
-def _held(missing: list[Track], overall: dict[str, str]) -> list[Track]:
-    """Select the troubles of entities that are missing from the report while its overall status is as bad as they were,
-    and nothing in the report explains that: they are not gone, but left out of this answer. The overall status of
-    messaging covers all capabilities that have none of their own.
+def _held(missing: list[Track], report: Report, overall: dict[str, str]) -> list[Track]:
+    """Select the troubles that are not gone, though the report does not name their entities.
+
+    They were left out where the overall status is as bad as they were and nothing in the report explains that (the
+    overall status of messaging covers all capabilities that have none of their own), and where more was listed than is
+    kept. Only the oldest are held: entities that are new in each answer would fill the snapshot for ever.
     """
-    if len(missing) > _MOST_MISSING or not overall:
-        return []
     general = overall.get(MESSAGING, AVAILABLE)
-    return [
+    held = [
         track
         for track in missing
         if track.entity_type != TARGET
         and track.status is not None
-        and 0 < rank(track.status) <= rank(overall.get(track.capability, general))
+        and rank(track.status) > 0
+        and (report.implausible or rank(track.status) <= rank(overall.get(track.capability, general)))
     ]
+    if len(held) <= _MOST_HELD:
+        return held
+    return sorted(held, key=lambda track: (track.since is None, track.since, track.key))[:_MOST_HELD]
 
 
 def _explained_by_missing(reading: Reading, held: list[Track]) -> Reading:
