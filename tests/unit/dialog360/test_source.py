@@ -561,19 +561,6 @@ def test_requests_per_second_are_kept(world, server):
     assert max(starts) - min(starts) > 0.15, "30 gaps of 10 ms, less what may be made up for, and a slow server"
 
 
-def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_asks(world, server, wire):
-    times = []
-
-    def answer(_):
-        times.append(time.monotonic())
-        return [wire.http(b"", 429, Retry_After=1) if len(times) == 1 else wire.healthy()]
-
-    server.answer = answer
-    outcomes = world.observe(world.targets(4), concurrency=1)
-    assert [getattr(outcome, "cause", "") for outcome in outcomes.values()] == ["throttled", "", "", ""]
-    assert times[1] - times[0] > 0.8
-
-
 @pytest.mark.parametrize(
     ("status", "body"),
     [
@@ -581,25 +568,53 @@ def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_asks(world, serve
         pytest.param(400, b"You exceeded the endpoint rate limit", id="400-rate-limit"),
     ],
 )
-def test_targets_of_a_host_that_asks_for_more_time_than_there_is_are_skipped(
-    world, server, servers, wire, status, body
-):
+def test_a_number_that_is_throttled_holds_up_no_other_and_is_left_alone_itself(world, server, wire, key, status, body):
+    throttled = wire.http(body, status, Retry_After=200)
+    server.answer = lambda one: [throttled if one.key == f"{key}-n1" else wire.healthy()]
+    source, until = world.source(concurrency=2), datetime.now(UTC) + timedelta(seconds=20)
+    first = world.observe(world.targets(20), source, until=until)
+    assert (len(first), first["n1"].cause) == (20, "throttled")
+    assert set(world.observe(world.targets(20), source, until=until)) == first.keys() - {"n1"}
+    assert [one.key for one in server.requests].count(f"{key}-n1") == 1
+
+
+def test_a_few_numbers_that_are_throttled_do_not_hold_up_the_fleet(world, server, wire, key):
+    bad = {f"{key}-n{number}" for number in range(0, 40, 4)}
+    server.answer = lambda one: [wire.http(b"", 429, Retry_After=200) if one.key in bad else wire.healthy()]
+    outcomes = world.observe(world.targets(40), until=datetime.now(UTC) + timedelta(seconds=20), concurrency=1)
+    assert len(outcomes) == 40
+
+
+def test_a_host_that_throttles_several_numbers_is_left_alone_for_as_long_as_it_asks(world, server, wire):
+    times = []
+
+    def answer(_):
+        times.append(time.monotonic())
+        return [wire.http(b"", 429, Retry_After=1) if len(times) <= 3 else wire.healthy()]
+
+    server.answer = answer
+    outcomes = world.observe(world.targets(5), concurrency=1)
+    assert [getattr(outcome, "cause", "") for outcome in outcomes.values()] == ["throttled"] * 3 + [""] * 2
+    assert times[3] - times[2] > 0.8
+
+
+def test_targets_of_a_host_that_asks_for_more_time_than_there_is_are_skipped(world, server, servers, wire):
     other = servers()
-    server.answer = lambda _: [wire.http(body, status, Retry_After=200)]
-    targets = [*world.targets(5), Target("elsewhere", "", "env:K0", base_url=other.url)]
+    server.answer = lambda _: [wire.http(b"", 429, Retry_After=200)]
+    targets = [*world.targets(6), Target("elsewhere", "", "env:K0", base_url=other.url)]
     outcomes = world.observe(targets, until=datetime.now(UTC) + timedelta(seconds=20), concurrency=1)
-    assert set(outcomes) == {"n0", "elsewhere"}
+    assert set(outcomes) == {"n0", "n1", "n2", "elsewhere"}
     assert isinstance(outcomes["elsewhere"], Report)
-    assert len(server.requests) == 1
+    assert len(server.requests) == 3
 
 
 def test_a_wait_lasts_into_the_next_pass(world, server, wire):
     source = world.source(concurrency=1)
     server.answer = lambda _: [wire.http(b"", 429, Retry_After=200)]
     until = datetime.now(UTC) + timedelta(seconds=20)
-    assert set(world.observe(world.targets(3), source, until=until)) == {"n0"}
-    assert set(world.observe(world.targets(3), source, until=until)) == set()
-    assert len(server.requests) == 1
+    assert set(world.observe(world.targets(5), source, until=until)) == {"n0", "n1", "n2"}
+    assert set(world.observe(world.targets(5), source, until=until)) == set()
+    assert len(server.requests) == 3
 
 
 def test_one_number_s_503_with_a_wait_holds_up_no_other(world, server, wire, key):

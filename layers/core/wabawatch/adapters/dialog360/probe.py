@@ -17,7 +17,7 @@ _KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a target is asked; waits are kept by `host`, which holds the port too."""
+    """Where a target is asked; a host's waits are kept by `host`, which holds the port too."""
 
     url: str
     host: str
