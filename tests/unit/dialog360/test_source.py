@@ -456,16 +456,24 @@ def test_a_pass_that_is_stopped_leaves_soon_though_answers_are_outstanding(world
         pytest.param("a\x00b", id="a-null"),
         pytest.param("", id="nothing"),
         pytest.param("x" * 5000, id="far-too-long"),
+        pytest.param("x" * 7, id="too-short"),
+        pytest.param("k", id="one-letter"),
     ],
 )
-def test_a_key_that_no_header_can_carry_is_not_sent(world, server, key):
+def test_a_key_that_cannot_be_one_is_not_sent(world, server, key):
     targets = world.targets()
     world.keys.held = {"env:K0": key}
     outcome = world.observe(targets)["n0"]
     assert outcome.cause == "key_unreadable"
     assert outcome.detail.startswith("env:K0: ")
-    assert not key or key not in outcome.detail
+    assert len(key) < 2 or key not in outcome.detail
     assert server.connections == 0
+
+
+def test_a_key_of_the_least_length_is_sent(world, server):
+    world.keys.held = {"env:K0": "12345678"}
+    assert isinstance(world.observe()["n0"], Report)
+    assert server.requests[0].key == "12345678"
 
 
 def test_a_reference_that_leads_nowhere_is_told(world):
@@ -485,9 +493,11 @@ def test_the_keys_of_a_pass_are_read_together(world):
 
 def test_a_key_that_was_rotated_works_at_once(world, server, wire):
     targets = world.targets(3)
-    server.answer = lambda one: [wire.healthy() if one.key in ("fresh", "good") else wire.http({"error": "key"}, 401)]
-    world.keys.held = {"env:K0": "old", "env:K1": "good", "env:K2": "bad"}
-    world.keys.renewed = {"env:K0": "fresh"}
+    server.answer = lambda one: [
+        wire.healthy() if one.key in ("fresh-key", "good-key") else wire.http({"error": "key"}, 401)
+    ]
+    world.keys.held = {"env:K0": "old-key-", "env:K1": "good-key", "env:K2": "bad-key-"}
+    world.keys.renewed = {"env:K0": "fresh-key"}
     outcomes = world.observe(targets)
     assert {name: getattr(outcome, "cause", "") for name, outcome in outcomes.items()} == {
         "n0": "",
@@ -496,15 +506,15 @@ def test_a_key_that_was_rotated_works_at_once(world, server, wire):
     }
     (refreshed,) = world.keys.refreshed
     assert sorted(refreshed) == ["env:K0", "env:K2"]
-    assert [request.key for request in server.requests].count("bad") == 1
+    assert [request.key for request in server.requests].count("bad-key-") == 1
 
 
 def test_a_rotated_key_that_is_refused_too_is_unauthorized(world, server, wire):
     targets = world.targets()
     server.answer = lambda _: [wire.http(b"", 401)]
-    world.keys.renewed = {"env:K0": "fresh"}
+    world.keys.renewed = {"env:K0": "fresh-key"}
     assert world.observe(targets)["n0"].cause == "unauthorized"
-    assert [request.key for request in server.requests][1:] == ["fresh"]
+    assert [request.key for request in server.requests][1:] == ["fresh-key"]
 
 
 def test_a_key_that_is_gone_when_it_is_read_again_is_told(world, server, wire):
