@@ -18,7 +18,7 @@ def loaded() -> Callable[..., Settings]:
     """Load a text with one variable in the environment and all kinds of destination."""
 
     def load_text(text: str | bytes, name: str = "watch.yaml", **given: Any) -> Settings:
-        environment = given.pop("environment", {"A_KEY": "k"})
+        environment = given.pop("environment", {"A_KEY": "an-api-key", "SHORT": "seven77"})
         return load(text, name, environment=environment, destination_kinds=KINDS, **given)
 
     return load_text

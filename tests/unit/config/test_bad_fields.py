@@ -64,6 +64,8 @@ SECRETS = [
     row("reference-to-nothing", "targets: [{id: a, api_key: 'env:'}]  # here", "targets[0].api_key", "can be read"),
     row("variable-not-set", "targets: [{id: a, api_key: env:OTHER_KEY}]  # here",
         "targets[0].api_key", "the environment variable OTHER_KEY is not set; set it (export OTHER_KEY="),
+    row("variable-too-short-for-a-key", "targets: [{id: a, api_key: env:SHORT}]  # here",
+        "targets[0].api_key", "too short for an API key, which has at least 8 characters; store the whole key"),
     row("file-missing", "targets: [{id: a, api_key: file:/nowhere/at/all}]  # here",
         "targets[0].api_key", "the file it names does not exist; create it"),
     row("variable-of-a-destination-not-set",

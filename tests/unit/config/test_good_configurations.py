@@ -33,14 +33,14 @@ def test_a_target_alone_is_a_whole_configuration(loaded, kinds):
 def test_without_destinations_everything_goes_to_the_stack_s_topic(loaded):
     arn = "arn:aws:sns:eu-central-1:123456789012:alerts"
 
-    settings = loaded(TARGET, environment={"A_KEY": "k", "WABAWATCH_ALERTS_TOPIC_ARN": arn})
+    settings = loaded(TARGET, environment={"A_KEY": "an-api-key", "WABAWATCH_ALERTS_TOPIC_ARN": arn})
 
     assert list(settings.destinations) == ["alerts"]
     assert settings.destinations["alerts"].options.topic_arn == arn
 
 
 def test_a_destination_that_is_named_stands_in_for_the_stack_s_topic(loaded):
-    environment = {"A_KEY": "k", "WABAWATCH_ALERTS_TOPIC_ARN": "arn:x"}
+    environment = {"A_KEY": "an-api-key", "WABAWATCH_ALERTS_TOPIC_ARN": "arn:x"}
 
     settings = loaded(TARGET + "destinations: {here: {kind: console}}", environment=environment)
 
@@ -56,7 +56,7 @@ def test_a_destination_that_is_named_stands_in_for_the_stack_s_topic(loaded):
     ],
 )
 def test_a_deployment(loaded, text, environment, expected):
-    assert loaded(TARGET + text, environment={"A_KEY": "k", **environment}).deployment == expected
+    assert loaded(TARGET + text, environment={"A_KEY": "an-api-key", **environment}).deployment == expected
 
 
 def test_targets_have_names_labels_and_addresses_of_their_own(loaded):

@@ -17,11 +17,11 @@ def options(environment):
 
 
 def test_a_key_alone_is_one_number_told_on_the_console():
-    settings = default_settings({"D360_API_KEY": "k", **EMPTY}, destination_kinds=KINDS)
+    settings = default_settings({"D360_API_KEY": "an-api-key", **EMPTY}, destination_kinds=KINDS)
 
     assert settings.targets == (Target("number", "WhatsApp number", "env:D360_API_KEY"),)
     assert settings.source.base_url == "https://waba-v2.360dialog.io"
-    assert options({"D360_API_KEY": "k", **EMPTY}) == {"console": Console()}
+    assert options({"D360_API_KEY": "an-api-key", **EMPTY}) == {"console": Console()}
 
 
 def test_the_template_s_parameters_are_one_number_a_topic_and_slack():
@@ -42,7 +42,7 @@ def test_the_template_s_parameters_are_one_number_a_topic_and_slack():
 
 
 def test_slack_alone_needs_no_console():
-    environment = {"D360_API_KEY": "k", "SLACK_WEBHOOK_URL": "https://hooks.example.com/x"}
+    environment = {"D360_API_KEY": "an-api-key", "SLACK_WEBHOOK_URL": "https://hooks.example.com/x"}
 
     assert options(environment) == {"slack": Slack("env:SLACK_WEBHOOK_URL")}
 
@@ -68,6 +68,6 @@ def test_without_a_key_the_message_says_how_to_begin(environment):
 )
 def test_a_bad_variable_is_named(environment, message):
     with pytest.raises(ConfigurationError) as refused:
-        options({"D360_API_KEY": "k", **environment})
+        options({"D360_API_KEY": "an-api-key", **environment})
 
     assert str(refused.value).startswith(message)

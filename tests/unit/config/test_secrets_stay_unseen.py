@@ -17,7 +17,7 @@ SECRET = "zQ7vK2mX9pL4wR8t"
 def message(document):
     text = document if isinstance(document, str) else yaml.safe_dump(document)
     with pytest.raises(ConfigurationError) as refused:
-        load(text, "watch.yaml", environment={"A_KEY": "k"}, destination_kinds=KINDS)
+        load(text, "watch.yaml", environment={"A_KEY": "an-api-key"}, destination_kinds=KINDS)
     return str(refused.value)
 
 

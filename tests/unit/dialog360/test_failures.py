@@ -189,12 +189,17 @@ def test_the_key_is_in_no_detail(read, key, body, spelling):
         assert key[:8].lower() not in detail.lower()
 
 
-@pytest.mark.parametrize("odd", ["a/b+c==&<d>", "a.b*c(d", "k", '"quoted"'])
+@pytest.mark.parametrize("odd", ["a/b+c==&<d>", "a.b*c(d)", "eightlet", '"quoted"'])
 def test_a_key_with_signs_is_in_no_detail(read, odd):
     for body in (odd, json.dumps({"error": odd}), escape(odd), quote(odd, safe=""), f"<p>{escape(odd)}</p>"):
         detail = read(body, 500, key=odd).detail
         assert "[key]" in detail
         assert odd not in detail.replace("[key]", "")
+
+
+@pytest.mark.parametrize("short", ["k", "ED", "BLOCKED"])
+def test_a_key_too_short_to_be_one_garbles_no_text(read, short):
+    assert read("It is BLOCKED.", 500, key=short).detail == "HTTP 500: It is BLOCKED."
 
 
 def test_the_key_in_a_redirect_is_hidden(read, key):

@@ -1,13 +1,19 @@
 """From the JSON of an answer to a report: what is there is taken, whatever is missing beside it."""
 
 import json
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
-from wabawatch.domain.health import CALLING, MESSAGING, UNKNOWN, Entity, Failure, Reason, Report, rank, status_of
+from wabawatch.domain.detection import detect
+from wabawatch.domain.health import CALLING, MESSAGING, Entity, Failure, Observation, Reason, Report, rank, status_of
+from wabawatch.domain.policy import Thresholds
+from wabawatch.domain.transitions import Snapshot
 
 NUMBER = {"entity_type": "PHONE_NUMBER", "id": "1", "can_send_message": "AVAILABLE"}
 WABA = {"entity_type": "WABA", "id": "2", "can_send_message": "AVAILABLE"}
+LIMITED = NUMBER | {"can_send_message": "LIMITED"}
 DECLINED = {"error_code": 141006, "error_description": "Payment failed", "possible_solution": "Add a card"}
 
 
@@ -36,7 +42,7 @@ def test_a_documented_answer_is_read_whole(report):
 @pytest.mark.parametrize(
     ("document", "messaging"),
     [
-        pytest.param({"can_send_message": "BLOCKED", "entities": [NUMBER]}, "AVAILABLE", id="no-wrapper-is-read"),
+        pytest.param({"can_send_message": "AVAILABLE", "entities": [LIMITED]}, "LIMITED", id="no-wrapper-is-read"),
         pytest.param({"entities": [NUMBER]}, "AVAILABLE", id="no-wrapper-and-no-overall-is-read"),
         pytest.param({"health_status": {"entities": [NUMBER]}}, "AVAILABLE", id="no-overall-is-read"),
         pytest.param({"health_status": {"can_send_message": "LIMITED"}}, "LIMITED", id="no-entities-leaves-overall"),
@@ -61,13 +67,13 @@ def test_a_documented_answer_is_read_whole(report):
             id="entries-that-are-no-entity-leave-overall",
         ),
         pytest.param(
-            {"health_status": {"can_send_message": "BLOCKED", "entities": [None, NUMBER]}},
-            "AVAILABLE",
+            {"health_status": {"can_send_message": "AVAILABLE", "entities": [None, LIMITED]}},
+            "LIMITED",
             id="an-entity-beside-other-entries-is-read",
         ),
         pytest.param(
-            {"health_status": {"can_send_message": "BLOCKED"}, "entities": [NUMBER]},
-            "AVAILABLE",
+            {"health_status": {"can_send_message": "AVAILABLE"}, "entities": [LIMITED]},
+            "LIMITED",
             id="entities-beside-the-wrapper-are-read",
         ),
         pytest.param(
@@ -80,14 +86,31 @@ def test_a_documented_answer_is_read_whole(report):
         ),
         pytest.param(
             {"health_status": {"can_send_message": "LIMITED"}, "can_send_message": "BLOCKED"},
-            "LIMITED",
-            id="the-wrapper-goes-before-what-is-beside-it",
+            "BLOCKED",
+            id="the-worse-counts-of-a-status-inside-and-beside-the-wrapper",
         ),
         pytest.param(
-            {"health_status": {"can_receive_call_sip": "AVAILABLE"}},
-            UNKNOWN,
-            id="calling-alone-says-nothing-of-messaging",
+            {"health_status": {"entities": [NUMBER]}, "entities": [WABA | {"can_send_message": "BLOCKED"}]},
+            "BLOCKED",
+            id="entities-inside-and-beside-the-wrapper-are-read",
         ),
+        pytest.param(
+            {"health_status": {"can_send_message": "BLOCKED", "entities": [NUMBER]}},
+            "BLOCKED",
+            id="overall-worse-than-every-entity-counts",
+        ),
+        pytest.param(
+            {
+                "health_status": {
+                    "can_send_message": "BLOCKED",
+                    "entities": [NUMBER | {"can_receive_call_sip": "BLOCKED"}],
+                }
+            },
+            "AVAILABLE",
+            id="overall-that-calling-explains-does-not-count",
+        ),
+        pytest.param({"entities": {"0": NUMBER, "2": LIMITED}}, "LIMITED", id="entities-as-an-object-with-indices"),
+        pytest.param({"entities": LIMITED}, "LIMITED", id="an-entity-without-a-list"),
         pytest.param(
             {
                 "health_status": {
@@ -110,7 +133,7 @@ def test_a_documented_answer_is_read_whole(report):
         ),
     ],
 )
-def test_the_status_is_the_worst_of_the_entities_and_overall_only_without_any(read, document, messaging):
+def test_the_status_is_the_worst_of_the_entities_and_of_an_overall_one_that_says_more(read, document, messaging):
     assert status_of(read(document)) == messaging
 
 
@@ -208,6 +231,17 @@ def test_nameless_entities_of_two_targets_are_two(read):
         pytest.param({"errors": [{"error_code": None, "error_description": ""}]}, [], id="an-error-of-nothing"),
         pytest.param({"errors": [None, 3, [], "Text"]}, [Reason(description="Text")], id="entries-that-are-no-error"),
         pytest.param({"errors": DECLINED}, [Reason(141006, "Payment failed", "Add a card")], id="one-without-a-list"),
+        pytest.param(
+            {"errors": {"0": DECLINED, "3": {"error_code": 5}}},
+            [Reason(141006, "Payment failed", "Add a card"), Reason(5)],
+            id="errors-as-an-object-with-indices",
+        ),
+        pytest.param(
+            {"additional_info": {"0": "a", "1": "b"}},
+            [Reason(description="a"), Reason(description="b")],
+            id="info-as-an-object-with-indices",
+        ),
+        pytest.param({"errors": {}, "additional_info": {}}, [], id="empty-objects"),
         pytest.param({"errors": None, "additional_info": None}, [], id="null-lists"),
         pytest.param({"errors": [], "additional_info": []}, [], id="empty-lists"),
         pytest.param({"errors": "Text"}, [Reason(description="Text")], id="a-text-in-place-of-a-list"),
@@ -361,15 +395,210 @@ def test_texts_can_be_stored_and_shown(entity):
     assert found.reasons[0].possible_solution == "👩\u200d🔧 fixes it"
 
 
-def test_an_answer_can_put_only_so_much_into_the_state(report):
+SEVERAL_PLACES = [
+    pytest.param(
+        {"health_status": {"can_send_message": "AVAILABLE"}, "can_send_message": "BLOCKED"},
+        ["can_send_message is AVAILABLE and BLOCKED overall, inside and beside health_status"],
+        id="a-status-that-differs",
+    ),
+    pytest.param(
+        {"health_status": {"can_send_message": "BLOCKED"}, "can_send_message": "BLOCKED"}, [], id="a-status-that-agrees"
+    ),
+    pytest.param(
+        {"health_status": {"entities": [NUMBER]}, "entities": [LIMITED]},
+        [
+            "PHONE_NUMBER 1 is listed more than once, with can_send_message AVAILABLE and LIMITED",
+            "entities are listed inside and beside health_status",
+        ],
+        id="entities",
+    ),
+]
+
+
+@pytest.mark.parametrize(("document", "contradictions"), SEVERAL_PLACES)
+def test_what_stands_in_several_places_is_told(read, document, contradictions):
+    assert list(read(document).contradictions) == contradictions
+
+
+@pytest.mark.parametrize(
+    ("text", "messaging", "contradictions"),
+    [
+        pytest.param(
+            '{"can_send_message": "BLOCKED", "can_send_message": "AVAILABLE"}',
+            "BLOCKED",
+            ["overall has can_send_message more than once, as AVAILABLE and BLOCKED"],
+            id="a-status",
+        ),
+        pytest.param(
+            '{"can_send_message": "BLOCKED", "can_send_message": "BLOCKED"}', "BLOCKED", [], id="a-status-that-agrees"
+        ),
+        pytest.param(
+            '{"can_send_message": "BLOCKED", "can_send_message ": "AVAILABLE"}',
+            "BLOCKED",
+            ["overall has can_send_message more than once, as AVAILABLE and BLOCKED"],
+            id="a-status-with-a-space-behind-its-name",
+        ),
+        pytest.param(
+            '{"can_send_message": "LIMITED", "can_send_message": null, "can_send_message": 5}',
+            "LIMITED",
+            [],
+            id="a-status-beside-what-is-none",
+        ),
+        pytest.param(
+            '{"entities": [{"id": "1", "can_send_message": "LIMITED", "can_send_message": "AVAILABLE"}]}',
+            "LIMITED",
+            ["UNKNOWN_TYPE 1 has can_send_message more than once, as AVAILABLE and LIMITED"],
+            id="a-status-of-an-entity",
+        ),
+        pytest.param(
+            '{"health_status": {"can_send_message": "BLOCKED"}, "health_status": {"can_send_message": "AVAILABLE"}}',
+            "BLOCKED",
+            [
+                "can_send_message is AVAILABLE and BLOCKED overall, inside and beside health_status",
+                "health_status is given more than once in one object",
+            ],
+            id="the-wrapper",
+        ),
+        pytest.param(
+            '{"entities": [{"id": "1", "can_send_message": "BLOCKED"}], "entities": []}',
+            "BLOCKED",
+            ["entities is given more than once in one object"],
+            id="the-entities",
+        ),
+        pytest.param(
+            '{"entities": {"0": {"id": "1", "can_send_message": "BLOCKED"}, "0": {"can_send_message": "AVAILABLE"}}}',
+            "BLOCKED",
+            [],
+            id="an-index",
+        ),
+        pytest.param(
+            '{"entities": [{"id": "1", "id": "2", "can_send_message": "BLOCKED"}]}',
+            "BLOCKED",
+            ["id is given more than once in one object"],
+            id="an-id",
+        ),
+    ],
+)
+def test_of_a_key_that_stands_twice_the_worst_value_counts_and_it_is_told(read, text, messaging, contradictions):
+    found = read(text)
+    assert status_of(found) == messaging
+    assert list(found.contradictions) == contradictions
+
+
+def test_reasons_of_a_key_that_stands_twice_are_all_read(read):
+    found = read('{"entities": [{"can_send_message": "BLOCKED", "errors": ["a"], "errors": [{"error_code": 5}, "b"]}]}')
+    assert [(reason.code, reason.description) for reason in found.entities[0].reasons] == [
+        (None, "a"),
+        (5, ""),
+        (None, "b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("health", "named"),
+    [
+        pytest.param({"can_send_messages": "AVAILABLE"}, "can_send_messages", id="misspelt-overall"),
+        pytest.param(
+            {"entities": [{"id": "1", "can_send_messages": "AVAILABLE"}]},
+            "can_send_messages",
+            id="misspelt-in-an-entity",
+        ),
+        pytest.param(
+            {"can_send_message": None, "can_use_passkeys": "AVAILABLE"}, "can_use_passkeys", id="without-a-value"
+        ),
+        pytest.param(
+            {"can_receive_call_sip": "AVAILABLE", "entities": [{"id": "1", "can_x": "LIMITED"}]},
+            "can_receive_call_sip, can_x",
+            id="calling-alone",
+        ),
+    ],
+)
+def test_an_answer_that_does_not_speak_of_messaging_is_unreadable_and_says_of_what_it_speaks(report, health, named):
+    assert report(health) == Failure("unreadable", f"the answer holds no can_send_message, but {named}")
+
+
+def test_an_answer_that_speaks_of_messaging_somewhere_may_speak_of_more(report):
+    found = report({"can_send_message": "AVAILABLE", "can_x": "A", "entities": [{"id": "1", "can_send_messages": "B"}]})
+    assert status_of(found) == "AVAILABLE"
+
+
+@pytest.mark.parametrize("kind", ["TARGET", "monitor", " Destination"])
+def test_the_monitor_s_own_kinds_of_entities_are_not_the_api_s(entity, kind):
+    assert entity(entity_type=kind).entity_type == f"REPORTED_{kind.strip().upper()}"
+
+
+def test_an_answer_can_put_only_so_many_entities_into_the_state(report):
     entities = [{"entity_type": "MESSAGE_TEMPLATE", "id": str(n), "can_send_message": "AVAILABLE"} for n in range(3000)]
     entities[2900]["can_send_message"] = "BLOCKED"
     entities[2901] |= {"can_send_message": "LIMITED", "additional_info": [f"{n} {'x' * 5000}" for n in range(500)]}
     found = report({"can_send_message": "BLOCKED", "entities": entities})
-    assert [len(found.entities), found.entities[0].id, found.entities[1].id] == [1000, "2900", "2901"]
-    assert len(found.entities[1].reasons) == 100
+    assert [len(found.entities), found.entities[0].id, found.entities[1].id] == [49, "2900", "2901"]
+    assert len(found.entities[1].reasons) == 20
     assert max(len(reason.description) for reason in found.entities[1].reasons) == 1000
-    assert "only the worst are kept" in found.contradictions[0]
+    assert found.implausible
+    assert found.contradictions == (
+        "implausible answer: MESSAGE_TEMPLATE 2901 gives more than 20 reasons; the first are kept",
+        "implausible answer: more than 49 entities are listed; only the worst are kept",
+    )
+
+
+def test_as_many_entities_as_allowed_are_plausible(report):
+    entities = [{"id": str(n), "can_send_message": "AVAILABLE"} for n in range(50)]
+    found = report({"entities": entities})
+    assert (len(found.entities), found.implausible, found.contradictions) == (50, False, ())
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["in one entry", "in several entries"])
+def test_an_entity_can_have_only_so_many_capabilities_and_messaging_is_one_of_them(report, several):
+    odd = [{f"can_{n:05}": "BLOCKED" if n % 5 else "LIMITED"} for n in range(2000)]
+    entries = (
+        [NUMBER | fields for fields in odd[:900]] if several else [dict(p for f in odd for p in f.items()) | NUMBER]
+    )
+    (found,) = report({"can_send_message": "AVAILABLE", "entities": entries}).entities
+    assert len(found.capabilities) == 16
+    assert found.capabilities.pop("can_send_message") == "AVAILABLE"
+    assert set(found.capabilities.values()) == {"BLOCKED"}
+
+
+def test_a_target_can_have_only_so_many_overall_capabilities(read):
+    wrappers = ", ".join(f'"health_status": {{"can_{n}": "BLOCKED"}}' for n in range(100))
+    found = read(f'{{"can_send_message": "AVAILABLE", {wrappers}}}')
+    assert (len(found.overall), found.implausible) == (16, True)
+    assert "can_send_message" in found.overall
+
+
+HOSTILE = {
+    "many-long-names": lambda: [
+        {"entity_type": "W" * 200, "id": f"{n}{'ü' * 200}", "can_send_message": "BLOCKED"}
+        | {f"can_{n}_{'x' * 200}": "L" * 200 for n in range(30)}
+        for n in range(300)
+    ],
+    "many-long-texts": lambda: [
+        NUMBER | {"id": str(n), "errors": [{"error_code": m, "error_description": "😀" * 900} for m in range(30)]}
+        for n in range(60)
+    ],
+    "many-short-texts": lambda: [
+        NUMBER | {f"can_{n}": "BLOCKED" for n in range(15)} | {"id": str(n), "errors": [str(m) for m in range(20)]}
+        for n in range(60)
+    ],
+    "many-contradictions": lambda: [
+        {"id": str(n), **{f"can_{m}{'y' * 100}": status for m in range(15)}, "can_send_message": status}
+        for n in range(45)
+        for status in ("A" * 128, "B" * 128)
+    ],
+}
+
+
+@pytest.mark.parametrize("entities", HOSTILE.values(), ids=HOSTILE)
+def test_what_some_answers_in_a_row_leave_in_a_snapshot_is_far_below_a_dynamodb_item(report, entities):
+    snapshot, entries = Snapshot("n1"), entities()
+    for turn in range(6):
+        fresh = [fields | {"id": f"{turn}-{fields['id']}"} for fields in entries]
+        outcome = report({"can_send_message": "BLOCKED", "entities": fresh})
+        assert (outcome.implausible, len(outcome.contradictions) <= 21) == (True, True)
+        observation = Observation("n1", datetime(2026, 3, 1, turn, tzinfo=UTC), outcome)
+        snapshot = detect(snapshot, observation, Thresholds()).snapshot
+        assert len(msgspec.json.encode(snapshot)) < 400_000
 
 
 def test_the_key_is_in_no_text_of_a_report(read, key):

@@ -4,14 +4,15 @@ import gzip
 import json
 import logging
 import socket
+import threading
 import time
-import zlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from wabawatch.application.ports import Target
 from wabawatch.domain.health import Failure, Report, status_of
+from wabawatch.simulator.failures import stacked_gzip
 
 MIB = 1024 * 1024
 SHORT = timedelta(seconds=0.3)
@@ -79,7 +80,50 @@ def test_the_base_url_of_a_target_goes_before_the_source_s(world, servers, serve
             id="a-compression-that-is-none",
         ),
         pytest.param(
-            lambda wire: [wire.http(BODY, Content_Encoding="snappy")], "unreadable", id="a-compression-nobody-asked-for"
+            lambda wire: [wire.http(gzip.compress(BODY)[:-9], Content_Encoding="gzip")],
+            "unreadable",
+            id="a-compression-without-its-end",
+        ),
+        pytest.param(
+            lambda wire: [wire.http(gzip.compress(BODY) + b"x", Content_Encoding="gzip")],
+            "unreadable",
+            id="bytes-after-the-compression",
+        ),
+        pytest.param(
+            lambda wire: [wire.http(gzip.compress(b"") * 50_000, Content_Encoding="gzip")],
+            "unreadable",
+            id="many-members-of-gzip",
+        ),
+        pytest.param(
+            lambda wire: [wire.http(stacked_gzip(1) * 100, Content_Encoding="gzip")],
+            "unreadable",
+            id="a-gzip-header-without-end",
+        ),
+        pytest.param(
+            lambda wire: [
+                wire.http(b"", Content_Length=None, Transfer_Encoding="gzip, chunked")
+                + chunked(gzip.compress(BODY), b"")
+            ],
+            "unreadable",
+            id="a-compressed-transfer",
+        ),
+        *(
+            pytest.param(
+                lambda wire, coding=coding: [wire.http(BODY, Content_Encoding=coding)],
+                "unreadable",
+                id=f"coding-{coding}",
+            )
+            for coding in (
+                "snappy",
+                "deflate",
+                "br",
+                "zstd",
+                "x-gzip",
+                "compress",
+                "none",
+                "gzip;q=1",
+                "identity, gzip",
+            )
         ),
         pytest.param(
             lambda wire: [wire.http(BODY, **{f"X{number}": "a" * 1000 for number in range(100)})],
@@ -90,6 +134,9 @@ def test_the_base_url_of_a_target_goes_before_the_source_s(world, servers, serve
             lambda wire: [wire.http(BODY, 500, Content_Length=999), "reset"], "provider_error", id="a-broken-500"
         ),
         pytest.param(lambda wire: [wire.http(b" " * 2 * MIB, 403)], "forbidden", id="a-403-over-the-limit"),
+        pytest.param(
+            lambda wire: [wire.http(BODY, 403, Content_Encoding="br")], "forbidden", id="a-403-in-another-compression"
+        ),
         pytest.param(lambda wire: [wire.http(b"", 204, Content_Length=None)], "unreadable", id="no-content"),
     ],
 )
@@ -106,7 +153,26 @@ def test_an_answer_that_breaks_is_a_failure_with_its_cause(world, server, wire, 
         pytest.param(lambda wire: [wire.http(b" " * (MIB - len(BODY)) + BODY)], id="as-large-as-allowed"),
         pytest.param(lambda wire: [wire.http(gzip.compress(BODY), Content_Encoding="gzip")], id="gzip"),
         pytest.param(
-            lambda wire: [wire.http(zlib.compress(BODY), Content_Encoding="deflate")], id="deflate-though-not-asked-for"
+            lambda wire: [wire.http(gzip.compress(BODY), Content_Encoding=" GZip ")], id="gzip-in-other-letters"
+        ),
+        pytest.param(
+            lambda wire: [
+                part for byte in wire.http(gzip.compress(BODY), Content_Encoding="gzip") for part in (bytes([byte]), 0)
+            ],
+            id="gzip-byte-by-byte",
+        ),
+        pytest.param(lambda wire: [wire.http(BODY, Content_Encoding="identity")], id="no-compression-by-name"),
+        pytest.param(lambda wire: [wire.http(BODY, Content_Encoding="")], id="no-compression-without-a-name"),
+        pytest.param(
+            lambda wire: [
+                b"HTTP/1.1 103 Early Hints\r\nContent-Encoding: br\r\n\r\n"
+                + wire.http(gzip.compress(BODY), Content_Encoding="gzip")
+            ],
+            id="another-compression-in-an-interim-answer",
+        ),
+        pytest.param(
+            lambda wire: [wire.http(gzip.compress(b" " * (MIB - len(BODY)) + BODY), Content_Encoding="gzip")],
+            id="gzip-as-large-as-allowed",
         ),
         pytest.param(
             lambda wire: [wire.http(b"", Content_Length=None, Transfer_Encoding="chunked") + chunked(BODY, b"")],
@@ -120,6 +186,43 @@ def test_an_answer_that_breaks_is_a_failure_with_its_cause(world, server, wire, 
 def test_an_answer_in_an_unusual_form_is_read(world, server, wire, answer):
     server.answer = lambda _: answer(wire)
     assert status_of(world.observe()["n0"]) == "AVAILABLE"
+
+
+def stacked(layers, *, repeated=False):
+    """An answer of so many layers of gzip, listed in one header or each in a header of its own."""
+    body = stacked_gzip(layers)
+    listed = [b"gzip"] * layers if repeated else [b", ".join([b"gzip"] * layers)]
+    encodings = b"".join(b"Content-Encoding: %s\r\n" % coding for coding in listed)
+    return b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (encodings, len(body), body)
+
+
+def in_time(function):
+    """What the function returns; a failure where that takes so long that the loop must have been held up."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(function()), daemon=True)
+    thread.start()
+    thread.join(15)
+    assert not thread.is_alive(), "the probes' loop is held up"
+    return found[0]
+
+
+@pytest.mark.parametrize("repeated", [False, True], ids=["in-one-header", "in-a-header-each"])
+@pytest.mark.parametrize("layers", [2, 4])
+def test_stacked_encodings_are_refused_and_hold_up_nobody(world, server, wire, key, layers, repeated):
+    answers = {f"{key}-n0": [stacked(layers, repeated=repeated)], f"{key}-n1": [0.2, wire.healthy()]}
+    server.answer = lambda request: answers[request.key]
+    outcomes = in_time(lambda: world.observe(world.targets(2), timeout=timedelta(seconds=1)))
+    assert outcomes["n0"] == Failure("unreadable", "more than one Content-Encoding; only a single gzip is read")
+    assert isinstance(outcomes["n1"], Report)
+
+
+def test_a_pass_can_be_stopped_while_stacked_encodings_come_in(world, server, key):
+    server.answer = lambda request: [60] if request.key == f"{key}-n1" else [stacked(4)]
+    looks = []
+    observations = world.source(timeout=timedelta(seconds=30), concurrency=2).observe(
+        world.targets(2), until=None, stopped=lambda: len(looks) > 2 or looks.append(1)
+    )
+    assert [one.target for one in in_time(lambda: list(observations))] == ["n0"]
 
 
 @pytest.mark.parametrize(
@@ -353,16 +456,24 @@ def test_a_pass_that_is_stopped_leaves_soon_though_answers_are_outstanding(world
         pytest.param("a\x00b", id="a-null"),
         pytest.param("", id="nothing"),
         pytest.param("x" * 5000, id="far-too-long"),
+        pytest.param("x" * 7, id="too-short"),
+        pytest.param("k", id="one-letter"),
     ],
 )
-def test_a_key_that_no_header_can_carry_is_not_sent(world, server, key):
+def test_a_key_that_cannot_be_one_is_not_sent(world, server, key):
     targets = world.targets()
     world.keys.held = {"env:K0": key}
     outcome = world.observe(targets)["n0"]
     assert outcome.cause == "key_unreadable"
     assert outcome.detail.startswith("env:K0: ")
-    assert not key or key not in outcome.detail
+    assert len(key) < 2 or key not in outcome.detail
     assert server.connections == 0
+
+
+def test_a_key_of_the_least_length_is_sent(world, server):
+    world.keys.held = {"env:K0": "12345678"}
+    assert isinstance(world.observe()["n0"], Report)
+    assert server.requests[0].key == "12345678"
 
 
 def test_a_reference_that_leads_nowhere_is_told(world):
@@ -382,9 +493,11 @@ def test_the_keys_of_a_pass_are_read_together(world):
 
 def test_a_key_that_was_rotated_works_at_once(world, server, wire):
     targets = world.targets(3)
-    server.answer = lambda one: [wire.healthy() if one.key in ("fresh", "good") else wire.http({"error": "key"}, 401)]
-    world.keys.held = {"env:K0": "old", "env:K1": "good", "env:K2": "bad"}
-    world.keys.renewed = {"env:K0": "fresh"}
+    server.answer = lambda one: [
+        wire.healthy() if one.key in ("fresh-key", "good-key") else wire.http({"error": "key"}, 401)
+    ]
+    world.keys.held = {"env:K0": "old-key-", "env:K1": "good-key", "env:K2": "bad-key-"}
+    world.keys.renewed = {"env:K0": "fresh-key"}
     outcomes = world.observe(targets)
     assert {name: getattr(outcome, "cause", "") for name, outcome in outcomes.items()} == {
         "n0": "",
@@ -393,15 +506,15 @@ def test_a_key_that_was_rotated_works_at_once(world, server, wire):
     }
     (refreshed,) = world.keys.refreshed
     assert sorted(refreshed) == ["env:K0", "env:K2"]
-    assert [request.key for request in server.requests].count("bad") == 1
+    assert [request.key for request in server.requests].count("bad-key-") == 1
 
 
 def test_a_rotated_key_that_is_refused_too_is_unauthorized(world, server, wire):
     targets = world.targets()
     server.answer = lambda _: [wire.http(b"", 401)]
-    world.keys.renewed = {"env:K0": "fresh"}
+    world.keys.renewed = {"env:K0": "fresh-key"}
     assert world.observe(targets)["n0"].cause == "unauthorized"
-    assert [request.key for request in server.requests][1:] == ["fresh"]
+    assert [request.key for request in server.requests][1:] == ["fresh-key"]
 
 
 def test_a_key_that_is_gone_when_it_is_read_again_is_told(world, server, wire):
@@ -458,19 +571,6 @@ def test_requests_per_second_are_kept(world, server):
     assert max(starts) - min(starts) > 0.15, "30 gaps of 10 ms, less what may be made up for, and a slow server"
 
 
-def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_asks(world, server, wire):
-    times = []
-
-    def answer(_):
-        times.append(time.monotonic())
-        return [wire.http(b"", 429, Retry_After=1) if len(times) == 1 else wire.healthy()]
-
-    server.answer = answer
-    outcomes = world.observe(world.targets(4), concurrency=1)
-    assert [getattr(outcome, "cause", "") for outcome in outcomes.values()] == ["throttled", "", "", ""]
-    assert times[1] - times[0] > 0.8
-
-
 @pytest.mark.parametrize(
     ("status", "body"),
     [
@@ -478,25 +578,53 @@ def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_asks(world, serve
         pytest.param(400, b"You exceeded the endpoint rate limit", id="400-rate-limit"),
     ],
 )
-def test_targets_of_a_host_that_asks_for_more_time_than_there_is_are_skipped(
-    world, server, servers, wire, status, body
-):
+def test_a_number_that_is_throttled_holds_up_no_other_and_is_left_alone_itself(world, server, wire, key, status, body):
+    throttled = wire.http(body, status, Retry_After=200)
+    server.answer = lambda one: [throttled if one.key == f"{key}-n1" else wire.healthy()]
+    source, until = world.source(concurrency=2), datetime.now(UTC) + timedelta(seconds=20)
+    first = world.observe(world.targets(20), source, until=until)
+    assert (len(first), first["n1"].cause) == (20, "throttled")
+    assert set(world.observe(world.targets(20), source, until=until)) == first.keys() - {"n1"}
+    assert [one.key for one in server.requests].count(f"{key}-n1") == 1
+
+
+def test_a_few_numbers_that_are_throttled_do_not_hold_up_the_fleet(world, server, wire, key):
+    bad = {f"{key}-n{number}" for number in range(0, 40, 4)}
+    server.answer = lambda one: [wire.http(b"", 429, Retry_After=200) if one.key in bad else wire.healthy()]
+    outcomes = world.observe(world.targets(40), until=datetime.now(UTC) + timedelta(seconds=20), concurrency=1)
+    assert len(outcomes) == 40
+
+
+def test_a_host_that_throttles_several_numbers_is_left_alone_for_as_long_as_it_asks(world, server, wire):
+    times = []
+
+    def answer(_):
+        times.append(time.monotonic())
+        return [wire.http(b"", 429, Retry_After=1) if len(times) <= 3 else wire.healthy()]
+
+    server.answer = answer
+    outcomes = world.observe(world.targets(5), concurrency=1)
+    assert [getattr(outcome, "cause", "") for outcome in outcomes.values()] == ["throttled"] * 3 + [""] * 2
+    assert times[3] - times[2] > 0.8
+
+
+def test_targets_of_a_host_that_asks_for_more_time_than_there_is_are_skipped(world, server, servers, wire):
     other = servers()
-    server.answer = lambda _: [wire.http(body, status, Retry_After=200)]
-    targets = [*world.targets(5), Target("elsewhere", "", "env:K0", base_url=other.url)]
+    server.answer = lambda _: [wire.http(b"", 429, Retry_After=200)]
+    targets = [*world.targets(6), Target("elsewhere", "", "env:K0", base_url=other.url)]
     outcomes = world.observe(targets, until=datetime.now(UTC) + timedelta(seconds=20), concurrency=1)
-    assert set(outcomes) == {"n0", "elsewhere"}
+    assert set(outcomes) == {"n0", "n1", "n2", "elsewhere"}
     assert isinstance(outcomes["elsewhere"], Report)
-    assert len(server.requests) == 1
+    assert len(server.requests) == 3
 
 
 def test_a_wait_lasts_into_the_next_pass(world, server, wire):
     source = world.source(concurrency=1)
     server.answer = lambda _: [wire.http(b"", 429, Retry_After=200)]
     until = datetime.now(UTC) + timedelta(seconds=20)
-    assert set(world.observe(world.targets(3), source, until=until)) == {"n0"}
-    assert set(world.observe(world.targets(3), source, until=until)) == set()
-    assert len(server.requests) == 1
+    assert set(world.observe(world.targets(5), source, until=until)) == {"n0", "n1", "n2"}
+    assert set(world.observe(world.targets(5), source, until=until)) == set()
+    assert len(server.requests) == 3
 
 
 def test_one_number_s_503_with_a_wait_holds_up_no_other(world, server, wire, key):

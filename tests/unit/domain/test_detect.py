@@ -15,7 +15,17 @@ from tests.unit.domain.readings import (
     short,
 )
 from wabawatch.domain.detection import detect, forget
-from wabawatch.domain.health import CALLING, CAUSES, READABLE, URGENT_CAUSES, Reason
+from wabawatch.domain.health import (
+    CALLING,
+    CAUSES,
+    READABLE,
+    URGENT_CAUSES,
+    Observation,
+    Reason,
+    Report,
+    rank,
+    status_of,
+)
 from wabawatch.domain.policy import Thresholds
 from wabawatch.domain.transitions import Snapshot
 
@@ -225,10 +235,122 @@ def test_the_overall_status_counts_where_no_entity_carries_one():
     assert transitions[1].reasons == (PAYMENT,)
 
 
-def test_the_overall_status_is_no_entity_where_entities_have_their_own():
-    snapshot, transitions = fold([seen(0, phone("A"), overall={"can_send_message": "BLOCKED"})])
-    assert transitions == []
-    assert [track.entity_type for track in snapshot.tracks] == ["PHONE_NUMBER"]
+BLOCKED_OVERALL = {"can_send_message": "BLOCKED"}
+WELL_OVERALL = {"can_send_message": "AVAILABLE"}
+
+
+@pytest.mark.parametrize(
+    ("entities", "overall", "told"),
+    [
+        pytest.param([phone("A")], "BLOCKED", ["TARGET t: None > BLOCKED"], id="worse than every entity"),
+        pytest.param(
+            [phone("L")],
+            "BLOCKED",
+            ["PHONE_NUMBER 1: None > LIMITED", "TARGET t: None > BLOCKED"],
+            id="worse than an entity that is not well either",
+        ),
+        pytest.param(
+            [phone(None, **{CALLING: "AVAILABLE"})],
+            "LIMITED",
+            ["TARGET t: None > LIMITED"],
+            id="of messaging where the entities speak of calling alone",
+        ),
+        pytest.param([phone("A")], "AVAILABLE", [], id="as good as the entities"),
+        pytest.param([phone("B")], "BLOCKED", ["PHONE_NUMBER 1: None > BLOCKED"], id="as bad as an entity"),
+        pytest.param([phone("B")], "LIMITED", ["PHONE_NUMBER 1: None > BLOCKED"], id="better than an entity"),
+        pytest.param(
+            [phone("A", **{CALLING: "BLOCKED"})],
+            "BLOCKED",
+            [f"PHONE_NUMBER 1 {CALLING}: None > BLOCKED"],
+            id="as bad as another capability",
+        ),
+        pytest.param(
+            [phone("A", **{CALLING: "LIMITED"})],
+            "BLOCKED",
+            [f"PHONE_NUMBER 1 {CALLING}: None > LIMITED", "TARGET t: None > BLOCKED"],
+            id="worse than another capability",
+        ),
+    ],
+)
+def test_the_overall_status_counts_for_the_target_only_where_nothing_else_explains_it(entities, overall, told):
+    report = seen(0, *entities, overall={"can_send_message": overall})
+    assert [short(one) for one in fold([report])[1]] == told
+    worst_told = max((one.rpartition(" ")[2] for one in told if CALLING not in one), key=rank, default="AVAILABLE")
+    assert status_of(report.outcome) == worst_told
+
+
+def test_another_overall_capability_that_is_as_bad_explains_the_overall_status():
+    _, transitions = fold([seen(0, phone("A"), overall=BLOCKED_OVERALL | {CALLING: "BLOCKED"})])
+    assert [short(one) for one in transitions] == [f"TARGET t {CALLING}: None > BLOCKED"]
+
+
+def test_a_trouble_of_the_target_itself_ends_when_the_overall_status_is_well():
+    observations = [seen(0, phone("A"), overall=BLOCKED_OVERALL)]
+    observations += [seen(number, phone("A"), overall=WELL_OVERALL) for number in (1, 2, 3)]
+    assert [short(one) for one in fold(observations)[1]] == [
+        "TARGET t: None > BLOCKED",
+        "TARGET t: BLOCKED > AVAILABLE",
+    ]
+
+
+def test_a_trouble_of_the_target_itself_gives_way_to_the_entity_that_turns_out_to_cause_it():
+    observations = [seen(0, phone("A"), overall=BLOCKED_OVERALL)]
+    observations += [seen(number, phone("B"), overall=BLOCKED_OVERALL) for number in (1, 2)]
+    assert [short(one) for one in fold(observations)[1]] == [
+        "TARGET t: None > BLOCKED",
+        "PHONE_NUMBER 1: AVAILABLE > BLOCKED",
+        "TARGET t: BLOCKED > GONE",
+    ]
+
+
+@pytest.mark.parametrize("listed", [[], [node("WABA", "w", "A")]], ids=["no entity", "another entity that is well"])
+def test_an_entity_that_is_missing_is_not_gone_while_the_overall_status_is_as_bad(listed):
+    both = [phone("B", PAYMENT), node("WABA", "w", "A")]
+    observations = [seen(0, *both, overall=BLOCKED_OVERALL)]
+    observations += [seen(number, *listed, overall=BLOCKED_OVERALL) for number in range(1, 6)]
+    snapshot, transitions = fold(observations)
+    assert [short(one) for one in transitions if one.because is None and rank(one.new)] == [
+        "PHONE_NUMBER 1: None > BLOCKED"
+    ]
+    assert snapshot.track(("PHONE_NUMBER", "1", "can_send_message")).reasons == (PAYMENT,)
+    assert {one.because for one in transitions if one.entity_type == "TARGET"} == {"PHONE_NUMBER 1"}
+    _, back = fold([seen(number, *both, overall=BLOCKED_OVERALL) for number in (6, 7)], snapshot=snapshot)
+    assert [short(one) for one in back if one.entity_type == "PHONE_NUMBER"] == []
+
+
+@pytest.mark.parametrize(
+    ("listed", "overall"),
+    [
+        pytest.param([node("WABA", "w", "A")], WELL_OVERALL, id="the overall status is well"),
+        pytest.param([node("WABA", "w", "A")], {"can_send_message": "LIMITED"}, id="the overall status is better"),
+        pytest.param([node("WABA", "w", "B")], BLOCKED_OVERALL, id="another entity is as bad"),
+        pytest.param(
+            [node("WABA", "w", "A", **{CALLING: "BLOCKED"})], BLOCKED_OVERALL, id="another capability is as bad"
+        ),
+    ],
+)
+def test_an_entity_that_is_missing_is_gone_where(listed, overall):
+    observations = [seen(0, phone("B"), node("WABA", "w", "A"), overall=BLOCKED_OVERALL)]
+    observations += [seen(number, *listed, overall=overall) for number in (1, 2)]
+    assert "PHONE_NUMBER 1: BLOCKED > GONE" in [short(one) for one in fold(observations)[1]]
+
+
+@pytest.mark.parametrize("implausible", [False, True])
+def test_entities_that_are_new_in_each_answer_neither_fill_the_snapshot_nor_end_what_was_known(implausible):
+    snapshot, _ = fold([seen(0, phone("L", PAYMENT))])
+    for number in range(1, 12):
+        flood = tuple(node("WABA", f"{number}-{index}", "L", VERIFICATION) for index in range(49))
+        report = Report(flood, BLOCKED_OVERALL, implausible=implausible)
+        snapshot = detect(snapshot, Observation("t", minute(number), report), USUAL).snapshot
+    assert len(snapshot.tracks) < 200
+    assert snapshot.track(("PHONE_NUMBER", "1", "can_send_message")).status == "LIMITED"
+
+
+def test_what_an_implausible_answer_does_not_name_is_not_gone():
+    flood = Report((node("WABA", "w", "B"),), implausible=True)
+    snapshot, _ = fold([seen(0, phone("B"), overall=WELL_OVERALL)])
+    observations = [Observation("t", minute(number), flood) for number in range(1, 5)]
+    assert [short(one) for one in fold(observations, snapshot=snapshot)[1]] == ["WABA w: None > BLOCKED"]
 
 
 def test_what_does_not_change_is_not_written():

@@ -1,6 +1,8 @@
+import msgspec
 import pytest
 
 from tests.unit.domain.readings import PAYMENT, VERIFICATION, fold, minute, node, phone, seen, short
+from wabawatch.domain import explanation, health
 from wabawatch.domain.health import CALLING, Reason
 
 BUSINESS = node("BUSINESS", "b", "B", VERIFICATION)
@@ -75,3 +77,65 @@ def test_one_of_two_parents_heals_and_the_other_explains():
     _, transitions = fold([seen(0, phone("B"), BUSINESS, WABA), *(seen(n, phone("B"), healed, WABA) for n in (1, 2))])
     assert [one.because for one in transitions if one.entity_type == "PHONE_NUMBER"] == ["BUSINESS b", "WABA w"]
     assert not any(one.because is None for one in transitions if one.entity_type == "PHONE_NUMBER")
+
+
+SIP_DOWN = Reason(138010, "Calling is restricted.", capability=CALLING)
+
+
+def calling(kind, entity_id, status, *reasons):
+    return node(kind, entity_id, "A", *reasons, **{CALLING: status})
+
+
+def calling_of_the_number(*observations):
+    snapshot, _ = fold(observations)
+    return snapshot.track(("PHONE_NUMBER", "1", CALLING))
+
+
+def test_calling_that_never_worked_does_not_explain_calling_that_did():
+    number, business = ("PHONE_NUMBER", "1"), calling("BUSINESS", "b", "BLOCKED", SIP_DOWN)
+    down = [calling(*number, "BLOCKED"), business]
+    track = calling_of_the_number(seen(0, calling(*number, "AVAILABLE")), *(seen(n, *down) for n in range(1, 5)))
+    assert (track.status, track.because, track.proven) == ("BLOCKED", None, True)
+
+
+def test_calling_that_worked_explains_calling_that_did():
+    up = [calling("PHONE_NUMBER", "1", "AVAILABLE"), calling("BUSINESS", "b", "AVAILABLE")]
+    down = [calling("PHONE_NUMBER", "1", "BLOCKED"), calling("BUSINESS", "b", "BLOCKED", SIP_DOWN)]
+    assert calling_of_the_number(seen(0, *up), seen(1, *down)).because == "BUSINESS b"
+
+
+def test_calling_that_never_worked_explains_calling_that_never_did():
+    down = [calling("PHONE_NUMBER", "1", "BLOCKED"), calling("BUSINESS", "b", "BLOCKED", SIP_DOWN)]
+    assert calling_of_the_number(seen(0, *down), seen(1, *down)).because == "BUSINESS b"
+
+
+def test_an_explanation_that_was_stored_ends_where_nobody_is_told_of_what_explains():
+    down = [calling("PHONE_NUMBER", "1", "BLOCKED"), calling("BUSINESS", "b", "BLOCKED", SIP_DOWN)]
+    snapshot, _ = fold([seen(0, calling("PHONE_NUMBER", "1", "AVAILABLE")), seen(1, *down)])
+    stored = [
+        msgspec.structs.replace(track, because="BUSINESS b") if track.entity_type == "PHONE_NUMBER" else track
+        for track in snapshot.tracks
+    ]
+    after, _ = fold([seen(2, *down)], snapshot=msgspec.structs.replace(snapshot, tracks=tuple(stored)))
+    assert after.track(("PHONE_NUMBER", "1", CALLING)).because is None
+
+
+def test_the_target_itself_explains_no_entity():
+    number, account = phone("L"), node("WABA", "w", "A", PAYMENT)
+    _, transitions = fold([seen(0, number, account, overall={"can_send_message": "BLOCKED"})])
+    assert {(one.entity_type, one.because) for one in transitions} == {("PHONE_NUMBER", None), ("TARGET", None)}
+
+
+def test_the_reasons_of_a_reading_are_compared_once(monkeypatch):
+    counted = []
+
+    def identities(reasons):
+        counted.append(reasons)
+        return health.identities(reasons)
+
+    monkeypatch.setattr(explanation, "identities", identities)
+    entities = [
+        node("WABA", str(index), "B", Reason(None, f"text {index}"), can_one="B", can_two="B") for index in range(50)
+    ]
+    fold([seen(0, *entities)])
+    assert len(counted) == 150

@@ -172,6 +172,18 @@ def test_a_gzip_bomb_is_small_on_the_wire_and_large_when_opened(server, client):
     assert json.loads(opened)["health_status"]["can_send_message"] == "AVAILABLE"
 
 
+def test_stacked_gzip_is_small_on_the_wire_and_has_no_end_inside(server, client):
+    server.set("support-de", failure="stacked_gzip")
+    _, headers, body = client.get()
+    assert headers["Content-Encoding"] == "gzip, gzip, gzip, gzip"
+    assert len(body) < 20_000
+    for _ in range(3):
+        inner = zlib.decompressobj(wbits=31).decompress(body, 1024 * 1024)
+        assert len(inner) == 1024 * 1024
+        body = inner
+    assert zlib.decompressobj(wbits=31).decompress(body) == b"", "a name without end gives nothing"
+
+
 def test_a_gzipped_answer_is_a_healthy_one(server, client):
     server.set("support-de", failure="gzip")
     body = client.get()[2]
@@ -195,6 +207,6 @@ def test_a_failure_belongs_to_its_number_alone_and_ends_with_none(server, client
 def test_every_failure_is_tried_here():
     tried = {
         *PROPER, "slow", "truncated", "short_body", "reset", "reset_midway", "reset_reused", "no_http",
-        "trickle_headers", "trickle_body", "oversize", "gzip", "gzip_bomb",
+        "trickle_headers", "trickle_body", "oversize", "gzip", "gzip_bomb", "stacked_gzip",
     }  # fmt: skip
     assert tried == set(FAILURES)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from wabawatch.application.api_key import explain_bad_key
 from wabawatch.application.ports import Target
 from wabawatch.config.references import FORM, missing, reference
 from wabawatch.config.scalars import ID, NAME, identifier, labels, line, url
@@ -79,7 +80,13 @@ def _refuse_repeated(items: list[Any], found: tuple[Target, ...], top: Section) 
 
 
 def refuse_unresolved(found: Iterable[Target], top: Section, environment: Mapping[str, str]) -> None:
-    """Note the API keys that this machine should hold and does not."""
+    """Note the API keys that this machine should hold and does not, and those in its environment that cannot be one."""
     for index, target in enumerate(found):
-        if target.api_key.startswith(("env:", "file:")) and (why := missing(target.api_key, environment)):
+        if not target.api_key.startswith(("env:", "file:")):
+            continue
+        kind, _, name = target.api_key.partition(":")
+        why = missing(target.api_key, environment)
+        if why is None and kind == "env":
+            why = explain_bad_key(environment[name].strip())
+        if why:
             top.wrong(why, "targets", index, "api_key")

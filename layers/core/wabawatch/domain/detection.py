@@ -6,7 +6,9 @@ was confirmed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -15,6 +17,7 @@ from wabawatch.domain.explanation import Reading, explained, still_explained
 from wabawatch.domain.health import (
     AVAILABLE,
     GONE,
+    MESSAGING,
     READABLE,
     TARGET,
     UNKNOWN,
@@ -26,10 +29,15 @@ from wabawatch.domain.health import (
     identities,
     rank,
     reasons_for,
+    target_statuses,
     upstream,
 )
 from wabawatch.domain.policy import Thresholds
 from wabawatch.domain.transitions import Detection, Evidence, Snapshot, Track, Transition
+
+_MOST_REASONS: Final = 20
+"""Reasons that the target itself is given with its overall status."""
+_MOST_HELD: Final = 50
 
 
 def detect(snapshot: Snapshot, observation: Observation, thresholds: Thresholds, run_id: str = "") -> Detection:
@@ -44,10 +52,14 @@ def detect(snapshot: Snapshot, observation: Observation, thresholds: Thresholds,
     before = {track.key: track for track in snapshot.tracks}
     readings = _readings(observation, before)
     after = dict(before)
+    explaining = _name_tracks(before.values()) if any(track.because for track in before.values()) else {}
     moved: list[tuple[Track, Track]] = []
     for reading in readings:
         old = before.get(reading.key) or _unseen(reading.key)
-        new = _move(old, still_explained(reading, old, after.values()), at, thresholds)
+        kept = still_explained(reading, old, explaining.get((old.because, old.capability)))
+        new = _move(old, kept, at, thresholds)
+        if explaining:
+            explaining[reading.entity, new.capability] = new
         after[reading.key] = new
         moved.append((old, new))
     return _conclude(snapshot, observation, after, moved, run_id)
@@ -74,19 +86,73 @@ def _readings(observation: Observation, before: dict[tuple[str, str, str], Track
     outcome = observation.outcome
     if isinstance(outcome, Failure):
         return [Reading(readable, UNKNOWN, (Reason(description=outcome.cause, detail=outcome.detail),))]
-    found = explained([reading for entity in _nodes(outcome, observation.target) for reading in _of_entity(entity)])
+    overall = target_statuses(outcome)
+    found = [reading for entity in outcome.entities for reading in _of_entity(entity)]
+    if overall:
+        found += _of_entity(_target_node(outcome, observation.target, overall))
     said = {reading.key for reading in found}
-    gone = [Reading(key, GONE) for key in before if key not in said and key != readable]
+    missing = [track for key, track in before.items() if key not in said and key != readable]
+    held = _held(missing, outcome, overall)
+    found = [_explained_by_missing(reading, held) for reading in explained(found, before)]
+    kept = {track.key for track in held}
+    gone = [_of_missing(track, outcome, is_held=track.key in kept) for track in missing]
     again = [Reading(readable, AVAILABLE)] if readable in before else []
     return sorted(found + gone, key=lambda reading: (upstream(reading.key[0]), reading.key)) + again
 
 
-def _nodes(report: Report, target: str) -> tuple[Entity, ...]:
-    """The entities; where none carries a status, the target itself with the overall one."""
-    if any(entity.capabilities for entity in report.entities):
-        return report.entities
+def _target_node(report: Report, target: str, overall: dict[str, str]) -> Entity:
+    """The target itself with the overall statuses that count, and whatever reasons the answer gives."""
     reasons = tuple(reason for entity in report.entities for reason in entity.reasons)
-    return (Entity(TARGET, target, report.overall, reasons),)
+    return Entity(TARGET, target, overall, reasons[:_MOST_REASONS])
+
+
+def _held(missing: list[Track], report: Report, overall: dict[str, str]) -> list[Track]:
+    """Select the troubles that are not gone, though the report does not name their entities.
+
+    They were left out where the overall status is as bad as they were and nothing in the report explains that (the
+    overall status of messaging covers all capabilities that have none of their own), and where more was listed than is
+    kept. Only the oldest are held: entities that are new in each answer would fill the snapshot for ever.
+    """
+    general = overall.get(MESSAGING, AVAILABLE)
+    held = [
+        track
+        for track in missing
+        if track.entity_type != TARGET
+        and track.status is not None
+        and rank(track.status) > 0
+        and (report.implausible or rank(track.status) <= rank(overall.get(track.capability, general)))
+    ]
+    if len(held) <= _MOST_HELD:
+        return held
+    return sorted(held, key=lambda track: (track.since is None, track.since, track.key))[:_MOST_HELD]
+
+
+def _explained_by_missing(reading: Reading, held: list[Track]) -> Reading:
+    """Name the missing entity whose trouble explains the overall status, where there is one."""
+    if reading.key[0] != TARGET or not held:
+        return reading
+    roots = [
+        track
+        for track in held
+        if track.capability == reading.key[2] and rank(track.status or AVAILABLE) >= rank(reading.status)
+    ]
+    if not roots:
+        return reading
+    root = min(roots, key=lambda track: (track.because is not None, upstream(track.entity_type), track.key))
+    return msgspec.structs.replace(reading, because=root.because or f"{root.entity_type} {root.entity_id}")
+
+
+def _of_missing(track: Track, report: Report, *, is_held: bool) -> Reading:
+    """What the report says of a track that it does not name.
+
+    A trouble of the target itself ends by the overall status getting well; where that is as bad as an entity, the
+    entity's trouble takes its place.
+    """
+    if is_held and track.status is not None:
+        return Reading(track.key, track.status, track.reasons)
+    if track.entity_type == TARGET and report.overall.get(track.capability) == AVAILABLE:
+        return Reading(track.key, AVAILABLE)
+    return Reading(track.key, GONE)
 
 
 def _of_entity(entity: Entity) -> list[Reading]:
@@ -94,6 +160,11 @@ def _of_entity(entity: Entity) -> list[Reading]:
         Reading((entity.entity_type, entity.id, capability), status, reasons_for(entity, capability))
         for capability, status in entity.capabilities.items()
     ]
+
+
+def _name_tracks(tracks: Iterable[Track]) -> dict[tuple[str | None, str], Track]:
+    """Tracks by what `because` calls their entity, and by capability."""
+    return {(f"{track.entity_type} {track.entity_id}", track.capability): track for track in tracks}
 
 
 def _unseen(key: tuple[str, str, str]) -> Track:
@@ -122,7 +193,9 @@ def _move(track: Track, reading: Reading, at: datetime, thresholds: Thresholds) 
 
 def _settled(track: Track, reading: Reading) -> Track:
     """The same status again: whatever spoke against it is over, and new wording alone changes nothing."""
-    same = identities(track.reasons) == identities(reading.reasons) and track.because == reading.because
+    same = track.because == reading.because and (
+        track.reasons == reading.reasons or identities(track.reasons) == identities(reading.reasons)
+    )
     if same:
         return msgspec.structs.replace(track, streak=()) if track.streak else track
     return msgspec.structs.replace(track, reasons=reading.reasons, because=reading.because, streak=())
@@ -171,7 +244,7 @@ def _tells(old: Track, new: Track) -> bool:
     """Health at the first look is silent, and so is the end of what was never confirmed."""
     if old.status is None and (new.status is None or rank(new.status) == 0):
         return False
-    return old.picture != new.picture
+    return old is not new and old.picture != new.picture
 
 
 def _kept(track: Track) -> bool:

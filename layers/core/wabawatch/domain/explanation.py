@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from wabawatch.domain.health import Reason, identities, rank, upstream
+from wabawatch.domain.health import CALLING, TARGET, Reason, identities, rank, upstream
 from wabawatch.domain.transitions import Track
 
 
@@ -23,43 +23,71 @@ class Reading(msgspec.Struct, frozen=True):
         return f"{self.key[0]} {self.key[1]}"
 
 
-def explained(readings: list[Reading]) -> list[Reading]:
-    """The readings of one report, each with the entity that explains it, where there is one."""
-    return [msgspec.structs.replace(reading, because=_root(reading, readings)) for reading in readings]
-
-
-def _root(reading: Reading, readings: list[Reading]) -> str | None:
-    """The entity whose trouble explains this reading: another one in the same report, as bad or worse, that gives all
-    its reasons, and stands upstream of it or is the only one of the two to give any.
+def explained(readings: list[Reading], before: Mapping[tuple[str, str, str], Track]) -> list[Reading]:
+    """Name for each reading of one report the entity that explains it, where there is one. `before` holds the tracks
+    by their keys.
     """
-    if rank(reading.status) == 0:
-        return None
-    mine = identities(reading.reasons)
-    roots = [
-        other
-        for other in readings
-        if other.key[2] == reading.key[2]
-        and rank(other.status) >= rank(reading.status)
-        and mine <= (theirs := identities(other.reasons))
-        and (upstream(other.key[0]) < upstream(reading.key[0]) or (theirs and not mine))
-    ]
-    nearest_first = sorted(roots, key=lambda other: (not other.reasons, upstream(other.key[0]), other.key))
-    return nearest_first[0].entity if nearest_first else None
+    groups: dict[str, list[_Trouble]] = {}
+    for reading in readings:
+        if rank(reading.status) > 0:
+            track = before.get(reading.key)
+            trouble = _Trouble(reading, identities(reading.reasons), proven=track is not None and track.proven)
+            groups.setdefault(reading.key[2], []).append(trouble)
+    because = {reading.key: root for group in groups.values() for reading, root in _find_roots(group)}
+    if not because:
+        return readings
+    return [msgspec.structs.replace(reading, because=because.get(reading.key)) for reading in readings]
 
 
-def still_explained(reading: Reading, track: Track, after: Iterable[Track]) -> Reading:
-    """An explanation lasts until the recovery of what explains it is confirmed: a number that is reported blocked one
+class _Trouble(msgspec.Struct, frozen=True, gc=False):
+    """A reading that is not well, with what deciding on its explanation needs."""
+
+    reading: Reading
+    reasons: frozenset[str]
+    proven: bool
+
+
+def _find_roots(group: list[_Trouble]) -> Iterator[tuple[Reading, str]]:
+    """For the troubles of one capability, the nearest root of each that has any."""
+    roots = sorted(
+        (trouble for trouble in group if trouble.reading.key[0] != TARGET),
+        key=lambda trouble: (not trouble.reading.reasons, upstream(trouble.reading.key[0]), trouble.reading.key),
+    )
+    for trouble in group:
+        root = next((other for other in roots if _is_explained_by(trouble, other)), None)
+        if root is not None:
+            yield trouble.reading, root.reading.entity
+
+
+def _is_explained_by(trouble: _Trouble, other: _Trouble) -> bool:
+    """Whether the other is as bad or worse, gives all the reasons of this one, and stands upstream of it or is the only
+    one of the two to give any.
+
+    Nobody is told of calling that never worked. It cannot explain calling that did: that loss would be told to nobody.
+    """
+    mine, theirs = trouble.reading, other.reading
+    return (
+        rank(theirs.status) >= rank(mine.status)
+        and trouble.reasons <= other.reasons
+        and (upstream(theirs.key[0]) < upstream(mine.key[0]) or (bool(other.reasons) and not trouble.reasons))
+        and (mine.key[2] != CALLING or other.proven or not trouble.proven)
+    )
+
+
+def still_explained(reading: Reading, track: Track, explaining: Track | None) -> Reading:
+    """Keep an explanation until the recovery of what explains it is confirmed: a number that is reported blocked one
     reading longer than its business is no new cause. A reason of its own ends it at once.
+
+    `explaining` is the track, after this observation, of the entity that explained it before.
     """
     if reading.because or not track.because or rank(reading.status) == 0:
         return reading
     if identities(reading.reasons) - identities(track.reasons):
         return reading
-    holds = any(
-        f"{one.entity_type} {one.entity_id}" == track.because
-        and one.capability == track.capability
-        and one.status is not None
-        and rank(one.status) >= rank(reading.status)
-        for one in after
+    holds = (
+        explaining is not None
+        and explaining.status is not None
+        and rank(explaining.status) >= rank(reading.status)
+        and (reading.key[2] != CALLING or explaining.proven or not track.proven)
     )
     return msgspec.structs.replace(reading, because=track.because) if holds else reading

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -21,8 +22,8 @@ READABLE: Final = "health_status"
 """The capability of a TARGET to be read at all: AVAILABLE, or UNKNOWN with a cause."""
 
 TARGET: Final = "TARGET"
-"""The type of the entity that stands for the target itself: whether it can be read, and its overall status where the
-answer names no entity that carries one."""
+"""The type of the entity that stands for the target itself: whether it can be read, and its overall status where that
+says more than the entities (see `target_statuses`)."""
 
 _CALLING_CODES: Final = range(138_000, 139_000)
 _RANKS: Final = {AVAILABLE: 0, GONE: 0, LIMITED: 1, BLOCKED: 3}
@@ -66,12 +67,14 @@ class Entity(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="outcome", tag="report"):
     """One readable answer. `overall` holds the top-level statuses, `contradictions` says where they disagree with the
-    entities or where the answer disagrees with itself.
+    entities or where the answer disagrees with itself. An `implausible` answer held more than any number has; only the
+    worst of it is kept.
     """
 
     entities: tuple[Entity, ...]
     overall: dict[str, str] = {}
     contradictions: tuple[str, ...] = ()
+    implausible: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="outcome", tag="failure"):
@@ -116,12 +119,38 @@ def reasons_for(entity: Entity, capability: str) -> tuple[Reason, ...]:
 
 
 def status_of(report: Report, capability: str = MESSAGING) -> str:
-    """The target's status for a capability: the worst of its entities; the overall value only where no entity has one.
+    """Return the target's status for a capability: the worst of its entities, and of the overall value where it counts.
 
     UNKNOWN where the report says nothing about this capability.
     """
     found = [entity.capabilities[capability] for entity in report.entities if capability in entity.capabilities]
-    return worst(found) if found else report.overall.get(capability, UNKNOWN)
+    overall = target_statuses(report).get(capability)
+    return worst([*found, overall] if overall else found or [UNKNOWN])
+
+
+def target_statuses(report: Report) -> dict[str, str]:
+    """Select the overall statuses that count as readings of the target itself, by capability.
+
+    An overall status counts where no entity carries the capability, and where it is worse than every entity: the
+    culprit is not listed then. But the API reports a number that does not use calling as BLOCKED overall; so a status
+    that another capability of the report explains, being as bad, does not count.
+    """
+    if not report.overall:
+        return {}
+    listed: dict[str, int] = {}
+    for entity in report.entities:
+        for capability, status in entity.capabilities.items():
+            listed[capability] = max(rank(status), listed.get(capability, 0))
+    ranks = [*listed.items(), *((capability, rank(status)) for capability, status in report.overall.items())]
+    return {
+        capability: status
+        for capability, status in report.overall.items()
+        if capability not in listed
+        or (
+            (own := rank(status)) > listed[capability]
+            and not any(other >= own for name, other in ranks if name != capability)
+        )
+    }
 
 
 def is_urgent(reasons: tuple[Reason, ...]) -> bool:
@@ -133,6 +162,8 @@ def identities(reasons: tuple[Reason, ...]) -> frozenset[str]:
     """What makes reasons the same between two readings: the code; the text, without its wording's accidents, where
     there is no code or where one code stands for several different texts.
     """
+    if not reasons:
+        return frozenset()
     texts: dict[int | None, set[str]] = {}
     for reason in reasons:
         texts.setdefault(reason.code, set()).add(_normal(reason.description))
@@ -143,5 +174,6 @@ def identities(reasons: tuple[Reason, ...]) -> frozenset[str]:
     )
 
 
+@lru_cache(maxsize=2048)  # the same texts come with every answer
 def _normal(text: str) -> str:
     return " ".join(re.sub(r"[\W_]+", " ", re.sub(r"\d+", "#", text.casefold()).replace("#", " ")).split())

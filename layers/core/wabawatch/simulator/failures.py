@@ -128,8 +128,12 @@ def _gzip_bomb(failure: Failure, healthy: Answer) -> Reply:
     return _zipped(healthy, _inflating(failure.size or 32 * MIB) + gzip.compress(healthy.body, mtime=0))
 
 
-def _zipped(healthy: Answer, body: bytes) -> Answer:
-    headers = (*healthy.headers, ("Content-Encoding", "gzip"))
+def _stacked_gzip(_failure: Failure, healthy: Answer) -> Reply:
+    return _zipped(healthy, stacked_gzip(4), "gzip, gzip, gzip, gzip")
+
+
+def _zipped(healthy: Answer, body: bytes, encoding: str = "gzip") -> Answer:
+    headers = (*healthy.headers, ("Content-Encoding", encoding))
     return msgspec.structs.replace(healthy, body=body, headers=headers)
 
 
@@ -139,6 +143,19 @@ def _inflating(size: int) -> bytes:
     packer = zlib.compressobj(9, wbits=31)
     pieces = [packer.compress(b" " * MIB) for _ in range(size // MIB)]
     return b"".join([*pieces, packer.compress(b" " * (size % MIB)), packer.flush()])
+
+
+@functools.cache
+def stacked_gzip(layers: int) -> bytes:
+    """About 15 KB of gzip within gzip. The innermost member's file name never ends, so that a reader that undoes all
+    layers works on gigabytes (three layers) or terabytes (four) and gets no byte out of them.
+    """
+    start, block = b"\x1f\x8b\x08\x08" + bytes(6), b"a" * 1024
+    for _ in range(layers - 1):
+        packer = zlib.compressobj(9, wbits=31)
+        start = packer.compress(start) + packer.flush(zlib.Z_FULL_FLUSH)
+        block = packer.compress(block * (MIB // len(block))) + packer.flush(zlib.Z_FULL_FLUSH)
+    return start + block * (16 * 1024 // len(block))
 
 
 def _always(answer: Answer) -> Callable[[Failure, Answer], Reply]:
@@ -180,4 +197,5 @@ FAILURES: Mapping[str, Callable[[Failure, Answer], Reply]] = {
     "oversize": _oversize,
     "gzip": _gzip,
     "gzip_bomb": _gzip_bomb,
+    "stacked_gzip": _stacked_gzip,
 }

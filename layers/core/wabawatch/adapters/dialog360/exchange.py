@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -11,8 +12,9 @@ from wabawatch.adapters.dialog360.answers import Answer
 from wabawatch.domain.health import Failure
 
 MOST_BODY: Final = 1024 * 1024
-"""Bytes of a body after decompression."""
+"""Bytes of a body, as it is sent and after decompression."""
 _MOST_HEADERS: Final = 64 * 1024
+_GZIP: Final = 16 + zlib.MAX_WBITS
 _GO: Final = pycurl.PREREQFUNC_OK
 _STOP: Final = pycurl.PREREQFUNC_ABORT
 
@@ -67,13 +69,14 @@ class Exchange:
         return self._lost and not self._again
 
     def answer(self) -> Answer:
+        """Read the whole answer."""
+        if self._gzip is not None and not self._gzip.eof:
+            return self.broken(pycurl.E_BAD_CONTENT_ENCODING, "the gzip of the body has no end")
         return Answer(self._status, self._headers, bytes(self._body))
 
     def broken(self, error: int, message: str) -> Answer:
         """What came before libcurl gave up."""
-        if self._over:
-            message = f"the answer is larger than {self._over}"
-        failure = Failure(_CAUSES.get(error, "unreachable"), message)
+        failure = Failure(_CAUSES.get(error, "unreachable"), self._refused or message)
         return Answer(self._status, self._headers, bytes(self._body), failure)
 
     def overdue(self, seconds: float) -> Answer:
@@ -85,10 +88,13 @@ class Exchange:
         self._sent = 0
         self._anew = False
         self._lost = False
-        self._over = ""
+        self._refused = ""
         self._status = 0
         self._headers: dict[str, str] = {}
         self._header_bytes = 0
+        self._encodings: list[str] = []
+        self._gzip: zlib._Decompress | None = None
+        self._body_bytes = 0
         self._body = bytearray()
 
     def _connect_anew(self, *_socket: object) -> int:
@@ -108,22 +114,57 @@ class Exchange:
     def _take_header(self, line: bytes) -> int:
         self._header_bytes += len(line)
         if self._header_bytes > _MOST_HEADERS:
-            self._over = f"{_MOST_HEADERS // 1024} KiB of headers"
-            return 0
+            return self._refuse(f"the answer is larger than {_MOST_HEADERS // 1024} KiB of headers")
         if line.startswith(b"HTTP/"):
             self._status = _status(line)
             self._headers = {}
+            self._encodings = []
         else:
             name, _, value = line.decode("latin-1").partition(":")
-            self._headers[name.strip().lower()] = value.strip()
+            name, value = name.strip().lower(), value.strip()
+            self._headers[name] = value
+            if name == "content-encoding":
+                self._encodings += value.lower().split(",")
         return len(line)
 
     def _take_body(self, chunk: bytes) -> int:
-        if len(self._body) + len(chunk) > MOST_BODY:
-            self._over = f"{MOST_BODY // 1024**2} MiB"
+        """Keep a piece of the body. Both what is sent and what comes out of it are bounded: gzip expands a
+        thousandfold, and the name in its header can be endless and gives nothing.
+        """
+        if not self._body_bytes and not self._choose_decoder():
             return 0
-        self._body += chunk
+        self._body_bytes += len(chunk)
+        try:
+            data = chunk if self._gzip is None else self._gzip.decompress(chunk, MOST_BODY + 1 - len(self._body))
+        except zlib.error:
+            return self._refuse("the body is not the gzip that Content-Encoding says")
+        self._body += data
+        if max(self._body_bytes, len(self._body)) > MOST_BODY:
+            return self._refuse(f"the answer is larger than {MOST_BODY // 1024**2} MiB")
+        if self._gzip is not None and self._gzip.unused_data:
+            return self._refuse("the body goes on after the end of its gzip")
         return len(chunk)
+
+    def _choose_decoder(self) -> bool:
+        """Prepare for the body by the Content-Encoding of its answer; False where that is refused.
+
+        libcurl would undo up to five encodings, one within another, and look at no deadline meanwhile.
+        """
+        if len(self._encodings) > 1:
+            self._refuse("more than one Content-Encoding; only a single gzip is read")
+            return False
+        encoding = self._encodings[0] if self._encodings else ""
+        if encoding == "gzip":
+            self._gzip = zlib.decompressobj(_GZIP)
+        elif encoding not in {"", "identity"}:
+            self._refuse(f"Content-Encoding {encoding}; only gzip is read")
+            return False
+        return True
+
+    def _refuse(self, why: str) -> int:
+        """Note why the answer is given up, and return what makes libcurl do so."""
+        self._refused = why
+        return 0
 
 
 def _status(line: bytes) -> int:
@@ -146,6 +187,7 @@ def _handle(ca_file: str) -> pycurl.Curl:
         (pycurl.SSL_VERIFYHOST, 2),
         (pycurl.CAINFO, ca_file),
         (pycurl.ACCEPT_ENCODING, "gzip"),
+        (pycurl.HTTP_CONTENT_DECODING, 0),  # `_take_body` does it, within bounds
         (pycurl.USERAGENT, "wabawatch"),
         (pycurl.MAXAGE_CONN, 100),  # an older one may be dead without a sign, behind a NAT or in a frozen Lambda
         (pycurl.NOSIGNAL, 1),

@@ -43,4 +43,15 @@ def _number(digits: str) -> int | None:
     return int(digits) if len(digits) <= _MOST_DIGITS else None
 
 
-_DECODER: Final = json.JSONDecoder(parse_int=_number, parse_constant=lambda _: None)
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """The object; of a key that stands in it more than once, all values in a tuple."""
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    values: dict[str, list[object]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return {name: given[0] if len(given) == 1 else tuple(given) for name, given in values.items()}
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_number, parse_constant=lambda _: None)

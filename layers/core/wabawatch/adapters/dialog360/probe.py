@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from wabawatch.application.api_key import explain_bad_key
 from wabawatch.application.errors import SecretError
 from wabawatch.application.ports import Target
 
 _PATH: Final = "/health_status"
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a target is asked; waits are kept by `host`, which holds the port too."""
+    """Where a target is asked; a host's waits are kept by `host`, which holds the port too."""
 
     url: str
     host: str
@@ -43,10 +42,7 @@ class Probe:
 
 
 def sendable(key: str, reference: str) -> str:
-    """The key, if a header can carry it and nothing else beside it; raises SecretError."""
-    if not _KEY.fullmatch(key):
-        raise SecretError(
-            f"{reference}: what it holds is no API key: a key is letters, digits and signs without spaces, "
-            "line breaks or accents; store the key alone"
-        )
+    """Return the key, if a header can carry it and nothing else beside it; raises SecretError."""
+    if why := explain_bad_key(key):
+        raise SecretError(f"{reference}: {why}")
     return key

@@ -58,8 +58,8 @@ class Dialog360Source:
     def observe(
         self, targets: Sequence[Target], *, until: datetime | None, stopped: Callable[[], bool] = lambda: False
     ) -> Iterator[Observation]:
-        """As HealthSource. Yields nothing for targets whose host asked for a wait that goes beyond `until` (beyond
-        a minute where there is none); they count as not started.
+        """As HealthSource. Yields nothing for targets whose key or host is to be left alone beyond `until` (beyond a
+        minute where there is none), because throttled answers asked for it; they count as not started.
 
         Keys that were refused are read again at the end of the pass, all at once and while nothing waits for an answer.
         A target whose key turns out to be another one is probed once more before it is called unauthorized; where
@@ -115,7 +115,9 @@ class Dialog360Source:
                 if isinstance(token, Probe):
                     yield token, self._observation(token.target, self._read(token, answer))
         if waiting:
-            _log.warning("%d targets were not probed: the pass ended, or their host asked for a wait", len(waiting))
+            _log.warning(
+                "%d targets were not probed: the pass ended, or throttled answers asked for a wait", len(waiting)
+            )
 
     def _until_next(self, wait: float | None) -> float:
         return min(wait, _LOOK_UP) if wait is not None and self._transport.free else _LOOK_UP
@@ -143,9 +145,12 @@ class Dialog360Source:
             outcome = read_answer(answer, probe.target.id, probe.key, self._clock.now())
         except Exception as error:  # noqa: BLE001 - the border around one target's probe
             return _stumbled(probe.target, error)
-        if isinstance(outcome, Failure) and outcome.cause == "throttled":
-            wait = self._pacing.throttled(probe.place.host, time.monotonic(), outcome.retry_after)
-            _log.info("%s asks for a wait; probes of it start again in %g s", probe.place.host, wait)
+        host, key = probe.place.host, probe.target.api_key
+        if isinstance(outcome, Report):
+            self._pacing.answered(host)
+        elif outcome.cause == "throttled":
+            wait = self._pacing.throttled(host, key, time.monotonic(), outcome.retry_after)
+            _log.info("%s is throttled; its key is used again in %g s", probe.target.id, wait)
         return outcome
 
     def _observation(self, target: Target, outcome: Report | Failure) -> Observation:
