@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
 
-from wabawatch.adapters.documents import Document, Documents, FileDocuments, MissingDocumentError, S3Documents
+from wabawatch.adapters.documents import Document, Documents, FileDocuments, S3Documents
 from wabawatch.adapters.notifiers import registry
 from wabawatch.adapters.owners import new_owner
-from wabawatch.application.configured import Configured
+from wabawatch.application.configured import Configured, MissingDocumentError, forget_removal, record_removal, refusing_surprises
 from wabawatch.application.errors import ConfigurationError, WabawatchError
 from wabawatch.application.heartbeat import Switch, beat, begin
 from wabawatch.application.poll import Pass, Poll, Polled
@@ -38,6 +38,8 @@ _PATIENCE_AT_START: Final = 2.0
 _WATCHED: Final = "watched"
 _NO_TEXT: Final = b"\0"
 """What stands for a configuration without a document; no document can be this."""
+_PARAMETERS: Final = Document(_NO_TEXT, "parameters")
+"""The minimal configuration, from the environment."""
 
 
 class SystemClock:
@@ -108,7 +110,9 @@ class Application:
         self._parts: Parts | None = None
         self._documents = _documents(config)
         self._resolve = resolve
-        self._configured = Configured(self._documents, self._parse, lambda: self.store, remember=remember)
+        self._configured = Configured(
+            self._documents, self._parse, lambda: self.store, fallback=_fallback(config), remember=remember
+        )
 
     @cached_property
     def store(self) -> Store:
@@ -260,13 +264,31 @@ def assemble(
 def read_settings(config: str | None, environment: Mapping[str, str], *, resolve: bool = True) -> Settings:
     """The settings that a place holds now, good or not: no state, no last good version. Raises ConfigurationError."""
     documents = _documents(config)
-    text = documents.read()
-    return _parsed(text.body if text else _NO_TEXT, documents.name, environment, resolve=resolve)
+    with refusing_surprises(documents.name):
+        try:
+            text = documents.read()
+        except MissingDocumentError:
+            if (text := _fallback(config)) is None:
+                raise
+        return _parsed(text.body if text else _NO_TEXT, documents.name, environment, resolve=resolve)
 
 
 def upload(location: str, body: bytes) -> str:
     """Write the configuration to `s3://BUCKET/KEY`; its version. Raises ConfigurationError."""
     return S3Documents(aws_client("s3"), location).write(body)
+
+
+def remove(location: str, store: Store) -> None:
+    """Delete the configuration at `s3://BUCKET/KEY`, so that the parameters apply for all who work on this state.
+
+    Raises ConfigurationError; an absence that comes later is then none that was meant."""
+    documents = S3Documents(aws_client("s3"), location)
+    record_removal(store)
+    try:
+        documents.delete()
+    except ConfigurationError:
+        forget_removal(store)
+        raise
 
 
 def _parsed(body: bytes, name: str, environment: Mapping[str, str], *, resolve: bool) -> Settings:
@@ -325,35 +347,23 @@ class _Parameters:
     name = "environment"
 
     def read(self, unless: str | None = None) -> Document | None:
-        return None if unless else Document(_NO_TEXT, "parameters")
+        return None if unless else _PARAMETERS
 
     def version(self, version_id: str | None, mark: str) -> Document:
         return Document(_NO_TEXT, version_id or mark)
-
-
-class _OrParameters:
-    """An object in S3; while there is none, the template's parameters."""
-
-    def __init__(self, documents: Documents) -> None:
-        self.name = documents.name
-        self._documents = documents
-
-    def read(self, unless: str | None = None) -> Document | None:
-        try:
-            return self._documents.read(unless)
-        except MissingDocumentError:
-            return _Parameters().read("" if unless != "parameters" else unless)
-
-    def version(self, version_id: str | None, mark: str) -> Document:
-        return self._documents.version(version_id, mark)
 
 
 def _documents(config: str | None) -> Documents:
     if not config:
         return _Parameters()
     if config.startswith("s3://"):
-        return _OrParameters(S3Documents(aws_client("s3"), config))
+        return S3Documents(aws_client("s3"), config)
     return FileDocuments(Path(config))
+
+
+def _fallback(config: str | None) -> Document | None:
+    """What applies while there is no object in S3: the template's parameters. A file must be there."""
+    return _PARAMETERS if config and config.startswith("s3://") else None
 
 
 def _audience(settings: Settings) -> Audience:
@@ -368,4 +378,4 @@ def _audience(settings: Settings) -> Audience:
     return Audience(fleet, advise, settings.deployment)
 
 
-__all__ = ["Application", "Cycle", "WabawatchError", "assemble", "default_state", "read_settings", "upload"]
+__all__ = ["Application", "Cycle", "WabawatchError", "assemble", "default_state", "read_settings", "remove", "upload"]
