@@ -9,10 +9,13 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from tests.application.fakes import PAYMENT, FakeClock, FakeSource, phone, targets
 from wabawatch.adapters.documents import S3Documents
 from wabawatch.application.configured import GOOD
 from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.poll import Pass, Poll
 from wabawatch.bootstrap import Application, remove
+from wabawatch.domain.policy import Policy
 
 PLACE = "s3://conf/config.json"
 PARAMETERS = {
@@ -189,3 +192,89 @@ def test_a_cold_start_without_its_file_is_one_clear_error(tmp_path):
     with pytest.raises(ConfigurationError, match=r"fleet\.yaml: cannot be read \(No such file or directory\); give its"):
         application.refresh()
     application.close()
+
+
+# --- targets that left the configuration
+
+
+class Watch:
+    """Targets a and b, b blocked; both are read, then b leaves the configuration. Pollers share the state."""
+
+    def __init__(self, folder):
+        self.clock = FakeClock()
+        self.path = folder / "fleet.yaml"
+        self.state = f"sqlite:{folder / 'state.db'}"
+        self.pollers = []
+        self.configure("a", "b")
+        self.poller().forget_unwatched()
+        self.old_pass()
+
+    def configure(self, *ids):
+        self.path.write_text(fleet(*ids))
+
+    def poller(self):
+        self.pollers.append(Application(self.state, str(self.path), {}, clock=self.clock))
+        return self.pollers[-1]
+
+    def old_pass(self):
+        """A pass that began while b was configured."""
+        source = FakeSource(self.clock)
+        source.readings = {"b": phone("BLOCKED", PAYMENT)}
+        Poll(self.pollers[0].store, source, self.clock, Policy())(Pass("old", targets("a", "b")))
+
+    def tick(self, *pollers, **length):
+        self.clock.advance(**length)
+        for one in pollers:
+            one.refresh()
+            one.forget_unwatched()
+
+    @property
+    def held(self):
+        return {one.target for one in self.pollers[0].store.every_snapshot() if one.tracks} - {"~sight-0"}
+
+
+@pytest.fixture
+def watch(tmp_path):
+    found = Watch(tmp_path)
+    yield found
+    for one in found.pollers:
+        one.close()
+
+
+def test_a_target_that_a_pass_under_way_brings_back_is_removed_again_after_the_longest_pass(watch):
+    first, second = watch.pollers[0], watch.poller()
+    watch.configure("a")
+    watch.tick(first, second, minutes=1)
+    assert watch.held == {"a"}
+    watch.clock.advance(minutes=1)
+    watch.old_pass()
+    watch.tick(first, second, minutes=13)
+    assert watch.held == {"a", "b"}
+    watch.tick(second, first, minutes=1)
+    assert watch.held == {"a"}
+
+
+def test_the_removal_is_repeated_once_and_then_looks_at_nothing(watch, monkeypatch):
+    looks = []
+    monkeypatch.setattr(Poll, "forget_all_but", lambda *_, **__: looks.append(watch.clock.now()))
+    first, second = watch.pollers[0], watch.poller()
+    watch.configure("a")
+    for _ in range(40):
+        watch.tick(first, second, minutes=1)
+    assert len(looks) == 2
+    watch.configure("a", "c")
+    watch.tick(second, minutes=1)
+    watch.tick(first, minutes=14)
+    assert len(looks) == 3
+    watch.tick(first, second, minutes=1)
+    assert len(looks) == 4
+
+
+def test_the_removal_is_repeated_though_the_clock_was_set_back(watch):
+    first = watch.pollers[0]
+    watch.configure("a")
+    watch.tick(first, minutes=1)
+    watch.old_pass()
+    watch.tick(first, hours=-5)
+    watch.tick(first, minutes=15)
+    assert watch.held == {"a"}

@@ -36,10 +36,20 @@ _PATIENCE: Final = 8.0
 _PATIENCE_AT_START: Final = 2.0
 """Seconds for the dead-man's switch; at the start of a pass the whole fleet waits for it."""
 _WATCHED: Final = "watched"
+_LONGEST_PASS: Final = timedelta(minutes=15)
+"""What Lambda allows at most."""
 _NO_TEXT: Final = b"\0"
 """What stands for a configuration without a document; no document can be this."""
 _PARAMETERS: Final = Document(_NO_TEXT, "parameters")
 """The minimal configuration, from the environment."""
+
+
+class _Watched(msgspec.Struct, frozen=True):
+    """Which list of targets others were removed for, since when it is in force, and whether that was repeated."""
+
+    mark: str = ""
+    changed_at: datetime = datetime.min.replace(tzinfo=UTC)
+    is_settled: bool = False
 
 
 class SystemClock:
@@ -181,13 +191,20 @@ class Application:
         return f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
     def forget_unwatched(self, shards: int = 1) -> None:
-        """Close what targets hold that left the configuration; looks only when the list of targets has changed, or into
-        how many shards it is cut."""
+        """Close what targets hold that left the configuration.
+
+        Does so when the list of targets has changed, or into how many shards it is cut, and once more when every pass
+        must have ended that began before: one that was under way may have brought a target back."""
         ids = sorted(target.id for target in self.settings.targets)
-        mark = hashlib.sha256("\n".join((str(shards), *ids)).encode()).hexdigest().encode()
-        if self.store.document(_WATCHED) != mark:
-            self.poll.forget_all_but(ids, shards=shards)
-            self.store.save_document(_WATCHED, mark)
+        mark = hashlib.sha256("\n".join((str(shards), *ids)).encode()).hexdigest()
+        now = self.clock.now()
+        known = _watched(self.store.document(_WATCHED))
+        is_same = known.mark == mark and known.changed_at <= now
+        if is_same and (known.is_settled or now - known.changed_at < _LONGEST_PASS):
+            return
+        self.poll.forget_all_but(ids, shards=shards)
+        done = _Watched(mark, known.changed_at if is_same else now, is_settled=is_same)
+        self.store.save_document(_WATCHED, msgspec.json.encode(done))
 
     def cycle(
         self,
@@ -242,6 +259,13 @@ class Application:
     def close(self) -> None:
         if "store" in self.__dict__:
             self.store.close()
+
+
+def _watched(body: bytes | None) -> _Watched:
+    try:
+        return msgspec.json.decode(body or b"", type=_Watched)
+    except msgspec.DecodeError:
+        return _Watched()
 
 
 def assemble(
