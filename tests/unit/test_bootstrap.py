@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
+from typing import ClassVar
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from tests.application.fakes import PAYMENT, FakeClock, FakeSource, phone, targets
+from tests.application.fakes import PAYMENT, T0, FakeClock, FakeSource, FakeStore, phone, targets
 from wabawatch.adapters.documents import S3Documents
 from wabawatch.application.configured import GOOD
 from wabawatch.application.errors import ConfigurationError
@@ -278,3 +280,85 @@ def test_the_removal_is_repeated_though_the_clock_was_set_back(watch):
     watch.tick(first, hours=-5)
     watch.tick(first, minutes=15)
     assert watch.held == {"a"}
+
+
+# --- how long history is kept
+
+
+class Opened(FakeStore):
+    """Opened by the application, and what it was told to keep and to forget."""
+
+    all: ClassVar = []
+
+    def __init__(self, state, history):
+        super().__init__()
+        self.state, self.history_kept, self.purged = state, history, []
+        self.all.append(self)
+
+    def purge(self, before):
+        self.purged.append(before)
+        return 7
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    monkeypatch.setattr(Opened, "all", [])
+    monkeypatch.setattr("wabawatch.bootstrap.open_store", Opened)
+    return Opened.all
+
+
+@pytest.mark.parametrize(
+    ("sections", "environment", "days"),
+    [
+        pytest.param({"history_days": 10}, {"WABAWATCH_HISTORY_DAYS": "30"}, 10, id="as the document says"),
+        pytest.param({}, {"WABAWATCH_HISTORY_DAYS": "30"}, 30, id="else as the environment says"),
+        pytest.param({"history_days": None}, {"WABAWATCH_HISTORY_DAYS": ""}, 400, id="else for 400 days"),
+    ],
+)
+def test_history_is_kept(tmp_path, opened, sections, environment, days):
+    (tmp_path / "fleet.yaml").write_text(fleet("a", **sections))
+    application = Application("dynamodb:t", str(tmp_path / "fleet.yaml"), environment)
+    application.refresh()
+    assert application.history == timedelta(days=days)
+    assert application.store is opened[-1]
+    assert opened[-1].history_kept == timedelta(days=days)
+
+
+def test_a_number_of_days_that_is_none_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigurationError, match="WABAWATCH_HISTORY_DAYS is 'often'; write a whole number of days"):
+        _ = Application(f"sqlite:{tmp_path / 'x.db'}", None, {"WABAWATCH_HISTORY_DAYS": "often"}).store
+
+
+def test_history_is_forgotten_once_a_day_and_by_whoever_comes_first(tmp_path, opened):
+    clock = FakeClock()
+    (tmp_path / "fleet.yaml").write_text(fleet("a", history_days=10))
+    application = Application("sqlite:x", str(tmp_path / "fleet.yaml"), {}, clock=clock)
+    application.refresh()
+    assert application.purge_if_due() == 7
+    for _ in range(47):
+        clock.advance(hours=1)
+        application.purge_if_due()
+    assert application.store.purged == [T0 - timedelta(days=10), T0 - timedelta(days=9)]
+
+
+def test_a_history_that_is_kept_for_less_time_is_forgotten_week_by_week(tmp_path, opened):
+    clock = FakeClock()
+    path = tmp_path / "fleet.yaml"
+    application = Application("sqlite:x", str(path), {}, clock=clock)
+    for days in (30, 10, 30):
+        path.write_text(fleet("a", history_days=days))
+        application.refresh()
+        for _ in range(5):
+            application.purge_if_due()
+    kept = [(T0 - before).days for before in application.store.purged]
+    assert kept == [30, 23, 16, 10, 30]
+
+
+def test_what_is_older_than_the_history_leaves_a_database(watch):
+    application = watch.pollers[0]
+    assert application.store.history()
+    watch.clock.advance(days=401)
+    application.notify("me")
+    assert application.purge_if_due() > 0
+    assert application.store.history() == []
+    assert watch.held == {"a", "b"}

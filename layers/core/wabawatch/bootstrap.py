@@ -21,7 +21,7 @@ from wabawatch.application.errors import ConfigurationError, WabawatchError
 from wabawatch.application.heartbeat import Switch, beat, begin
 from wabawatch.application.poll import Pass, Poll, Polled
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store
-from wabawatch.config import Settings, default_settings, load
+from wabawatch.config import Settings, default_settings, load, usual_history
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import Pulse, Vital
 from wabawatch.domain.rules import Rules
@@ -38,6 +38,9 @@ _PATIENCE_AT_START: Final = 2.0
 _WATCHED: Final = "watched"
 _LONGEST_PASS: Final = timedelta(minutes=15)
 """What Lambda allows at most."""
+_PURGED: Final = "purged"
+_PURGE_EVERY: Final = timedelta(days=1)
+_PURGE_AT_ONCE: Final = timedelta(days=7)
 _NO_TEXT: Final = b"\0"
 """What stands for a configuration without a document; no document can be this."""
 _PARAMETERS: Final = Document(_NO_TEXT, "parameters")
@@ -126,8 +129,7 @@ class Application:
 
     @cached_property
     def store(self) -> Store:
-        days = float(self.environment.get("WABAWATCH_HISTORY_DAYS", "400"))
-        return open_store(self._state, timedelta(days=days))
+        return open_store(self._state, self.history)
 
     @cached_property
     def secrets(self) -> Any:  # noqa: ANN401 - the adapter's own type would be imported by commands that need no secret
@@ -139,7 +141,19 @@ class Application:
 
     def refresh(self) -> Reason | None:
         """Read the configuration if it changed; why the last good one goes on instead, if it does."""
-        return self._configured.refresh()
+        kept = self.history
+        trouble = self._configured.refresh()
+        if self.history != kept and self._state.startswith("dynamodb:"):  # which gives each row its end as it is written
+            self.close()
+            self.__dict__.pop("store", None)
+        return trouble
+
+    @property
+    def history(self) -> timedelta:
+        """How long history is kept: as the configuration says, or else as the environment does."""
+        settings = self._configured.value
+        days = settings.history_days if settings is not None else None
+        return usual_history(self.environment) if days is None else timedelta(days=days)
 
     @property
     def parts(self) -> Parts:
@@ -205,6 +219,20 @@ class Application:
         self.poll.forget_all_but(ids, shards=shards)
         done = _Watched(mark, known.changed_at if is_same else now, is_settled=is_same)
         self.store.save_document(_WATCHED, msgspec.json.encode(done))
+
+    def purge_if_due(self) -> int:
+        """Forget once a day what is older than the history that is kept; how many rows went.
+
+        Where it is kept for less time than before, a week is forgotten at a time, so that no pass waits long."""
+        wanted = self.clock.now() - self.history
+        known = self.store.document(_PURGED)
+        last = datetime.fromisoformat(known.decode()) if known else wanted - _PURGE_EVERY
+        if abs(wanted - last) < _PURGE_EVERY:
+            return 0
+        before = min(wanted, last + _PURGE_AT_ONCE)
+        gone = self.store.purge(before)
+        self.store.save_document(_PURGED, before.isoformat().encode())
+        return gone
 
     def cycle(
         self,
