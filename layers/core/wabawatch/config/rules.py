@@ -29,6 +29,7 @@ from wabawatch.domain.health import AVAILABLE, BLOCKED, CAUSES, LIMITED, READABL
 from wabawatch.domain.incidents import DESTINATION, MONITOR
 from wabawatch.domain.messages import Advice
 from wabawatch.domain.routing import Route, SeverityRule, Window
+from wabawatch.domain.runbook import OUR_CAUSES
 from wabawatch.domain.steering import Matcher
 
 SEVERITIES: Final = ("critical", "error", "warning", "info")
@@ -36,9 +37,6 @@ STATUSES: Final = (AVAILABLE, LIMITED, BLOCKED, UNKNOWN)
 ENTITY_TYPES: Final = (
     "PHONE_NUMBER", "WABA", "BUSINESS", "APP", "MESSAGE_TEMPLATE", "FLOW", TARGET, MONITOR, DESTINATION,
 )  # fmt: skip
-OUR_CAUSES: Final = ("configuration", "blind", "undeliverable")
-"""The monitor's own words for what is wrong with itself."""
-
 _CODE: Final = re.compile("[0-9]{1,9}")
 _MIDNIGHT: Final = time()
 
