@@ -256,7 +256,7 @@ def test_a_process_that_still_works_by_the_parameters_takes_the_last_good_versio
     assert sleeper.value == b"one"
 
 
-def test_a_process_that_took_the_last_good_version_of_a_deleted_document_returns_to_the_parameters_when_that_was_meant():
+def test_a_process_that_took_the_last_good_version_of_a_deleted_document_leaves_it_when_the_removal_was_meant():
     shelf, papers = Shelf(), Papers()
     sleeper, other = process(papers, shelf), process(papers, shelf)
     sleeper.refresh()

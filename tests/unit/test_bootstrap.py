@@ -191,7 +191,9 @@ def test_a_file_that_vanished_is_told_after_some_looks_and_what_is_in_memory_goe
 
 def test_a_cold_start_without_its_file_is_one_clear_error(tmp_path):
     application = Application(f"sqlite:{tmp_path / 'state.db'}", str(tmp_path / "fleet.yaml"), {})
-    with pytest.raises(ConfigurationError, match=r"fleet\.yaml: cannot be read \(No such file or directory\); give its"):
+    with pytest.raises(
+        ConfigurationError, match=r"fleet\.yaml: cannot be read \(No such file or directory\); give its"
+    ):
         application.refresh()
     application.close()
 
@@ -329,7 +331,8 @@ def test_a_number_of_days_that_is_none_is_a_configuration_error(tmp_path):
         _ = Application(f"sqlite:{tmp_path / 'x.db'}", None, {"WABAWATCH_HISTORY_DAYS": "often"}).store
 
 
-def test_history_is_forgotten_once_a_day_and_by_whoever_comes_first(tmp_path, opened):
+@pytest.mark.usefixtures("opened")
+def test_history_is_forgotten_once_a_day_and_by_whoever_comes_first(tmp_path):
     clock = FakeClock()
     (tmp_path / "fleet.yaml").write_text(fleet("a", history_days=10))
     application = Application("sqlite:x", str(tmp_path / "fleet.yaml"), {}, clock=clock)
@@ -341,7 +344,8 @@ def test_history_is_forgotten_once_a_day_and_by_whoever_comes_first(tmp_path, op
     assert application.store.purged == [T0 - timedelta(days=10), T0 - timedelta(days=9)]
 
 
-def test_a_history_that_is_kept_for_less_time_is_forgotten_week_by_week(tmp_path, opened):
+@pytest.mark.usefixtures("opened")
+def test_a_history_that_is_kept_for_less_time_is_forgotten_week_by_week(tmp_path):
     clock = FakeClock()
     path = tmp_path / "fleet.yaml"
     application = Application("sqlite:x", str(path), {}, clock=clock)

@@ -16,7 +16,13 @@ import msgspec
 from wabawatch.adapters.documents import Document, Documents, FileDocuments, S3Documents
 from wabawatch.adapters.notifiers import registry
 from wabawatch.adapters.owners import new_owner
-from wabawatch.application.configured import Configured, MissingDocumentError, forget_removal, record_removal, refusing_surprises
+from wabawatch.application.configured import (
+    Configured,
+    MissingDocumentError,
+    forget_removal,
+    record_removal,
+    refusing_surprises,
+)
 from wabawatch.application.errors import ConfigurationError, WabawatchError
 from wabawatch.application.heartbeat import Switch, beat, begin
 from wabawatch.application.poll import Pass, Poll, Polled
@@ -143,7 +149,9 @@ class Application:
         """Read the configuration if it changed; why the last good one goes on instead, if it does."""
         kept = self.history
         trouble = self._configured.refresh()
-        if self.history != kept and self._state.startswith("dynamodb:"):  # which gives each row its end as it is written
+        if self.history != kept and self._state.startswith(
+            "dynamodb:"
+        ):  # which gives each row its end as it is written
             self.close()
             self.__dict__.pop("store", None)
         return trouble

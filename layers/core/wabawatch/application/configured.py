@@ -109,8 +109,8 @@ class Configured(Generic[Parsed]):
             self._go_back()
         else:
             self._remember()
-        error = self._trouble()
-        return None if error is None else Reason(description="configuration", detail=str(error))
+        trouble = self._trouble()
+        return None if trouble is None else Reason(description="configuration", detail=str(trouble))
 
     def _look(self) -> Text | None:
         try:
@@ -160,9 +160,9 @@ class Configured(Generic[Parsed]):
                 self._seen = self._seen if self._bad else None
             except ConfigurationError as error:
                 _log.warning("the last good configuration (%s) cannot be read: %s", good, error)
-        error = self._bad or self._unread
-        if self.value is None and error is not None:
-            raise error
+        trouble = self._bad or self._unread
+        if self.value is None and trouble is not None:
+            raise trouble
 
     def _good_text(self, mark: str) -> Text:
         if self._fallback is not None and mark == self._fallback.version:
@@ -191,7 +191,7 @@ def refusing_surprises(name: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - the border around one document
         last = traceback.extract_tb(error.__traceback__)[-1]
         what = f"unexpected {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
-        _log.error("%s: %s", name, what)  # noqa: TRY400 - the traceback holds the error's text
+        _log.error("%s: %s", name, what)
         raise ConfigurationError(f"{name}: {what}, a bug; write the configuration otherwise, and report it") from None
 
 
