@@ -198,6 +198,30 @@ def test_a_cold_start_without_its_file_is_one_clear_error(tmp_path):
     application.close()
 
 
+def test_a_runbook_by_codes_is_worked_by_and_its_change_is_another_version(tmp_path):
+    path = tmp_path / "fleet.yaml"
+    application = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {})
+    versions = []
+    for action in ("Pay.", "Pay.", "Wait."):
+        path.write_text(fleet("a", runbook={"141006": {"action": action}, "timeout": {"who": "us"}}))
+        application.refresh()
+        versions.append(application.rules.version)
+    application.close()
+    assert versions[0] == versions[1] != versions[2]
+
+
+def test_settings_that_nothing_can_be_made_of_are_as_bad_as_a_text_that_cannot_be_read(tmp_path, monkeypatch):
+    path = tmp_path / "fleet.yaml"
+    path.write_text(fleet("a"))
+    application = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {})
+    application.refresh()
+    path.write_text(fleet("a", "b"))
+    monkeypatch.setattr("wabawatch.bootstrap.Rules", lambda *_: "".index("x"))
+    assert "unexpected ValueError" in application.refresh().detail
+    assert ids(application) == ["a"]
+    application.close()
+
+
 # --- targets that left the configuration
 
 

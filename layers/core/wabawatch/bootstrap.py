@@ -21,7 +21,7 @@ from wabawatch.application.configured import (
     MissingDocumentError,
     forget_removal,
     record_removal,
-    refusing_surprises,
+    refuse_surprises,
 )
 from wabawatch.application.errors import ConfigurationError, WabawatchError
 from wabawatch.application.heartbeat import Switch, beat, begin
@@ -85,7 +85,8 @@ class Parts:
     @cached_property
     def rules(self) -> Rules:
         one = self.settings
-        version = hashlib.sha256(msgspec.json.encode(one, order="sorted")).hexdigest()[:16]
+        plain = msgspec.to_builtins(one, str_keys=True)  # a runbook has numbers for keys, which cannot be sorted
+        version = hashlib.sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()[:16]
         return Rules(one.policy, one.routes, one.severities, one.windows, one.digest, version)
 
     @cached_property
@@ -126,7 +127,6 @@ class Application:
         self.environment = environment
         self._state = state
         self.console = console
-        self._parts: Parts | None = None
         self._documents = _documents(config)
         self._resolve = resolve
         self._configured = Configured(
@@ -159,23 +159,23 @@ class Application:
     @property
     def history(self) -> timedelta:
         """How long history is kept: as the configuration says, or else as the environment does."""
-        settings = self._configured.value
-        days = settings.history_days if settings is not None else None
+        parts = self._configured.value
+        days = parts.settings.history_days if parts is not None else None
         return usual_history(self.environment) if days is None else timedelta(days=days)
 
     @property
     def parts(self) -> Parts:
         if self._configured.value is None:
             self.refresh()
-        settings = self._configured.value
-        if settings is None:
+        if self._configured.value is None:
             raise ConfigurationError("there is no configuration")
-        if self._parts is None or self._parts.settings is not settings:
-            self._parts = Parts(settings, self)
-        return self._parts
+        return self._configured.value
 
-    def _parse(self, body: bytes) -> Settings:
-        return _parsed(body, self._documents.name, self.environment, resolve=self._resolve)
+    def _parse(self, body: bytes) -> Parts:
+        """With the rules, which every use case needs: settings that none can be made of are bad ones."""
+        parts = Parts(_parsed(body, self._documents.name, self.environment, resolve=self._resolve), self)
+        _ = parts.rules
+        return parts
 
     @property
     def settings(self) -> Settings:
@@ -324,7 +324,7 @@ def assemble(
 def read_settings(config: str | None, environment: Mapping[str, str], *, resolve: bool = True) -> Settings:
     """The settings that a place holds now, good or not: no state, no last good version. Raises ConfigurationError."""
     documents = _documents(config)
-    with refusing_surprises(documents.name):
+    with refuse_surprises(documents.name):
         try:
             text = documents.read()
         except MissingDocumentError:

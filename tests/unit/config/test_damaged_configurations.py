@@ -1,8 +1,10 @@
 """Whatever happened to a configuration, reading it ends with settings or with a ConfigurationError."""
 
 import copy
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.config.telling import TARGET, assert_told, row
 from wabawatch.adapters.notifiers.registry import OPTIONS
 from wabawatch.application.errors import ConfigurationError
+from wabawatch.bootstrap import Parts
 from wabawatch.config import canonical_json, load
 
 EXAMPLE = (Path(__file__).parents[3] / "examples" / "fleet.yaml").read_text()
@@ -32,6 +35,9 @@ TOKENS = [
     "", ":", "- ", "{", "}", "[", "]", "&a ", "*a", "!!int ", "<<: *a", "null", "\t", "'", '"', "|", ">", "%", "@",
     "\0", "\u2028", "\ufeff", ".inf", "0x1F", "2026-03-01", "? ", "---\n", "...\n", "\n", "  ", "#", "1e400", "\\ud800",
 ]  # fmt: skip
+
+
+APPLICATION = SimpleNamespace(secrets=SimpleNamespace(key=str), clock=None, console=io.StringIO())
 
 
 def paths(value, path=()):
@@ -58,7 +64,7 @@ def read(text):
 
 
 def assert_read_or_refused(text):
-    """Settings that survive being uploaded, or one error that can be printed."""
+    """Settings that survive being uploaded and can be worked by, or one error that can be printed."""
     found, refused = None, None
     try:
         found = read(text)
@@ -66,12 +72,17 @@ def assert_read_or_refused(text):
         refused = str(error)
     if found is not None:
         assert read(canonical_json(found)) == found
+        parts = Parts(found, APPLICATION)
+        assert parts.rules.version
+        assert parts.audience.deployment
+        assert parts.source
+        assert set(parts.notifiers) == set(found.destinations)
     else:
         assert refused.startswith("watch.yaml:")
         assert refused.encode()
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(PLACES), VALUES)
 @example(("destinations", "ops", "webhook_url"), None)
 @example(("source", "timeout"), "999999999d999999999h")
@@ -84,7 +95,7 @@ def test_a_value_that_does_not_belong_there(path, value):
     assert_read_or_refused(replaced(path, value))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from([0, 1, 3, 12]), st.sampled_from(TOKENS)), max_size=3))
 def test_a_text_in_which_something_was_typed_over(damages):
     text = EXAMPLE

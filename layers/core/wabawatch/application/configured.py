@@ -114,7 +114,7 @@ class Configured(Generic[Parsed]):
 
     def _look(self) -> Text | None:
         try:
-            with refusing_surprises(self._origin.name):
+            with refuse_surprises(self._origin.name):
                 return self._origin.read(self._seen)
         except MissingDocumentError as error:
             if self._fallback is None:
@@ -138,7 +138,7 @@ class Configured(Generic[Parsed]):
         self._seen = text.version
 
     def _accept(self, text: Text) -> None:
-        with refusing_surprises(self._origin.name):
+        with refuse_surprises(self._origin.name):
             self.value = self._parse(text.body)
         self.version = text.version
 
@@ -167,7 +167,7 @@ class Configured(Generic[Parsed]):
     def _good_text(self, mark: str) -> Text:
         if self._fallback is not None and mark == self._fallback.version:
             return self._fallback
-        with refusing_surprises(self._origin.name):
+        with refuse_surprises(self._origin.name):
             return self._origin.version(mark, mark)
 
     def _trouble(self) -> ConfigurationError | None:
@@ -181,7 +181,7 @@ class Configured(Generic[Parsed]):
 
 
 @contextmanager
-def refusing_surprises(name: str) -> Iterator[None]:
+def refuse_surprises(name: str) -> Iterator[None]:
     """Turn whatever goes wrong while a configuration is read into a ConfigurationError: the last good one goes on. The
     text of a surprise is left out, because it may quote a secret; its place is logged."""
     try:
@@ -192,6 +192,7 @@ def refusing_surprises(name: str) -> Iterator[None]:
         last = traceback.extract_tb(error.__traceback__)[-1]
         what = f"unexpected {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
         _log.error("%s: %s", name, what)
+        _log.debug("%s", "".join(traceback.format_tb(error.__traceback__)))
         raise ConfigurationError(f"{name}: {what}, a bug; write the configuration otherwise, and report it") from None
 
 
