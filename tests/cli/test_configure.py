@@ -10,7 +10,9 @@ import moto
 import pytest
 import yaml
 
+from wabawatch.adapters import stack
 from wabawatch.adapters.notifiers import registry
+from wabawatch.bootstrap import Application
 from wabawatch.config import load
 
 
@@ -122,6 +124,46 @@ def test_push_needs_a_place(site):
     done = site.call("config", "push", str(site.config))
     assert done.exit_code == 64
     assert "--stack NAME, or --to s3://" in done.stderr
+
+
+def test_push_remove_deletes_what_was_uploaded_and_its_absence_is_no_trouble(site, bucket):
+    state = site.environment["WABAWATCH_STATE"]
+    site.ok("config", "push", str(site.config), "--to", "s3://conf/config.json")
+    watching = Application(state, "s3://conf/config.json", {"WABAWATCH_API_KEY_SECRET": "wabawatch/key"})
+    watching.refresh()
+    said = site.ok("config", "push", "--remove", "--to", "s3://conf/config.json")
+    assert said == "s3://conf/config.json: removed; the parameters apply with the next run\n"
+    assert bucket.list_objects_v2(Bucket="conf")["KeyCount"] == 0
+    assert watching.refresh() is None
+    assert [one.id for one in watching.settings.targets] == ["number"]
+    watching.close()
+
+
+def test_push_remove_leaves_the_document_of_a_stack_whose_parameters_alone_make_no_configuration(
+    site, bucket, monkeypatch
+):
+    outputs = {"TableName": "t", "ConfigLocation": "s3://conf/config.json"}
+    monkeypatch.setattr(stack, "find", lambda name, _: stack.Stack(name, "CREATE_COMPLETE", outputs, {}))
+    site.ok("config", "push", str(site.config), "--to", "s3://conf/config.json")
+    done = site.call("--stack", "wabawatch", "config", "push", "--remove")
+    assert done.exit_code == 64
+    assert "nothing was removed" in done.stderr
+    assert bucket.list_objects_v2(Bucket="conf")["KeyCount"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param([], "say which FILE to upload, or --remove", id="neither"),
+        pytest.param(["fleet.yaml", "--remove"], "say which FILE to upload, or --remove", id="both"),
+        pytest.param(["--remove", "--to", "s3://conf/config.json"], "say whose it is: --stack NAME", id="no state"),
+    ],
+)
+def test_push_wants_a_file_or_to_remove_one_and_then_from_what_state(site, arguments, said):
+    del site.environment["WABAWATCH_STATE"]
+    done = site.call("config", "push", *arguments)
+    assert done.exit_code == 64
+    assert said in done.stderr
 
 
 ROUTES = [

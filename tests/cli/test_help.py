@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -12,8 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from wabawatch import __version__
+from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.cli import program
 from wabawatch.cli.program import COMMANDS
+from wabawatch.domain.steering import Matcher, Silence
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
@@ -125,6 +128,20 @@ def test_a_shell_is_offered_nothing_where_the_configuration_is_broken(site):
     }
     done = CliRunner().invoke(program, [], prog_name="wabawatch", env=asked)
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_a_shell_is_offered_stored_texts_as_one_harmless_line(site):
+    store = SqliteStore(site.folder / "state.db")
+    reason = "moved\nplain\nevil; rm -rf ~\nx\x1b[2Jy\x9bz"
+    store.save_silence(Silence("5e1f", Matcher(), "ann", reason, datetime.now(UTC), datetime.now(UTC)))
+    store.close()
+    asked = site.environment | {
+        "_WABAWATCH_COMPLETE": "zsh_complete",
+        "COMP_WORDS": "wabawatch silence expire ",
+        "COMP_CWORD": "3",
+    }
+    done = CliRunner().invoke(program, [], prog_name="wabawatch", env=asked)
+    assert done.stdout.splitlines() == ["plain", "5e1f", "moved plain evil; rm -rf ~ xy"]
 
 
 def test_bash_completes_commands_and_targets_with_that_script(site):

@@ -9,8 +9,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
+
+from wabawatch.adapters.stores.sqlite import SqliteStore
+from wabawatch.domain.runs import Run
 
 
 def test_the_document_of_a_run_has_exactly_the_public_fields(site):
@@ -236,3 +240,26 @@ def test_a_port_that_is_taken_exits_75(site):
     done = site.call("simulate", "--port", str(site.server.port))
     assert done.exit_code == 75
     assert "--port" in done.stderr
+
+
+def remember_an_old_run(site):
+    store = SqliteStore(site.folder / "state.db")
+    store.save_run(Run("old", 0, 1, datetime.now(UTC) - timedelta(days=11), expected=1))
+    site.configure(history_days=10)
+    return store
+
+
+def test_a_run_forgets_what_is_older_than_the_history(site):
+    store = remember_an_old_run(site)
+    site.ok("run", "--once")
+    assert "old" not in {one.id for one in store.runs(10)}
+    store.close()
+
+
+def test_passes_forget_what_is_older_than_the_history(site):
+    store = remember_an_old_run(site)
+    with Running(site, "--interval", "1s") as run:
+        run.next_document()
+        run.next_document()
+    assert "old" not in {one.id for one in store.runs(100)}
+    store.close()

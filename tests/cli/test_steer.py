@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import pytest
+
 
 def test_an_acknowledgement_is_listed_with_its_author(site):
     incident = site.block()
@@ -62,3 +64,37 @@ def test_a_silence_of_everything_must_say_so(site):
     assert "everything" in site.ok("silence", "add", "--all", "--for", "1h", "--reason", "move")
     done = site.call("silence", "add", "--all", "--target", "support-de", "--for", "1h", "--reason", "x")
     assert done.exit_code == 64
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a\nb", id="a line break"),
+        pytest.param("a\x1b[2Jb", id="an escape sequence"),
+        pytest.param("a\x9b2Jb", id="an escape sequence of one byte"),
+        pytest.param("a\x7fb", id="a deletion"),
+        pytest.param("a\u2028b", id="a line separator"),
+        pytest.param("a\udcffb", id="a byte that is no text"),
+    ],
+)
+def test_what_people_say_is_refused_with_control_characters(site, text):
+    incident = site.block()
+    silence = ["silence", "add", "--all", "--for", "1h"]
+    for option, command in {
+        "--reason": [*silence, "--author", "ann"],
+        "--author": [*silence, "--reason", "move"],
+        "--note": ["ack", incident],
+    }.items():
+        done = site.call(*command, option, text)
+        assert done.exit_code == 64, done.output
+        assert f"Invalid value for '{option}': holds a control character" in done.stderr
+        assert text not in done.output
+    assert site.call("ack", incident, "--author", text).exit_code == 64
+    assert site.document("silence", "list", "--all")["silences"] == []
+
+
+def test_what_people_say_may_be_in_any_language(site):
+    said = "Überzahlung geklärt, « déjà vu » 支払い ✅"
+    site.ok("silence", "add", "--all", "--for", "1h", "--reason", said, "--author", "Zoë")
+    (found,) = site.document("silence", "list")["silences"]
+    assert (found["reason"], found["author"]) == (said, "Zoë")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.errors import ConfigurationError, QueueError
 from wabawatch.domain.sharding import BUCKETS, shard_of, shards_for
-from wabawatch.serverless import Look, Shard, Tick, read_environment, read_event, read_shard
+from wabawatch.serverless import Look, Serverless, Shard, Tick, read_environment, read_event, read_shard
 
 AT = "2026-03-01T12:00:00Z"
 SHARD = {"wabawatch": "shard", "run_id": "r", "scheduled_at": AT, "shard": 1, "of": 4}
@@ -87,3 +90,37 @@ def test_every_target_is_in_exactly_one_shard(targets):
     shards = [shard_of(f"number-{index}", of) for index in range(1000)]
     assert set(shards) <= set(range(of))
     assert len(set(shards)) == of
+
+
+def refusing(**_):
+    raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "hidden"}}, "SendMessageBatch")
+
+
+def unreachable(**_):
+    raise EndpointConnectionError(endpoint_url="https://sqs.invalid")
+
+
+@pytest.mark.parametrize(
+    ("send", "said"),
+    [
+        pytest.param(lambda **given: {"Failed": given["Entries"][:1]}, "1 of 2 messages", id="takes not all"),
+        pytest.param(refusing, "ThrottlingException", id="refuses"),
+        pytest.param(unreachable, "EndpointConnectionError", id="cannot be reached"),
+    ],
+)
+def test_no_error_of_the_configuration_is_a_shard_queue_that(tmp_path, monkeypatch, send, said):
+    config = {"targets": [{"id": one, "api_key": "ssm:/a"} for one in "ab"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    serverless = Serverless(
+        {
+            "WABAWATCH_STATE": f"sqlite:{tmp_path / 'state.db'}",
+            "WABAWATCH_CONFIG": str(tmp_path / "config.json"),
+            "WABAWATCH_SHARD_QUEUE_URL": "https://sqs.invalid/shards",
+            "WABAWATCH_SHARD_SIZE": "1",
+        }
+    )
+    monkeypatch.setattr("wabawatch.serverless.aws_client", lambda _: SimpleNamespace(send_message_batch=send))
+    with pytest.raises(QueueError, match=said) as raised:
+        serverless.poll(Tick(datetime.now(UTC)), datetime.now(UTC) + timedelta(minutes=1))
+    assert "hidden" not in str(raised.value)
+    serverless.application.close()

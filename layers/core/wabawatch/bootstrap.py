@@ -13,15 +13,21 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
 
-from wabawatch.adapters.documents import Document, Documents, FileDocuments, MissingDocumentError, S3Documents
+from wabawatch.adapters.documents import Document, Documents, FileDocuments, S3Documents
 from wabawatch.adapters.notifiers import registry
 from wabawatch.adapters.owners import new_owner
-from wabawatch.application.configured import Configured
+from wabawatch.application.configured import (
+    Configured,
+    MissingDocumentError,
+    forget_removal,
+    record_removal,
+    refuse_surprises,
+)
 from wabawatch.application.errors import ConfigurationError, WabawatchError
 from wabawatch.application.heartbeat import Switch, beat, begin
 from wabawatch.application.poll import Pass, Poll, Polled
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store
-from wabawatch.config import Settings, default_settings, load
+from wabawatch.config import Settings, default_settings, load, usual_history
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import Pulse, Vital
 from wabawatch.domain.rules import Rules
@@ -36,8 +42,23 @@ _PATIENCE: Final = 8.0
 _PATIENCE_AT_START: Final = 2.0
 """Seconds for the dead-man's switch; at the start of a pass the whole fleet waits for it."""
 _WATCHED: Final = "watched"
+_LONGEST_PASS: Final = timedelta(minutes=15)
+"""What Lambda allows at most."""
+_PURGED: Final = "purged"
+_PURGE_EVERY: Final = timedelta(days=1)
+_PURGE_AT_ONCE: Final = timedelta(days=7)
 _NO_TEXT: Final = b"\0"
 """What stands for a configuration without a document; no document can be this."""
+_PARAMETERS: Final = Document(_NO_TEXT, "parameters")
+"""The minimal configuration, from the environment."""
+
+
+class _Watched(msgspec.Struct, frozen=True):
+    """Which list of targets others were removed for, since when it is in force, and whether that was repeated."""
+
+    mark: str = ""
+    changed_at: datetime = datetime.min.replace(tzinfo=UTC)
+    is_settled: bool = False
 
 
 class SystemClock:
@@ -64,7 +85,8 @@ class Parts:
     @cached_property
     def rules(self) -> Rules:
         one = self.settings
-        version = hashlib.sha256(msgspec.json.encode(one, order="sorted")).hexdigest()[:16]
+        plain = msgspec.to_builtins(one, str_keys=True)  # a runbook has numbers for keys, which cannot be sorted
+        version = hashlib.sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()[:16]
         return Rules(one.policy, one.routes, one.severities, one.windows, one.digest, version)
 
     @cached_property
@@ -105,15 +127,15 @@ class Application:
         self.environment = environment
         self._state = state
         self.console = console
-        self._parts: Parts | None = None
         self._documents = _documents(config)
         self._resolve = resolve
-        self._configured = Configured(self._documents, self._parse, lambda: self.store, remember=remember)
+        self._configured = Configured(
+            self._documents, self._parse, lambda: self.store, fallback=_fallback(config), remember=remember
+        )
 
     @cached_property
     def store(self) -> Store:
-        days = float(self.environment.get("WABAWATCH_HISTORY_DAYS", "400"))
-        return open_store(self._state, timedelta(days=days))
+        return open_store(self._state, self.history)
 
     @cached_property
     def secrets(self) -> Any:  # noqa: ANN401 - the adapter's own type would be imported by commands that need no secret
@@ -125,21 +147,35 @@ class Application:
 
     def refresh(self) -> Reason | None:
         """Read the configuration if it changed; why the last good one goes on instead, if it does."""
-        return self._configured.refresh()
+        kept = self.history
+        trouble = self._configured.refresh()
+        if self.history != kept and self._state.startswith(
+            "dynamodb:"
+        ):  # which gives each row its end as it is written
+            self.close()
+            self.__dict__.pop("store", None)
+        return trouble
+
+    @property
+    def history(self) -> timedelta:
+        """How long history is kept: as the configuration says, or else as the environment does."""
+        parts = self._configured.value
+        days = parts.settings.history_days if parts is not None else None
+        return usual_history(self.environment) if days is None else timedelta(days=days)
 
     @property
     def parts(self) -> Parts:
         if self._configured.value is None:
             self.refresh()
-        settings = self._configured.value
-        if settings is None:
+        if self._configured.value is None:
             raise ConfigurationError("there is no configuration")
-        if self._parts is None or self._parts.settings is not settings:
-            self._parts = Parts(settings, self)
-        return self._parts
+        return self._configured.value
 
-    def _parse(self, body: bytes) -> Settings:
-        return _parsed(body, self._documents.name, self.environment, resolve=self._resolve)
+    def _parse(self, body: bytes) -> Parts:
+        """With the rules, which every use case needs: settings that none can be made of are bad ones."""
+        parts = Parts(_parsed(body, self._documents.name, self.environment, resolve=self._resolve), self)
+        _ = parts.rules
+        return parts
 
     @property
     def settings(self) -> Settings:
@@ -177,13 +213,34 @@ class Application:
         return f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
     def forget_unwatched(self, shards: int = 1) -> None:
-        """Close what targets hold that left the configuration; looks only when the list of targets has changed, or into
-        how many shards it is cut."""
+        """Close what targets hold that left the configuration.
+
+        Does so when the list of targets has changed, or into how many shards it is cut, and once more when every pass
+        must have ended that began before: one that was under way may have brought a target back."""
         ids = sorted(target.id for target in self.settings.targets)
-        mark = hashlib.sha256("\n".join((str(shards), *ids)).encode()).hexdigest().encode()
-        if self.store.document(_WATCHED) != mark:
-            self.poll.forget_all_but(ids, shards=shards)
-            self.store.save_document(_WATCHED, mark)
+        mark = hashlib.sha256("\n".join((str(shards), *ids)).encode()).hexdigest()
+        now = self.clock.now()
+        known = _watched(self.store.document(_WATCHED))
+        is_same = known.mark == mark and known.changed_at <= now
+        if is_same and (known.is_settled or now - known.changed_at < _LONGEST_PASS):
+            return
+        self.poll.forget_all_but(ids, shards=shards)
+        done = _Watched(mark, known.changed_at if is_same else now, is_settled=is_same)
+        self.store.save_document(_WATCHED, msgspec.json.encode(done))
+
+    def purge_if_due(self) -> int:
+        """Forget once a day what is older than the history that is kept; how many rows went.
+
+        Where it is kept for less time than before, a week is forgotten at a time, so that no pass waits long."""
+        wanted = self.clock.now() - self.history
+        known = self.store.document(_PURGED)
+        last = datetime.fromisoformat(known.decode()) if known else wanted - _PURGE_EVERY
+        if abs(wanted - last) < _PURGE_EVERY:
+            return 0
+        before = min(wanted, last + _PURGE_AT_ONCE)
+        gone = self.store.purge(before)
+        self.store.save_document(_PURGED, before.isoformat().encode())
+        return gone
 
     def cycle(
         self,
@@ -242,6 +299,13 @@ class Application:
             self.store.close()
 
 
+def _watched(body: bytes | None) -> _Watched:
+    try:
+        return msgspec.json.decode(body or b"", type=_Watched)
+    except msgspec.DecodeError:
+        return _Watched()
+
+
 def assemble(
     state: str,
     config: str | None,
@@ -262,13 +326,31 @@ def assemble(
 def read_settings(config: str | None, environment: Mapping[str, str], *, resolve: bool = True) -> Settings:
     """The settings that a place holds now, good or not: no state, no last good version. Raises ConfigurationError."""
     documents = _documents(config)
-    text = documents.read()
-    return _parsed(text.body if text else _NO_TEXT, documents.name, environment, resolve=resolve)
+    with refuse_surprises(documents.name):
+        try:
+            text = documents.read()
+        except MissingDocumentError:
+            if (text := _fallback(config)) is None:
+                raise
+        return _parsed(text.body if text else _NO_TEXT, documents.name, environment, resolve=resolve)
 
 
 def upload(location: str, body: bytes) -> str:
     """Write the configuration to `s3://BUCKET/KEY`; its version. Raises ConfigurationError."""
     return S3Documents(aws_client("s3"), location).write(body)
+
+
+def remove(location: str, store: Store) -> None:
+    """Delete the configuration at `s3://BUCKET/KEY`, so that the parameters apply for all who work on this state.
+
+    Raises ConfigurationError; an absence that comes later is then none that was meant."""
+    documents = S3Documents(aws_client("s3"), location)
+    record_removal(store)
+    try:
+        documents.delete()
+    except ConfigurationError:
+        forget_removal(store)
+        raise
 
 
 def _parsed(body: bytes, name: str, environment: Mapping[str, str], *, resolve: bool) -> Settings:
@@ -327,35 +409,23 @@ class _Parameters:
     name = "environment"
 
     def read(self, unless: str | None = None) -> Document | None:
-        return None if unless else Document(_NO_TEXT, "parameters")
+        return None if unless else _PARAMETERS
 
     def version(self, version_id: str | None, mark: str) -> Document:
         return Document(_NO_TEXT, version_id or mark)
-
-
-class _OrParameters:
-    """An object in S3; while there is none, the template's parameters."""
-
-    def __init__(self, documents: Documents) -> None:
-        self.name = documents.name
-        self._documents = documents
-
-    def read(self, unless: str | None = None) -> Document | None:
-        try:
-            return self._documents.read(unless)
-        except MissingDocumentError:
-            return _Parameters().read("" if unless != "parameters" else unless)
-
-    def version(self, version_id: str | None, mark: str) -> Document:
-        return self._documents.version(version_id, mark)
 
 
 def _documents(config: str | None) -> Documents:
     if not config:
         return _Parameters()
     if config.startswith("s3://"):
-        return _OrParameters(S3Documents(aws_client("s3"), config))
+        return S3Documents(aws_client("s3"), config)
     return FileDocuments(Path(config))
+
+
+def _fallback(config: str | None) -> Document | None:
+    """What applies while there is no object in S3: the template's parameters. A file must be there."""
+    return _PARAMETERS if config and config.startswith("s3://") else None
 
 
 def _audience(settings: Settings) -> Audience:
@@ -370,4 +440,4 @@ def _audience(settings: Settings) -> Audience:
     return Audience(fleet, advise, settings.deployment)
 
 
-__all__ = ["Application", "Cycle", "WabawatchError", "assemble", "default_state", "read_settings", "upload"]
+__all__ = ["Application", "Cycle", "WabawatchError", "assemble", "default_state", "read_settings", "remove", "upload"]

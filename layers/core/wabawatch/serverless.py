@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.errors import ConfigurationError, QueueError
 from wabawatch.application.poll import Pass, Polled
 from wabawatch.bootstrap import Application, assemble, aws_client
 from wabawatch.domain.sharding import shard_of, shards_for
@@ -153,12 +153,19 @@ class Serverless:
         return self.application.tell(trouble, until=until - MARGIN)
 
     def _send(self, shards: list[Shard]) -> None:
+        """Raises QueueError where the queue did not take them all."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - a small fleet needs no queue
+
         queue = aws_client("sqs")
         for start in range(0, len(shards), 10):
             entries = [
                 {"Id": str(one.shard), "MessageBody": msgspec.json.encode(one).decode()}
                 for one in shards[start : start + 10]
             ]
-            answer = queue.send_message_batch(QueueUrl=self.environment.shard_queue_url, Entries=entries)
-            if answer.get("Failed"):
-                raise ConfigurationError(f"the shard queue refused {len(answer['Failed'])} messages")
+            try:
+                answer = queue.send_message_batch(QueueUrl=self.environment.shard_queue_url, Entries=entries)
+            except (BotoCoreError, ClientError) as error:
+                code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
+                raise QueueError(f"the shard queue took no messages ({code}); the next run tries again") from error
+            if failed := answer.get("Failed"):
+                raise QueueError(f"the shard queue refused {len(failed)} of {len(entries)} messages")

@@ -1,11 +1,30 @@
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from wabawatch.adapters import owners
 from wabawatch.adapters.owners import is_dead, new_owner
+
+PRINT = "from wabawatch.adapters.owners import new_owner; print(new_owner())"
+UNSHARE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
+
+
+def owner_of(*command):
+    """The owner's name in a process that has ended."""
+    done = subprocess.run([*command, sys.executable, "-c", PRINT], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def renamed(**parts):
+    """This process's own name with other parts."""
+    names = ("host", "boot", "space", "pid", "nonce")
+    return ":".join((dict(zip(names, new_owner().split(":"), strict=True)) | parts).values())
 
 
 def test_a_living_process_is_not_dead():
@@ -13,13 +32,54 @@ def test_a_living_process_is_not_dead():
 
 
 def test_a_process_that_ended_is_dead():
-    code = "from wabawatch.adapters.owners import new_owner; print(new_owner())"
-    owner = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert is_dead(owner)
+    assert is_dead(owner_of())
+
+
+@pytest.fixture
+def ended():
+    """The number of a process that is no more."""
+    return owner_of().split(":")[3]
 
 
 @pytest.mark.parametrize(
-    "owner", ["", "elsewhere:1:ab", "lambda-7f", f"{new_owner().split(':')[0]}:x:1", f"{new_owner().split(':')[0]}:0:1"]
+    "parts",
+    [
+        pytest.param({"host": "elsewhere"}, id="another host's"),
+        pytest.param({"boot": "00000000-0000-0000-0000-000000000000"}, id="of another machine of this host's name"),
+        pytest.param({"space": "1"}, id="of another container on this host"),
+        pytest.param({"pid": "x"}, id="no number"),
+        pytest.param({"pid": "0"}, id="this process's group"),
+        pytest.param({"pid": "-5"}, id="a group"),
+        pytest.param({"pid": "9" * 30}, id="beyond all numbers"),
+        pytest.param({"pid": "9" * 5000}, id="beyond what can be read"),
+    ],
 )
-def test_what_cannot_be_told_counts_as_alive(owner):
-    assert not is_dead(owner)
+def test_a_process_that_cannot_be_looked_for_counts_as_alive(ended, parts):
+    assert is_dead(renamed(pid=ended))
+    assert not is_dead(renamed(**{"pid": ended} | parts))
+
+
+@pytest.mark.parametrize("owner", ["", "me", "lambda-7f", "elsewhere:1:ab", "::::", "{own}:more"])
+def test_a_name_of_another_form_counts_as_alive(owner):
+    assert not is_dead(owner.format(own=owner_of()))
+
+
+def test_where_there_is_no_proc_the_host_and_the_number_must_do(ended, monkeypatch, tmp_path):
+    monkeypatch.setattr(owners, "_PROC", tmp_path)
+    assert new_owner().split(":")[1:4] == ["", "", str(os.getpid())]
+    assert not is_dead(new_owner())
+    assert is_dead(renamed(pid=ended))
+
+
+def can_unshare():
+    if shutil.which("unshare") is None or not Path("/proc/self/ns/pid").exists():
+        return False
+    return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not can_unshare(), reason="no process namespace can be made here")
+def test_a_process_in_a_container_of_this_host_counts_as_alive_and_so_do_we_in_there():
+    assert not is_dead(owner_of(*UNSHARE))
+    code = f"from wabawatch.adapters.owners import is_dead; print(is_dead({new_owner()!r}))"
+    seen = subprocess.run([*UNSHARE, sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert seen.stdout == "False\n"

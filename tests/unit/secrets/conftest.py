@@ -10,16 +10,24 @@ REGION = "eu-central-1"
 
 
 class Clock:
-    """A time that only a test moves."""
+    """A time that only a test moves: the wall clock, and the seconds of a clock that nobody can set."""
 
     def __init__(self):
         self.time = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+        self.seconds = 0.0
 
     def now(self):
         return self.time
 
     def passes(self, **duration):
         self.time += timedelta(**duration)
+        self.seconds += timedelta(**duration).total_seconds()
+
+    def is_set(self, **duration):
+        self.time += timedelta(**duration)
+
+    def elapsed(self):
+        return self.seconds
 
 
 class Aws:
@@ -78,4 +86,4 @@ def aws(clients):
 
 @pytest.fixture
 def secrets(aws, clock):
-    return Secrets({"K": " from-env\n", "EMPTY": ""}, aws.client, clock)
+    return Secrets({"K": " from-env\n", "EMPTY": ""}, aws.client, clock, elapsed=clock.elapsed)

@@ -219,7 +219,7 @@ def test_one_denied_parameter_does_not_hide_the_others(aws, clock):
                 raise refusal("AccessDeniedException")
             return aws.parameters.get_parameters(Names=Names, WithDecryption=WithDecryption)
 
-    secrets = Secrets({}, lambda _: Client(), clock)
+    secrets = Secrets({}, lambda _: Client(), clock, elapsed=clock.elapsed)
     secrets.prefetch(["ssm:mine", "ssm:theirs"])
     assert secrets.key("ssm:mine") == "value"
     trouble = trouble_of(secrets, "ssm:theirs")
@@ -318,8 +318,28 @@ def test_a_missing_secret_is_looked_for_again_after_half_a_minute(aws, secrets, 
     assert secrets.key("secretsmanager:s") == "one"
 
 
+def test_a_clock_that_was_set_back_keeps_neither_an_error_nor_an_old_value(aws, secrets, clock, tmp_path):
+    aws.secret("wabawatch/key", "old")
+    assert secrets.key("secretsmanager:wabawatch/key") == "old"
+    assert "No such file" in trouble_of(secrets, f"file:{tmp_path}/key")
+    aws.secrets.put_secret_value(SecretId="wabawatch/key", SecretString="new")
+    (tmp_path / "key").write_text("there")
+    clock.is_set(hours=-2)
+    clock.passes(minutes=5)
+    assert secrets.key("secretsmanager:wabawatch/key") == "new"
+    assert secrets.key(f"file:{tmp_path}/key") == "there"
+
+
+def test_a_process_that_was_frozen_for_a_while_reads_anew(aws, secrets, clock):
+    aws.secret("wabawatch/key", "old")
+    assert secrets.key("secretsmanager:wabawatch/key") == "old"
+    aws.secrets.put_secret_value(SecretId="wabawatch/key", SecretString="new")
+    clock.is_set(minutes=5)
+    assert secrets.key("secretsmanager:wabawatch/key") == "new"
+
+
 def test_without_a_ttl_every_key_is_read(aws, clock):
-    secrets = Secrets({}, aws.client, clock, ttl=timedelta())
+    secrets = Secrets({}, aws.client, clock, elapsed=clock.elapsed, ttl=timedelta())
     aws.secret("s", "one")
     secrets.key("secretsmanager:s")
     secrets.key("secretsmanager:s")

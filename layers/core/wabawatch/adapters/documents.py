@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from wabawatch.application.configured import MissingDocumentError
 from wabawatch.application.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Documents(Protocol):
     name: str
 
     def read(self, unless: str | None = None) -> Document | None:
-        """The document; None while its version is still `unless`. Raises ConfigurationError where it cannot be read."""
+        """The document; None while its version is still `unless`. Raises MissingDocumentError where the place holds
+        none, ConfigurationError where it cannot be read."""
         ...
 
     def version(self, version_id: str | None, mark: str) -> Document:
@@ -96,6 +98,16 @@ class S3Documents:
             raise ConfigurationError(f"{self.name}: cannot be written ({_what(error)}); {advice}") from error
         return done.get("VersionId") or done["ETag"]
 
+    def delete(self) -> None:
+        """Delete the present version; the bucket keeps the earlier ones. Deleting nothing is no error."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only where S3 is used
+
+        try:
+            self._client.delete_object(Bucket=self._bucket, Key=self._key)
+        except (BotoCoreError, ClientError) as error:
+            advice = "check the bucket's name, and that you may s3:DeleteObject there"
+            raise ConfigurationError(f"{self.name}: cannot be deleted ({_what(error)}); {advice}") from error
+
     def _head(self) -> dict[str, str]:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only where S3 is used
 
@@ -104,10 +116,6 @@ class S3Documents:
         except (BotoCoreError, ClientError) as error:
             raise _missing(self.name, error) or _unreadable(self.name, error) from error
         return {key: str(value) for key, value in about.items() if key in {"VersionId", "ETag"}}
-
-
-class MissingDocumentError(ConfigurationError):
-    """The place holds no document yet: the minimal configuration applies."""
 
 
 def _missing(name: str, error: Exception) -> MissingDocumentError | None:

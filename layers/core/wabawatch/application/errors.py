@@ -5,6 +5,7 @@ WabawatchError
 ├── SecretError           a reference to a secret cannot be resolved
 ├── StoreError            the state cannot be read or written
 │   └── SchemaError       the state was written by a later version
+├── QueueError            the queue of shards does not take messages for now
 └── DeliveryError         a destination did not take a notification
 
 A failed probe is no error but an observation: see wabawatch.domain.health.Failure.
@@ -34,6 +35,10 @@ class StoreError(WabawatchError):
 
 class SchemaError(StoreError):
     """The state was written by a later version of Wabawatch."""
+
+
+class QueueError(WabawatchError):
+    """The queue of shards does not take messages for now."""
 
 
 class DeliveryErrorKind(StrEnum):

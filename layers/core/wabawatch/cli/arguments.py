@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import click
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Line breaks too, and bytes that were no UTF-8, which Python hands over as halves of surrogate pairs."""
 
 
 class Duration(click.ParamType[timedelta]):
@@ -51,6 +55,17 @@ def read_duration(text: str) -> timedelta | None:
         return parse(text)
     except ValueError:
         return None
+
+
+class Line(click.ParamType[str]):
+    """One line of text for colleagues, without control characters: it is stored, and shown in many places."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        if _CONTROL.search(value):
+            self.fail("holds a control character or a line break; write one line of plain text", param, ctx)
+        return str(value)
 
 
 class Pair(click.ParamType[tuple[str, str]]):

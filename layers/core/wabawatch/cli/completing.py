@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 from wabawatch.application.errors import WabawatchError
 from wabawatch.bootstrap import Application
 from wabawatch.cli.session import begin
+from wabawatch.domain.phrases import clean
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -21,7 +22,7 @@ def _completer(names: Callable[[Application], Iterable[tuple[str, str]]]) -> Com
             known = list(names(begin(ctx).application()))
         except (WabawatchError, click.ClickException):
             return []
-        return [CompletionItem(name, help=text) for name, text in known if name.startswith(incomplete)]
+        return [CompletionItem(clean(name), help=clean(text)) for name, text in known if name.startswith(incomplete)]
 
     return complete
 

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import click
 
 from wabawatch.application.errors import ConfigurationError
-from wabawatch.bootstrap import read_settings, upload
+from wabawatch.bootstrap import read_settings, remove, upload
 from wabawatch.cli.examining import references
 from wabawatch.cli.options import Command, Commands, as_json
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.routetest import route_test
-from wabawatch.cli.session import session
+from wabawatch.cli.session import Session, session
 from wabawatch.config import Settings, canonical_json, effective
 from wabawatch.config.references import is_reference
 from wabawatch.domain.phrases import counted
@@ -97,22 +97,52 @@ def _hidden(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     examples="""
     $ wabawatch --stack wabawatch config push fleet.yaml
     $ wabawatch config push fleet.yaml --to s3://my-bucket/config.json
+    $ wabawatch --stack wabawatch config push --remove   # back to the number of the template's parameters
     """,
 )
-@click.argument("file")
+@click.argument("file", required=False)
 @click.option(
     "--to", "location", metavar="s3://BUCKET/KEY", help="Where to; by default the stack's place, or --config."
 )
-def push(file: str, location: str | None) -> None:
+@click.option(
+    "--remove", "is_removal", is_flag=True, help="Delete what was uploaded: the template's parameters apply again."
+)
+def push(file: str | None, location: str | None, is_removal: bool) -> None:
     """Validate FILE and upload it. The functions read it with their next run; while it is bad in a way that only they
-    can see, the last good one goes on."""
-    if not Path(file).is_file():
+    can see, the last good one goes on.
+
+    A configuration that is deleted by other means than --remove is reported, and its last good version goes on."""
+    if (file is None) != is_removal:
+        raise click.UsageError("say which FILE to upload, or --remove", click.get_current_context())
+    if file is not None and not Path(file).is_file():
         raise ConfigurationError(f"{file}: there is no such file")
     own = session()
     own.locate()
     target = location or own.config or ""
     if not target.startswith("s3://"):
         raise click.UsageError("say where to: --stack NAME, or --to s3://BUCKET/KEY", click.get_current_context())
+    if file is None:
+        _remove(own, target)
+    else:
+        _upload(own, file, target)
+
+
+def _remove(own: Session, target: str) -> None:
+    if own.state is None:
+        raise click.UsageError("say whose it is: --stack NAME, or --state STATE", click.get_current_context())
+    if own.found is not None:
+        try:
+            read_settings(None, own.environment, resolve=False)
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                "nothing was removed, because the stack's parameters alone make no configuration; deploy it with"
+                " ApiKeySecret first"
+            ) from error
+    remove(target, own.application().store)
+    show(words(f"{target}: removed; the parameters apply with the next run"))
+
+
+def _upload(own: Session, file: str, target: str) -> None:
     settings = read_settings(file, own.environment, resolve=False)
     local = sorted({one for one in references(effective(settings)) if one.startswith(("env:", "file:"))})
     if local:

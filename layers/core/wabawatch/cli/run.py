@@ -62,6 +62,7 @@ def _once(app: Application, stop: Stop, reporter: Reporter) -> int:
         reporter.trouble(trouble.detail)
     reporter.passing(len(app.settings.targets))
     reporter.passed(app, app.cycle(stopped=stop, heard=reporter.heard))
+    app.purge_if_due()
     return INTERRUPTED if stop.interrupted else OK
 
 
@@ -104,6 +105,7 @@ class Loop:
             cycle = self._app.cycle(stopped=self._stop, heard=self._reporter.heard)
             self._told_at = self._app.clock.now()
             self._reporter.passed(self._app, cycle)
+            self._app.purge_if_due()
         except WabawatchError as error:
             self._reporter.trouble(str(error))
 

@@ -12,7 +12,7 @@ import click
 import msgspec
 from rich.text import Text
 
-from wabawatch.cli.arguments import Duration, Instant, Pair
+from wabawatch.cli.arguments import Duration, Instant, Line, Pair
 from wabawatch.cli.completing import complete_incident, complete_silence
 from wabawatch.cli.finding import need_incident, title_of
 from wabawatch.cli.listing import Listing
@@ -28,7 +28,7 @@ _LONGEST: Final = timedelta(days=365)
 
 def author_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """--author, by default whoever is logged in."""
-    return click.option("--author", default=_login, show_default="you", help="Who says so.")(function)
+    return click.option("--author", type=Line(), default=_login, show_default="you", help="Who says so.")(function)
 
 
 def _login() -> str:
@@ -60,7 +60,7 @@ def _until(duration: timedelta | None, until: datetime | None, now: datetime) ->
 @click.argument("incident", shell_complete=complete_incident)
 @click.option("--for", "duration", type=Duration(), help="How long it holds (4h); by default as long as the incident.")
 @click.option("--until", type=Instant(ahead=True), help="When it ends (2026-03-01T18:00Z).")
-@click.option("--note", default="", help="What colleagues should know.")
+@click.option("--note", type=Line(), default="", help="What colleagues should know.")
 @author_option
 def ack(incident: str, duration: timedelta | None, until: datetime | None, note: str, author: str) -> None:
     """Say that someone has the incident: reminders stop.
@@ -113,7 +113,7 @@ def _repeated(name: str, metavar: str, text: str) -> Callable[..., Any]:
 @click.option("--start", type=Instant(ahead=True), help="When it begins; by default now.")
 @click.option("--for", "duration", type=Duration(), help="How long (2h).")
 @click.option("--until", type=Instant(ahead=True), help="When it ends (2026-03-01T18:00Z).")
-@click.option("--reason", required=True, help="Why; shown wherever the silence holds something back.")
+@click.option("--reason", type=Line(), required=True, help="Why; shown wherever the silence holds something back.")
 @author_option
 @as_json
 def add(

@@ -58,7 +58,8 @@ def _options(section: Section, kind: type[msgspec.Struct]) -> msgspec.Struct | N
     for field in msgspec.structs.fields(kind):
         name = field.encode_name
         if name in section.fields:
-            given[field.name] = section.take(name, _reader(name, field.type), None)
+            nothing = None if type(None) in get_args(field.type) else msgspec.UNSET
+            given[field.name] = section.take(name, _reader(name, field.type), nothing)
         elif field.required:
             section.need(name, _reader(name, field.type), None, _example(name))
         else:
@@ -105,7 +106,7 @@ def _says_reference(kind: Any) -> bool:  # noqa: ANN401 - a type, annotated or n
 def _converted(value: object, kind: Any) -> Any:  # noqa: ANN401 - whatever the struct declares
     try:
         return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a character has no UTF-8 form
         wanted = next((advice for word, advice in _WANTED.items() if f"Expected `{word}" in str(error)), None)
         raise WrongError(f"not what this option takes: {kind_of(value)}; {wanted or _choices(kind)}") from None
 

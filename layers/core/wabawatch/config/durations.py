@@ -25,9 +25,8 @@ def parse(text: str) -> timedelta:
     found = _FORM.fullmatch(text)
     if found is None:
         raise ValueError("not a duration")
-    parts = (int(amount) * unit for amount, (_, unit) in zip(found.groups("0"), _UNITS, strict=True))
-    total = sum(parts, timedelta())
-    if total > LONGEST:
+    parts = [int(amount) * unit for amount, (_, unit) in zip(found.groups("0"), _UNITS, strict=True)]
+    if max(parts) > LONGEST or (total := sum(parts, timedelta())) > LONGEST:
         raise ValueError("longer than ten years")
     return total
 

@@ -77,7 +77,7 @@ def _settings(top: Section, environment: Mapping[str, str], kinds: Kinds, *, res
         top.inner("heartbeat", _heartbeat, None),
         _digest(top),
         top.take("deployment", line, deployment(environment)),
-        top.take("history_days", whole(1, 36_500), 400),
+        top.take("history_days", whole(1, 36_500), None),
     )
     if resolve:
         fleet.refuse_unresolved(targets, top, environment)

@@ -49,7 +49,8 @@ MONDAY_MORNING: Final = Weekly(("mon",), time(9), time(9), "UTC")
 class Settings(msgspec.Struct, frozen=True):
     """One whole configuration. `runbook` maps a reason code, or the word for a cause, to our own advice on it.
 
-    No routes at all: every destination is told of everything. `digest` None: old troubles come in no weekly digest."""
+    No routes at all: every destination is told of everything. `digest` None: old troubles come in no weekly digest.
+    `history_days` None: as the environment says."""
 
     targets: tuple[Target, ...]
     destinations: dict[str, Destination]
@@ -62,4 +63,4 @@ class Settings(msgspec.Struct, frozen=True):
     heartbeat: Heartbeat | None = None
     digest: Weekly | None = MONDAY_MORNING
     deployment: str = DEPLOYMENT
-    history_days: int = 400
+    history_days: int | None = None

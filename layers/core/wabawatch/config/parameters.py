@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from wabawatch.application.errors import ConfigurationError
@@ -17,6 +19,7 @@ _SLACK: Final = "SLACK_WEBHOOK_URL"
 _SLACK_SECRET: Final = "WABAWATCH_SLACK_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 _TOPIC: Final = "WABAWATCH_ALERTS_TOPIC_ARN"
 _BASE_URLS: Final = ("D360_BASE_URL", "WABAWATCH_BASE_URL")
+_HISTORY_DAYS: Final = "WABAWATCH_HISTORY_DAYS"
 _DEPLOYMENT: Final = "WABAWATCH_DEPLOYMENT"
 
 
@@ -29,6 +32,14 @@ def usual_destinations(environment: Mapping[str, str]) -> dict[str, dict[str, st
     """Where everything goes when no file names a destination: the stack's topic, or else the console."""
     topic = environment.get(_TOPIC)
     return {"alerts": {"kind": "sns", "topic_arn": topic}} if topic else {"console": {"kind": "console"}}
+
+
+def usual_history(environment: Mapping[str, str]) -> timedelta:
+    """How long history is kept where no file says so. Raises ConfigurationError that names the variable."""
+    text = environment.get(_HISTORY_DAYS) or "400"
+    if not re.fullmatch("[1-9][0-9]{0,4}", text):
+        raise ConfigurationError(f"{_HISTORY_DAYS} is {text[:20]!r}; write a whole number of days, such as 400")
+    return timedelta(days=int(text))
 
 
 class Parameters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import time
 from typing import Any, Final
@@ -28,6 +29,7 @@ from wabawatch.domain.health import AVAILABLE, BLOCKED, CAUSES, LIMITED, READABL
 from wabawatch.domain.incidents import DESTINATION, MONITOR
 from wabawatch.domain.messages import Advice
 from wabawatch.domain.routing import Route, SeverityRule, Window
+from wabawatch.domain.runbook import OUR_CAUSES
 from wabawatch.domain.steering import Matcher
 
 SEVERITIES: Final = ("critical", "error", "warning", "info")
@@ -35,9 +37,7 @@ STATUSES: Final = (AVAILABLE, LIMITED, BLOCKED, UNKNOWN)
 ENTITY_TYPES: Final = (
     "PHONE_NUMBER", "WABA", "BUSINESS", "APP", "MESSAGE_TEMPLATE", "FLOW", TARGET, MONITOR, DESTINATION,
 )  # fmt: skip
-OUR_CAUSES: Final = ("configuration", "blind", "undeliverable")
-"""The monitor's own words for what is wrong with itself."""
-
+_CODE: Final = re.compile("[0-9]{1,9}")
 _MIDNIGHT: Final = time()
 
 
@@ -135,7 +135,9 @@ def runbook(top: Section) -> dict[int | str, Advice]:
     known = (*CAUSES, *OUR_CAUSES)
 
     def one(name: str, section: Section) -> Advice:
-        if not name.isdecimal() and name not in known:
+        if re.fullmatch("[0-9]{10,}", name):
+            section.wrong("not a code; a code has at most nine digits")
+        elif not _CODE.fullmatch(name) and name not in known:
             close = closest(name, known)
             section.wrong(f"neither a code nor a cause; write {close or 'a code such as 141006, or a cause'}")
         empty: Any = ""
@@ -143,4 +145,5 @@ def runbook(top: Section) -> dict[int | str, Advice]:
             section.take("who", line, empty), section.take("action", text, empty), section.take("link", link, empty)
         )
 
-    return {int(name) if name.isdecimal() else name: advice for name, advice in top.named("runbook", one).items()}
+    found = top.named("runbook", one)
+    return {int(name) if _CODE.fullmatch(name) else name: advice for name, advice in found.items()}

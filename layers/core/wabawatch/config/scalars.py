@@ -21,6 +21,7 @@ NAME: Final = r"\A(?! *\Z)[^\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]{1,200}\Z"
 _UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _CAPABILITY: Final = re.compile(r"can_[a-z0-9_]{1,60}")
 _WORD: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_LONG_DURATION: Final = 10**6
 _CLOCK: Final = re.compile(r"([01]\d|2[0-4]):([0-5]\d)")
 _BOOLEANS: Final = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
@@ -82,7 +83,7 @@ def whole(least: int, most: int) -> Callable[[object], int]:
                 f"write a whole number from {least} to {most}, without quotes"
             )
         if not least <= value <= most:
-            raise WrongError(f"{value} is out of range; write a whole number from {least} to {most}")
+            raise WrongError(f"{shown(value)} is out of range; write a whole number from {least} to {most}")
         return value
 
     return read
@@ -102,7 +103,8 @@ def rate(value: object) -> float:
 
 def duration(value: object) -> timedelta:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise WrongError(f"{value} has no unit; write it with one, such as {value}s or {value}m")
+        example = value if abs(value) < _LONG_DURATION else 10
+        raise WrongError(f"{shown(value)} has no unit; write it with one, such as {example}s or {example}m")
     try:
         return durations.parse(text(value))
     except WrongError:

@@ -13,6 +13,7 @@ Path = tuple[str | int, ...]
 
 T = TypeVar("T")
 
+_LONG_NUMBER: Final = 10**18
 _PLAIN_WORD: Final = re.compile(r"(?!.*//)[\w .:+%/-]{1,24}", re.ASCII)
 
 
@@ -140,7 +141,7 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return str(value)
+        return str(value) if abs(value) < _LONG_NUMBER else "this"
     return f'"{value}"' if isinstance(value, str) and _PLAIN_WORD.fullmatch(value) else "this"
 
 

@@ -45,7 +45,7 @@ def _all_right(items: list[Any]) -> tuple[Target, ...] | None:
             url(address)
         for word in {word for one in written for label in one.labels.items() for word in label}:
             line(word)
-    except (msgspec.ValidationError, WrongError):
+    except (msgspec.ValidationError, WrongError, UnicodeEncodeError):  # half a character has no UTF-8 form
         return None
     return tuple(Target(one.id, one.name or one.id, one.api_key, one.labels, one.base_url) for one in written)
 

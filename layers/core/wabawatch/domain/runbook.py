@@ -40,6 +40,28 @@ class Entry(msgspec.Struct, frozen=True):
         return Advice(self.who, self.action, self.link)
 
 
+_OF_THE_MONITOR: Final[Mapping[Key, Entry]] = {
+    "configuration": Entry(
+        "the configuration cannot be used as it is; the last good version goes on",
+        "whoever deploys Wabawatch",
+        "Run `wabawatch config check` on it, correct what it names, and upload it again; with `wabawatch doctor` see "
+        "whether it can be read.",
+    ),
+    "blind": Entry(
+        "most numbers cannot be read, so nothing is known of their health",
+        "whoever runs the monitor",
+        "Look for what they share: the network, the provider, the secrets. The last known statuses stay.",
+    ),
+    "undeliverable": Entry(
+        "the destination does not take notifications",
+        "whoever runs the destination",
+        "Repair the destination or its secret, then try it with `wabawatch notify-test`. What it missed is told then.",
+    ),
+}  # fmt: skip
+
+OUR_CAUSES: Final = tuple(str(cause) for cause in _OF_THE_MONITOR)
+"""The monitor's own words for what is wrong with itself."""
+
 CATALOGUE: Final[Mapping[Key, Entry]] = {
     141000: Entry(
         "the phone number is not linked or not registered",
@@ -162,16 +184,7 @@ CATALOGUE: Final[Mapping[Key, Entry]] = {
         "whoever keeps the API keys",
         "See that the secret exists and that the monitor may read it.",
     ),
-    "blind": Entry(
-        "most numbers cannot be read, so nothing is known of their health",
-        "whoever runs the monitor",
-        "Look for what they share: the network, the provider, the secrets. The last known statuses stay.",
-    ),
-    "undeliverable": Entry(
-        "the destination does not take notifications",
-        "whoever runs the destination",
-        "Repair the destination or its secret, then try it with `wabawatch notify-test`. What it missed is told then.",
-    ),
+    **_OF_THE_MONITOR,
 }  # fmt: skip
 
 _UNKNOWN_CODE: Final = Entry(

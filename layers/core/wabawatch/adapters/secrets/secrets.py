@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -19,13 +20,17 @@ _RETRY: Final = timedelta(seconds=30)
 _log = logging.getLogger(__name__)
 
 
+_Moment = tuple[datetime, float]
+"""A moment by the wall clock, and by a clock that nobody can set, in seconds."""
+
+
 class _Held:
     """What was read of one place, and when. A plain class, so that nothing prints the value."""
 
     __slots__ = ("error", "read_at", "tried_at", "value")
 
-    def __init__(self, value: str | None, error: SecretError | None, read_at: datetime, tried_at: datetime) -> None:
-        self.value, self.error, self.read_at, self.tried_at = value, error, read_at, tried_at
+    def __init__(self, value: str | None, error: SecretError | None, now: _Moment) -> None:
+        self.value, self.error, self.read_at, self.tried_at = value, error, now, now
 
 
 class Secrets:
@@ -40,10 +45,12 @@ class Secrets:
         clients: Clients,
         clock: Clock,
         *,
+        elapsed: Callable[[], float] = time.monotonic,
         ttl: timedelta = timedelta(minutes=5),
         stale_for: timedelta = timedelta(hours=12),
     ) -> None:
         self._clock = clock
+        self._elapsed = elapsed
         self._ttl = ttl
         self._stale_for = stale_for
         self._held: dict[tuple[str, str], _Held] = {}
@@ -71,9 +78,16 @@ class Secrets:
     def _is_due(self, held: _Held | None) -> bool:
         if held is None:
             return True
-        now = self._clock.now()
-        fresh = held.error is None and now - held.read_at < self._ttl
-        return not fresh and now - held.tried_at >= min(_RETRY, self._ttl)
+        fresh = held.error is None and self._age(held.read_at) < self._ttl
+        return not fresh and self._age(held.tried_at) >= min(_RETRY, self._ttl)
+
+    def _now(self) -> _Moment:
+        return self._clock.now(), self._elapsed()
+
+    def _age(self, then: _Moment) -> timedelta:
+        """The longer one by two clocks: one may be set back, the other may stand still while a function is frozen."""
+        wall, elapsed = self._now()
+        return max(wall - then[0], timedelta(seconds=elapsed - then[1]))
 
     def _read(self, references: Iterable[Reference], due: Callable[[_Held | None], bool]) -> None:
         names: dict[str, dict[str, None]] = {}
@@ -88,13 +102,12 @@ class Secrets:
 
     def _hold(self, place: tuple[str, str], verdict: str | SecretError) -> bool:
         """Keep what was read, or what was known before where nobody could be asked; whether such a value lives on."""
-        now = self._clock.now()
         last = self._held.get(place)
-        if isinstance(verdict, UnansweredError) and last and now - last.read_at <= self._ttl + self._stale_for:
-            last.tried_at = now
+        if isinstance(verdict, UnansweredError) and last and self._age(last.read_at) <= self._ttl + self._stale_for:
+            last.tried_at = self._now()
             return last.value is not None
         value, error = (verdict, None) if isinstance(verdict, str) else (None, verdict)
-        self._held[place] = _Held(value, error, now, now)
+        self._held[place] = _Held(value, error, self._now())
         return False
 
 
