@@ -57,6 +57,26 @@ _OF_THE_MONITOR: Final[Mapping[Key, Entry]] = {
         "whoever runs the destination",
         "Repair the destination or its secret, then try it with `wabawatch notify-test`. What it missed is told then.",
     ),
+    "refused": Entry(
+        "the destination is well and refuses a message again and again",
+        "whoever runs the destination",
+        "`wabawatch doctor` says which message and why; the incident it is about is told elsewhere meanwhile.",
+    ),
+    "incomplete": Entry(
+        "a part of the fleet is not read",
+        "whoever runs the monitor",
+        "Read the log of the poll function; more memory, a higher concurrency or a longer interval give it more time.",
+    ),
+    "not_stored": Entry(
+        "the state of some targets cannot be stored",
+        "whoever runs the monitor",
+        "Read the log of the poll for the reason; the other targets are monitored as before.",
+    ),
+    "set_aside": Entry(
+        "stored rows could not be used and were set aside",
+        "whoever runs the monitor",
+        "Look for what wrote or damaged them; `wabawatch doctor` lists them, and a backup has the earlier ones.",
+    ),
 }  # fmt: skip
 
 OUR_CAUSES: Final = tuple(str(cause) for cause in _OF_THE_MONITOR)
