@@ -20,10 +20,9 @@ def known_destinations(store: Store) -> dict[str, datetime]:
 
 
 def remember_destinations(store: Store, destinations: Iterable[str], now: datetime) -> dict[str, datetime]:
-    """Return when each destination was first configured; written only when one joins. One that left is remembered: it
-    may come back, and is then told how things went on."""
+    """Return the same for those configured now, and remember it; written only when one joins or leaves."""
     known = known_destinations(store)
-    joined = {name: now for name in destinations if name not in known}
-    if joined:
-        store.save_document(_DOCUMENT, msgspec.json.encode(known | joined))
-    return known | joined
+    configured = {name: known.get(name, now) for name in destinations}
+    if configured != known:
+        store.save_document(_DOCUMENT, msgspec.json.encode(configured))
+    return configured

@@ -199,8 +199,8 @@ def _extend_story(
 
 
 def turns(changes: tuple[Change, ...], now: datetime, window: timedelta) -> int:
-    """How often the status changed within the window."""
-    recent = [change for change in changes if change.at > now - window]
+    """How often the status changed within the window. Changes from the future do not count: the clock was set back."""
+    recent = [change for change in changes if now - window < change.at <= now + _SAME_POINT]
     return sum(one.status != two.status for one, two in pairwise(recent)) + bool(recent)
 
 
