@@ -19,12 +19,13 @@ from wabawatch.adapters.owners import new_owner
 from wabawatch.application.configured import Configured
 from wabawatch.application.errors import ConfigurationError, WabawatchError
 from wabawatch.application.heartbeat import Switch, beat, begin
-from wabawatch.application.poll import Pass, Poll, Polled
+from wabawatch.application.poll import DEFAULT_INTERVAL, Pass, Poll, Polled
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store
 from wabawatch.config import Settings, default_settings, load
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import Pulse, Vital
 from wabawatch.domain.rules import Rules
+from wabawatch.domain.sharding import shards_for
 
 if TYPE_CHECKING:  # poll starts faster without what only notify needs
     from wabawatch.application.notify import Notified, Notify
@@ -105,6 +106,10 @@ class Application:
         self.environment = environment
         self._state = state
         self.console = console
+        self.interval = DEFAULT_INTERVAL
+        """Between two passes; whoever starts the passes knows it."""
+        self.shard_size: int | None = None
+        """About how many targets a shard has; None: the fleet is read in one pass."""
         self._parts: Parts | None = None
         self._documents = _documents(config)
         self._resolve = resolve
@@ -176,6 +181,11 @@ class Application:
     def new_run_id(self) -> str:
         return f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
+    @property
+    def shards(self) -> int:
+        """Into how many shards the fleet is divided."""
+        return 1 if self.shard_size is None else shards_for(len(self.settings.targets), self.shard_size)
+
     def forget_unwatched(self, shards: int = 1) -> None:
         """Close what targets hold that left the configuration; looks only when the list of targets has changed, or into
         how many shards it is cut."""
@@ -195,8 +205,10 @@ class Application:
         trouble = self.refresh()
         self.forget_unwatched()
         run_id = self.new_run_id()
+        self.poll.restate_added(run_id)
         self.begin_heartbeat(run_id)
-        polled = self.poll(Pass(run_id, self.settings.targets), stopped=stopped, heard=heard)
+        task = Pass(run_id, self.settings.targets, interval=self.interval)
+        polled = self.poll(task, stopped=stopped, heard=heard)
         return Cycle(polled, self.tell(trouble, complete=True))
 
     def tell(self, trouble: Reason | None, *, complete: bool = False, until: datetime | None = None) -> Notified:
@@ -217,7 +229,7 @@ class Application:
         if not (wanted := self.settings.heartbeat):
             return None
         vital = Vital(wanted.min_coverage, wanted.max_delivery_age)
-        return self._ask_switch(_PATIENCE, lambda switch: beat(self.store, switch, vital, oldest_undelivered))
+        return self._ask_switch(_PATIENCE, lambda switch: beat(self.store, switch, vital, oldest_undelivered, self.shards))
 
     def _ask_switch(self, patience: float, ask: Callable[[Switch], Pulse | None]) -> Pulse | None:
         """`patience` is in seconds."""
