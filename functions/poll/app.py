@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 import warnings
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -51,18 +53,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _shards(records: list[dict[str, Any]], until: datetime) -> list[str]:
-    """Poll the shards of a batch; the ids of the messages that failed. Raises where all did, so that Lambda counts an
-    error: messages that only go back are seen by nobody."""
-    failures: dict[str, Exception] = {}
+    """Poll the shards of a batch; the ids of the messages that failed.
+
+    Raises where all did, so that Lambda counts an error: messages that only go back are seen by nobody."""
+    failures: dict[str, str] = {}
     dropped = 0
     for record in records:
         try:
             shard = read_shard(record.get("body"))
             polled = serverless().poll_shard(shard, until, receives=_receives(record), begun=_begun)
         except Exception as error:  # noqa: BLE001 - one poison message does not stop the rest; the queue counts its tries
-            reason = f"{type(error).__name__}: {error}"
+            reason = _reason(error)
             logger.error("shard failed", extra={"message_id": record.get("messageId"), "reason": reason})  # noqa: TRY400
-            failures[str(record.get("messageId"))] = error
+            failures[str(record.get("messageId"))] = reason
         else:
             if polled is None:
                 dropped += 1
@@ -72,8 +75,16 @@ def _shards(records: list[dict[str, Any]], until: datetime) -> list[str]:
                 _report(polled)
     metrics.add_metric("ShardsDropped", MetricUnit.Count, dropped)
     if len(failures) == len(records):
-        raise next(iter(failures.values()))
+        raise WabawatchError(f"no shard of the batch could be polled: {next(iter(failures.values()))}")
     return list(failures)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong; of a bug only its place, because its text may quote what must not be logged."""
+    if isinstance(error, WabawatchError):
+        return f"{type(error).__name__}: {error}"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"unexpected {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
 
 
 def _receives(record: dict[str, Any]) -> int:

@@ -153,7 +153,7 @@ class Serverless:
         one run, at any interval. A later receive follows a failure, and comes after the visibility timeout of three
         minutes: at an interval of 1m each retry would be too old, so that a shard that always fails would never be
         seen in the dead letter queue; at 5m the third one would be. So a retry is judged by the table and not by its
-        age: it is dropped where a pass over the shard has begun since the message was due, and tried otherwise."""
+        age: it is dropped where another run's pass over the shard has begun since it was due, and tried otherwise."""
         begun(shard.run_id)
         application = self.application
         if receives > 1:
@@ -169,9 +169,8 @@ class Serverless:
 
     def _was_read_since(self, shard: Shard) -> bool:
         rows = self.application.store.coverages()
-        return any(
-            (row.shard, row.of) == (shard.shard, shard.of) and row.started_at > shard.scheduled_at for row in rows
-        )
+        row = next((row for row in rows if (row.shard, row.of) == (shard.shard, shard.of)), None)
+        return row is not None and row.run_id != shard.run_id and row.started_at > shard.scheduled_at
 
     def notify(self, until: datetime) -> Notified:
         """One round of notify. A configuration that cannot be read is told by the last good one."""

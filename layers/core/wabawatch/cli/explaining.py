@@ -21,7 +21,7 @@ from wabawatch.cli.documents import (
 )
 from wabawatch.cli.finding import steering
 from wabawatch.cli.incidents import incident_document
-from wabawatch.cli.picture import picture
+from wabawatch.cli.picture import pictures
 from wabawatch.domain.health import Failure, Observation, status_of
 from wabawatch.domain.incidents import Incident
 from wabawatch.domain.policy import Thresholds
@@ -161,7 +161,7 @@ def explain_target(app: Application, target: Target) -> TargetExplained:
     mine: Sequence[Incident] = [one for one in app.store.open_incidents() if one.is_open and target.id in one.members]
     return TargetExplained(
         app.clock.now(),
-        target_document(picture(target, snapshot)),
+        target_document(pictures([target], {target.id: snapshot}, {}, app.store.coverages(), app.clock.now())[0]),
         [_track(one, app.rules.policy.thresholds) for one in snapshot.tracks],
         [_observation(one) for one in app.store.observations(target.id, limit=_SHOWN)],
         [logged_document(one) for one in app.store.history(target.id, limit=_SHOWN)],

@@ -35,7 +35,7 @@ STATUSES: Final = (AVAILABLE, LIMITED, BLOCKED, UNKNOWN)
 ENTITY_TYPES: Final = (
     "PHONE_NUMBER", "WABA", "BUSINESS", "APP", "MESSAGE_TEMPLATE", "FLOW", TARGET, MONITOR, DESTINATION,
 )  # fmt: skip
-OUR_CAUSES: Final = ("configuration", "blind", "undeliverable")
+OUR_CAUSES: Final = ("configuration", "blind", "not_stored", "incomplete", "undeliverable")
 """The monitor's own words for what is wrong with itself."""
 
 _MIDNIGHT: Final = time()

@@ -167,6 +167,16 @@ CATALOGUE: Final[Mapping[Key, Entry]] = {
         "whoever runs the monitor",
         "Look for what they share: the network, the provider, the secrets. The last known statuses stay.",
     ),
+    "not_stored": Entry(
+        "the store does not take the state of these numbers, so their changes are not told",
+        "whoever runs the monitor",
+        "Read the poll function's log, which names the numbers; `wabawatch probe` shows what they answer.",
+    ),
+    "incomplete": Entry(
+        "part of the fleet has not been read for more than two intervals, so its changes are not told",
+        "whoever runs the monitor",
+        "Read the poll function's log. Where passes take too long, poll less often or raise source.concurrency.",
+    ),
     "undeliverable": Entry(
         "the destination does not take notifications",
         "whoever runs the destination",

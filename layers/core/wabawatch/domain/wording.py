@@ -33,7 +33,20 @@ _MODES: Final = {
     (BLOCKED, False): "cannot {}", (LIMITED, False): "can {} only within limits", (AVAILABLE, False): "can {} again",
     (BLOCKED, True): "could not {}", (LIMITED, True): "could {} only within limits",
 }  # fmt: skip
-_SIGHT: Final = ("The monitor is blind", "The monitor was blind", "The monitor sees again")
+_OWN_TROUBLES: Final = {
+    "sight": ("The monitor is blind", "The monitor was blind", "The monitor sees again"),
+    "state": (
+        "The state of some numbers cannot be stored",
+        "The state of some numbers could not be stored",
+        "The state of all numbers can be stored again",
+    ),
+    "coverage": (
+        "Part of the fleet is not read",
+        "Part of the fleet was not read",
+        "The whole fleet is read again",
+    ),
+}
+"""What is wrong with the monitor itself: now, in the past, and no more."""
 
 
 class Mark(NamedTuple):
@@ -197,6 +210,6 @@ def _of_monitor(subject: Subject, pen: Pen, *, past: bool) -> str:
     if subject.entity_type == DESTINATION:
         words = ("cannot be reached", "could not be reached", "can be reached again")
         return f"{who(subject, pen)} {words[tense]}"
-    if subject.capability == READABLE:
-        return _SIGHT[tense]
+    if subject.entity_id in _OWN_TROUBLES:
+        return _OWN_TROUBLES[subject.entity_id][tense]
     return f"The monitor's {pen.short(subject.entity_id)} {('fails', 'failed', 'works again')[tense]}"
