@@ -377,7 +377,7 @@ def _report_of(snapshot: Snapshot) -> Report:
             found[track.entity_type, track.entity_id] = msgspec.structs.replace(
                 known,
                 capabilities={**known.capabilities, track.capability: track.status},
-                reasons=(*known.reasons, *track.reasons),
+                reasons=tuple(dict.fromkeys((*known.reasons, *track.reasons))),
             )
     return Report(tuple(found.values()), contradictions=snapshot.contradictions)
 
