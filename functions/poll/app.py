@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 import warnings
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -38,7 +40,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     until = _deadline(context)
     records = event.get("Records") if isinstance(event, dict) else None
     if isinstance(records, list) and records:
-        return {"batchItemFailures": [{"itemIdentifier": one} for one in _shards(records, until)]}
+        return {"batchItemFailures": [{"itemIdentifier": name} for name in _shards(records, until)]}
     try:
         done = serverless().poll(read_event(event, Tick), until, begun=_begun)  # type: ignore[arg-type]
     except WabawatchError as error:
@@ -51,21 +53,45 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _shards(records: list[dict[str, Any]], until: datetime) -> list[str]:
-    """Poll the shards of a batch; the ids of the messages that failed."""
-    failed = []
+    """Poll the shards of a batch; the ids of the messages that failed.
+
+    Raises where all did, so that Lambda counts an error: messages that only go back are seen by nobody."""
+    failures: dict[str, str] = {}
+    dropped = 0
     for record in records:
         try:
-            polled = serverless().poll_shard(read_shard(record.get("body")), until, begun=_begun)
+            shard = read_shard(record.get("body"))
+            polled = serverless().poll_shard(shard, until, receives=_receives(record), begun=_begun)
         except Exception as error:  # noqa: BLE001 - one poison message does not stop the rest; the queue counts its tries
-            reason = f"{type(error).__name__}: {error}"
+            reason = _reason(error)
             logger.error("shard failed", extra={"message_id": record.get("messageId"), "reason": reason})  # noqa: TRY400
-            failed.append(str(record.get("messageId")))
+            failures[str(record.get("messageId"))] = reason
         else:
             if polled is None:
-                logger.warning("shard dropped: a newer run is on its way", extra={"message_id": record["messageId"]})
+                dropped += 1
+                said = {"message_id": record.get("messageId"), "shard": shard.shard, "of": shard.of}
+                logger.warning("shard dropped: a newer run reads it", extra=said)
             else:
                 _report(polled)
-    return failed
+    metrics.add_metric("ShardsDropped", MetricUnit.Count, dropped)
+    if len(failures) == len(records):
+        raise WabawatchError(f"no shard of the batch could be polled: {next(iter(failures.values()))}")
+    return list(failures)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong; of a bug only its place, because its text may quote what must not be logged."""
+    if isinstance(error, WabawatchError):
+        return f"{type(error).__name__}: {error}"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"unexpected {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+
+
+def _receives(record: dict[str, Any]) -> int:
+    """How often this message was received, this time included."""
+    attributes = record.get("attributes")
+    count = attributes.get("ApproximateReceiveCount") if isinstance(attributes, dict) else None
+    return int(count) if isinstance(count, str) and count.isdecimal() else 1
 
 
 def _begun(run_id: str) -> None:
@@ -81,7 +107,7 @@ def _report(polled: Polled) -> dict[str, Any]:
     logger.info(
         "run finished",
         extra={**counts, "shard": run.shard, "of": run.of, "transitions": run.transitions, "writes": run.writes,
-               "conflicts": run.conflicts, "blind": run.blind, "seconds": round(seconds, 3)},
+               "conflicts": run.conflicts, "refused": run.refused, "blind": run.blind, "seconds": round(seconds, 3)},
     )  # fmt: skip
     _tell_unknown_codes(run.codes)
     read = run.answered + run.unknown

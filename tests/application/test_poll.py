@@ -1,17 +1,69 @@
-from datetime import timedelta
+import gc
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from tests.application.fakes import PAYMENT, T0, business, failing, phone, targets
+from wabawatch.application import poll as polling
+from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.application.poll import Poll
-from wabawatch.domain.health import Reason
+from wabawatch.application.ports import Outcome
+from wabawatch.domain.health import MESSAGING, Entity, Failure, Observation, Reason, Report
 from wabawatch.domain.incidents import MONITOR
+from wabawatch.domain.policy import Policy
+from wabawatch.domain.transitions import Snapshot
 
 
 def told(stage):
     """The transition log, oldest first: target, sequence number, old and new status."""
     log = sorted(stage.store.history(limit=1000), key=lambda one: (one.target, one.seq))
     return [(one.target, one.seq, one.old, one.new) for one in log]
+
+
+def passes(stage, times=1, **fields):
+    """Passes, each a minute after the one before; the latest one's record."""
+    for _ in range(times):
+        stage.clock.advance(minutes=1)
+        run = stage.poll(**fields).run
+    return run
+
+
+def coverage(stage):
+    (row,) = stage.store.coverages()
+    return row
+
+
+class Wrapped:
+    """A store of which some methods are replaced."""
+
+    def __init__(self, store, **methods):
+        self._store = store
+        self.__dict__.update(methods)
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+
+def refusing(store, *names):
+    """A store that refuses the state of these targets."""
+
+    def commit(changes):
+        kept = [one for one in changes if one.snapshot.target not in names]
+        outcomes = iter(store.commit(kept))
+        return [Outcome.REFUSED if one.snapshot.target in names else next(outcomes) for one in changes]
+
+    return Wrapped(store, commit=commit)
+
+
+def own_troubles(stage):
+    """What the monitor said of itself: the entity, its new status, and the detail."""
+    log = sorted(stage.store.history(limit=1000), key=lambda one: (one.target, one.seq))
+    return [
+        (one.entity_id, one.new, one.reasons[0].detail if one.reasons else "")
+        for one in log
+        if one.entity_type == MONITOR
+    ]
 
 
 def test_a_run_counts_what_it_did(stage):
@@ -22,6 +74,7 @@ def test_a_run_counts_what_it_did(stage):
     assert (run.expected, run.answered, run.unknown, run.skipped) == (4, 2, 1, 1)
     assert (run.causes, run.statuses) == ({"timeout": 1}, {"AVAILABLE": 1, "BLOCKED": 1, "UNKNOWN": 1})
     assert (run.transitions, run.writes, run.blind) == (1, 3, False)
+    assert (run.interval, run.refused) == (timedelta(minutes=5), 0)
     assert stage.store.runs(5) == [run]
 
 
@@ -215,3 +268,369 @@ def test_every_observation_that_changed_something_is_in_the_log(stage):
         timedelta(minutes=3),
         timedelta(minutes=1),
     ]
+
+
+@pytest.fixture
+def small_slices(monkeypatch):
+    monkeypatch.setattr(polling, "_SLICE", 10)
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_of_a_large_fleet_only_a_few_snapshots_are_held_at_once(stage):
+    stage.fleet = targets(*(f"n{place:03}" for place in range(200)))
+    passes(stage)
+    held = []
+
+    def heard(_):
+        held.append(sum(isinstance(one, Snapshot) for one in gc.get_objects()))
+
+    before = sum(isinstance(one, Snapshot) for one in gc.get_objects())
+    Poll(stage.store, stage.source, stage.clock, stage.policy)(polling.Pass("r", stage.fleet), heard=heard)
+    assert len(held) == 200
+    assert max(held) - before <= 40
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_a_snapshot_is_loaded_before_its_target_is_asked(stage):
+    stage.fleet = targets(*(f"n{place:03}" for place in range(45)))
+    loaded = set()
+    asked_too_early = []
+
+    def snapshots(wanted):
+        loaded.update(wanted)
+        return stage.store.snapshots(wanted)
+
+    ask = stage.source.observe
+
+    def observe(*given, **options):
+        for observation in ask(*given, **options):
+            asked_too_early.extend({observation.target} - loaded)
+            yield observation
+
+    stage.source.observe = observe
+    run = stage.poll(store=Wrapped(stage.store, snapshots=snapshots)).run
+    assert (run.answered, asked_too_early) == (45, [])
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_answers_that_come_long_after_the_others_count_like_them(stage):
+    stage.fleet = targets(*(f"n{place:03}" for place in range(100)))
+    passes(stage)
+    stage.says(phone("BLOCKED"))
+    ask = stage.source.observe
+
+    def late(*given, **options):
+        answers = list(ask(*given, **options))
+        return answers[25:] + answers[:25]
+
+    stage.source.observe = late
+    run = passes(stage)
+    assert (run.transitions, run.refused, run.conflicts) == (100, 0, 0)
+
+
+@pytest.mark.usefixtures("small_slices")
+@pytest.mark.parametrize(("failed", "is_blind"), [(40, False), (60, True)])
+def test_whether_most_of_a_pass_failed_is_judged_over_all_slices(stage, failed, is_blind):
+    stage.fleet = targets(*(f"n{place:03}" for place in range(100)))
+    stage.says(*[failing("timeout")] * failed, *[phone()] * (100 - failed))
+    run = passes(stage, 3)
+    assert run.blind is is_blind
+    said = [entity for entity, *_ in own_troubles(stage)]
+    assert said == (["sight"] if is_blind else [])
+    assert len(told(stage)) == (1 if is_blind else failed)
+
+
+def test_what_the_store_refuses_is_left_out_and_the_rest_is_stored(stage):
+    stage.fleet = targets(*"abc")
+    passes(stage)
+    stage.says(phone("BLOCKED"))
+    run = passes(Stubborn(stage, "b"))
+    assert (run.refused, run.transitions, run.expected, run.answered) == (1, 2, 3, 3)
+    assert [target for target, *_ in told(stage)] == ["a", "c"]
+    assert coverage(stage).unread == {"b": T0 + timedelta(minutes=1)}
+
+
+def test_what_is_refused_in_every_pass_is_told_with_names_and_ends_once_it_is_stored(stage):
+    stage.fleet = targets(*"abcdefgh")
+    passes(stage)
+    for status in ("BLOCKED", "LIMITED", "BLOCKED"):
+        stage.says(phone(status))
+        passes(Stubborn(stage, *"abcdefg"))
+    told_once = ("state", "UNKNOWN", "the state of 7 targets (a, b, c, d, e and 2 more) could not be stored")
+    assert own_troubles(stage) == [told_once]
+    passes(stage)
+    assert own_troubles(stage) == [told_once, ("state", "AVAILABLE", "")]
+
+
+class Stubborn:
+    """A stage whose store refuses the state of some targets."""
+
+    def __init__(self, stage, *names):
+        self.clock = stage.clock
+        self._stage = stage
+        self._names = names
+
+    def poll(self, **fields):
+        return self._stage.poll(store=refusing(self._stage.store, *self._names), **fields)
+
+
+def test_where_the_store_fails_for_a_moment_the_rest_of_the_pass_is_kept_and_the_error_is_raised(stage, monkeypatch):
+    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 2)
+    stage.fleet = targets(*"abcdef")
+    passes(stage)
+    stage.says(phone("BLOCKED"))
+    calls = []
+
+    def commit(changes):
+        calls.append(changes)
+        if len(calls) == 2:
+            raise StoreError("throttled")
+        return stage.store.commit(changes)
+
+    stage.clock.advance(minutes=1)
+    with pytest.raises(StoreError, match="throttled"):
+        stage.poll(store=Wrapped(stage.store, commit=commit))
+    assert [target for target, *_ in told(stage)] == [*"abef"]
+    assert sorted(coverage(stage).unread) == [*"cd"]
+    (run,) = stage.store.runs(1)
+    assert (run.refused, run.answered, run.transitions) == (2, 6, 4)
+    passes(stage)
+    assert [target for target, *_ in told(stage)] == [*"abcdef"]
+
+
+def test_a_store_that_is_down_is_not_asked_for_every_target_and_nothing_more_is_probed(stage, monkeypatch):
+    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 1)
+    stage.fleet = targets(*(f"n{place:03}" for place in range(50)))
+    calls = []
+
+    def commit(changes):
+        calls.append(changes)
+        raise StoreError("down")
+
+    stage.clock.advance(minutes=1)
+    with pytest.raises(StoreError, match="down"):
+        stage.poll(store=Wrapped(stage.store, commit=commit))
+    assert (len(calls), len(stage.source.asked)) == (3, 3)
+    (run,) = stage.store.runs(1)
+    assert (run.skipped, run.refused) == (47, 4)
+
+
+def test_state_of_a_later_version_ends_the_pass_at_once(stage):
+    def snapshots(_):
+        raise SchemaError("written by a later version; upgrade")
+
+    with pytest.raises(SchemaError, match="upgrade"):
+        stage.poll(store=Wrapped(stage.store, snapshots=snapshots))
+    assert stage.source.asked == []
+
+
+def test_one_reading_that_cannot_be_worked_on_does_not_end_the_pass(stage, caplog):
+    stage.fleet = targets(*"abc")
+    stage.says(phone(), lambda _: Report((Entity("PHONE_NUMBER", "b", {MESSAGING: 7}, (None,)),)), phone())
+    run = passes(stage)
+    assert (run.answered, run.refused) == (3, 1)
+    assert sorted(stage.store.snapshots([*"abc"])) == [*"ac"]
+    assert "the reading of b cannot be used: " in caplog.text
+    assert [*coverage(stage).unread] == ["b"]
+
+
+def test_one_change_that_the_store_stumbles_over_does_not_end_the_pass(stage):
+    stage.fleet = targets(*"abc")
+
+    def commit(changes):
+        if any(one.snapshot.target == "b" for one in changes):
+            raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+        return stage.store.commit(changes)
+
+    stage.clock.advance(minutes=1)
+    run = stage.poll(store=Wrapped(stage.store, commit=commit)).run
+    assert run.refused == 1
+    assert sorted(stage.store.snapshots([*"abc"])) == [*"ac"]
+
+
+def reset(stage, *names):
+    """A store in which the snapshots of these targets cannot be decoded."""
+
+    def snapshots(wanted):
+        found = stage.store.snapshots(wanted)
+        damaged = {
+            name: Snapshot(name, one.version, one.seq, is_reset=True) for name, one in found.items() if name in names
+        }
+        return found | damaged
+
+    return Wrapped(stage.store, snapshots=snapshots)
+
+
+def test_after_a_snapshot_was_lost_the_next_reading_tells_health_too(stage):
+    stage.fleet = targets(*"ab")
+    stage.says(phone("BLOCKED"))
+    passes(stage)
+    stage.says(phone())
+    stage.clock.advance(minutes=1)
+    stage.poll(store=reset(stage, "a"))
+    assert ("a", 2, None, "AVAILABLE") in told(stage)
+    assert [seq for target, seq, *_ in told(stage) if target == "b"] == [1]
+    passes(stage, 3)
+    assert [new for target, _, _, new in told(stage) if target == "a"] == ["BLOCKED", "AVAILABLE", "AVAILABLE"]
+
+
+def test_after_a_snapshot_was_lost_a_target_that_can_be_read_says_so_whatever_came_before(stage):
+    stage.fleet = targets(*"ab")
+    stage.says(failing("timeout"), phone())
+    passes(stage, 3)
+    assert told(stage) == [("a", 1, "AVAILABLE", "UNKNOWN")]
+    stage.clock.advance(minutes=1)
+    stage.poll(store=reset(stage, "a"))
+    stage.says(phone())
+    passes(stage)
+    told_of_a = [(one.capability, one.new) for one in stage.store.history("a")]
+    assert ("health_status", "AVAILABLE") in told_of_a
+
+
+@pytest.mark.parametrize("seconds", [-30, 0, 30], ids="the clock by {} s".format)
+def test_a_removed_target_has_one_instant_for_its_row_and_its_transitions(stage, seconds):
+    stage.fleet = targets(*"ab")
+    stage.says(phone("BLOCKED"))
+    passes(stage)
+    stage.fleet = targets("b")
+    stage.clock.advance(seconds=seconds)
+    stage.forget()
+    (gone,) = [one for one in stage.store.history("a") if one.new == "GONE"]
+    rows = [one.observed_at for one in stage.store.observations("a")]
+    assert rows[0] == gone.at
+    assert len(set(rows)) == 2
+
+
+def test_each_shard_tells_of_the_monitor_under_its_number_and_the_count(stage):
+    stage.fleet = targets(*"abc")
+    stage.says(failing("timeout"))
+    passes(stage, 3, shard=1, of=2)
+    assert [one.target for one in stage.store.history() if one.entity_type == MONITOR] == ["~sight-1-2"]
+
+
+def test_what_another_division_of_the_fleet_said_of_the_monitor_is_closed(stage):
+    stage.fleet = targets(*"abc")
+    stage.says(failing("timeout"))
+    for shard in (0, 1):
+        passes(stage, 3, shard=shard, of=2)
+    passes(stage, 3)
+    Poll(stage.store, stage.source, stage.clock, stage.policy).forget_all_but([*"abc"], shards=1)
+    closed = sorted(one.target for one in stage.store.history() if one.new == "GONE")
+    assert closed == ["~sight-0-2", "~sight-1-2"]
+
+
+def test_a_pass_says_which_targets_it_did_not_read_and_since_when(stage):
+    stage.fleet = targets(*"abcd")
+    passes(stage)
+    stage.says(phone(), failing("timeout"), phone(), phone())
+    stage.source.unreached = {"c"}
+    run = passes(stage)
+    found = coverage(stage)
+    first = T0 + timedelta(minutes=1)
+    assert (found.run_id, found.started_at, found.expected) == (run.id, stage.clock.now(), 4)
+    assert found.unread == {"b": first, "c": first}
+    assert found.skipped == {"c": first}
+    assert found.interval == timedelta(minutes=5)
+    stage.fleet = targets(*"abcde")
+    stage.source.unreached = {"c", "e"}
+    passes(stage)
+    assert coverage(stage).unread == {"b": first, "c": first, "e": None}
+    assert coverage(stage).today.monitored == timedelta(minutes=2)
+    assert coverage(stage).today.unread == {"e": timedelta(minutes=2)}
+
+
+def test_while_most_of_the_fleet_cannot_be_read_it_is_known_since_when(stage):
+    stage.fleet = targets(*"abcd")
+    passes(stage)
+    stage.says(failing("timeout"))
+    assert passes(stage, 4).blind
+    assert coverage(stage).unread == dict.fromkeys("abcd", T0 + timedelta(minutes=1))
+
+
+def test_a_day_is_stored_when_it_is_over_though_the_process_dies_in_between(stage):
+    stage.clock.at = datetime(2026, 3, 2, 23, 56, tzinfo=UTC)
+    passes(stage)
+    stage.clock.advance(minutes=4)
+
+    def dies(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stage.poll(store=Wrapped(stage.store, save_coverage=dies))
+    stage.clock.advance(minutes=1)
+    stage.poll()
+    day = datetime(2026, 3, 2, tzinfo=UTC).date()
+    rows = stage.store.days(day, day + timedelta(days=2))
+    assert [(one.day, one.monitored) for one in rows] == [(day, timedelta(minutes=3))]
+    assert coverage(stage).today.monitored == timedelta(minutes=2)
+
+
+def test_the_coverage_of_another_division_goes_once_every_shard_was_read_in_the_new_one(stage):
+    stage.fleet = targets(*"abc")
+    passes(stage)
+    passes(stage, shard=0, of=2)
+    assert [(one.shard, one.of) for one in stage.store.coverages()] == [(0, 1), (0, 2)]
+    passes(stage, shard=1, of=2)
+    assert [(one.shard, one.of) for one in stage.store.coverages()] == [(0, 2), (1, 2)]
+
+
+def template_blocked(target):
+    return Report((Entity("PHONE_NUMBER", target, {MESSAGING: "AVAILABLE", "can_send_template": "BLOCKED"}, (PAYMENT,)),))
+
+
+def restate(stage, *capabilities):
+    stage.clock.advance(minutes=1)
+    stage.policy = Policy(capabilities=capabilities)
+    Poll(stage.store, stage.source, stage.clock, stage.policy).restate_added("run-r")
+
+
+def test_a_capability_that_is_added_while_it_is_blocked_is_told_once(stage):
+    stage.fleet = targets(*"ab")
+    stage.says(template_blocked, phone())
+    restate(stage, MESSAGING)
+    passes(stage)
+    before = told(stage)
+    restate(stage, MESSAGING, "can_send_template")
+    assert told(stage) == [*before, ("a", 2, "BLOCKED", "BLOCKED")]
+    (again, first) = stage.store.history("a")
+    assert (again.capability, again.since, again.reasons) == ("can_send_template", first.since, (PAYMENT,))
+    assert again.at == stage.store.observations("a")[0].observed_at
+    restate(stage, MESSAGING, "can_send_template")
+    assert len(told(stage)) == 2
+    passes(stage, 3)
+    assert len(told(stage)) == 2
+
+
+def test_what_was_told_anew_reads_back_as_the_target_stands(stage):
+    stage.says(template_blocked)
+    restate(stage, MESSAGING)
+    passes(stage)
+    restate(stage, MESSAGING, "can_send_template")
+    assert stage.store.observations("n1")[0].outcome == template_blocked("n1")
+
+
+def test_a_capability_is_told_though_the_process_died_before_all_was_done(stage):
+    stage.says(template_blocked)
+    restate(stage, MESSAGING)
+    passes(stage)
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    policy = Policy(capabilities=(MESSAGING, "can_send_template"))
+    with pytest.raises(KeyboardInterrupt):
+        Poll(Wrapped(stage.store, commit=dies), stage.source, stage.clock, policy).restate_added("r")
+    restate(stage, MESSAGING, "can_send_template")
+    assert [new for _, _, _, new in told(stage)] == ["BLOCKED", "BLOCKED"]
+
+
+def test_a_capability_that_is_taken_out_and_health_are_not_told_anew(stage):
+    restate(stage, MESSAGING, "can_send_template")
+    stage.says(template_blocked)
+    passes(stage)
+    restate(stage, MESSAGING)
+    stage.says(phone())
+    passes(stage, 2)
+    before = told(stage)
+    restate(stage, MESSAGING, "can_send_template")
+    assert told(stage) == before

@@ -25,12 +25,13 @@ from wabawatch.application.configured import (
 )
 from wabawatch.application.errors import ConfigurationError, WabawatchError
 from wabawatch.application.heartbeat import Switch, beat, begin
-from wabawatch.application.poll import Pass, Poll, Polled
+from wabawatch.application.poll import DEFAULT_INTERVAL, Pass, Poll, Polled
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store
 from wabawatch.config import Settings, default_settings, load, usual_history
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import Pulse, Vital
 from wabawatch.domain.rules import Rules
+from wabawatch.domain.sharding import shards_for
 
 if TYPE_CHECKING:  # poll starts faster without what only notify needs
     from wabawatch.application.notify import Notified, Notify
@@ -127,6 +128,10 @@ class Application:
         self.environment = environment
         self._state = state
         self.console = console
+        self.interval = DEFAULT_INTERVAL
+        """Between two passes; whoever starts the passes knows it."""
+        self.shard_size: int | None = None
+        """About how many targets a shard has; None: the fleet is read in one pass."""
         self._documents = _documents(config)
         self._resolve = resolve
         self._configured = Configured(
@@ -212,6 +217,11 @@ class Application:
     def new_run_id(self) -> str:
         return f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
+    @property
+    def shards(self) -> int:
+        """Into how many shards the fleet is divided."""
+        return 1 if self.shard_size is None else shards_for(len(self.settings.targets), self.shard_size)
+
     def forget_unwatched(self, shards: int = 1) -> None:
         """Close what targets hold that left the configuration.
 
@@ -252,8 +262,10 @@ class Application:
         trouble = self.refresh()
         self.forget_unwatched()
         run_id = self.new_run_id()
+        self.poll.restate_added(run_id)
         self.begin_heartbeat(run_id)
-        polled = self.poll(Pass(run_id, self.settings.targets), stopped=stopped, heard=heard)
+        task = Pass(run_id, self.settings.targets, interval=self.interval)
+        polled = self.poll(task, stopped=stopped, heard=heard)
         return Cycle(polled, self.tell(trouble, complete=True))
 
     def tell(self, trouble: Reason | None, *, complete: bool = False, until: datetime | None = None) -> Notified:
@@ -274,7 +286,7 @@ class Application:
         if not (wanted := self.settings.heartbeat):
             return None
         vital = Vital(wanted.min_coverage, wanted.max_delivery_age)
-        return self._ask_switch(_PATIENCE, lambda switch: beat(self.store, switch, vital, oldest_undelivered))
+        return self._ask_switch(_PATIENCE, lambda switch: beat(self.store, switch, vital, oldest_undelivered, self.shards))
 
     def _ask_switch(self, patience: float, ask: Callable[[Switch], Pulse | None]) -> Pulse | None:
         """Whatever the switch, its address or its server does, it stops nothing. `patience` is in seconds."""

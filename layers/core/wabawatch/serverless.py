@@ -17,7 +17,8 @@ import msgspec
 from wabawatch.application.errors import ConfigurationError, QueueError
 from wabawatch.application.poll import Pass, Polled
 from wabawatch.bootstrap import Application, assemble, aws_client
-from wabawatch.domain.sharding import shard_of, shards_for
+from wabawatch.domain.coverage import oldest_first
+from wabawatch.domain.sharding import shard_of
 
 if TYPE_CHECKING:
     from wabawatch.application.notify import Notified
@@ -117,35 +118,59 @@ class Serverless:
         gc.set_threshold(_OBJECTS)
         self.environment = read_environment(variables)
         self.application: Application = assemble(self.environment.state, self.environment.config, variables)
+        self.application.interval = self.environment.poll_interval
+        if self.environment.shard_queue_url is not None:
+            self.application.shard_size = self.environment.shard_size
 
     def poll(self, tick: Tick, until: datetime, *, begun: Callable[[str], None] = lambda _: None) -> Polled | int:
         """Poll the whole fleet, or send its shards to the queue: what was done, or how many shards were sent.
 
-        `begun` is called with the run's id before anything is read."""
+        The shard that was read longest ago goes first: where a run takes longer than the interval its last messages are
+        dropped, and those must not be the same ones in every run. `begun` is called with the run's id before anything
+        is read."""
         application = self.application
         run_id = application.new_run_id()
         begun(run_id)
         application.refresh()
         application.begin_heartbeat(run_id)
-        queued = self.environment.shard_queue_url is not None
-        of = shards_for(len(application.settings.targets), self.environment.shard_size) if queued else 1
+        of = application.shards
         application.forget_unwatched(of)
+        application.poll.restate_added(run_id)
         if of == 1:
-            return application.poll(Pass(run_id, application.settings.targets, until=until - MARGIN))
-        self._send([Shard(run_id, tick.scheduled_at, shard, of) for shard in range(of)])
+            targets = application.settings.targets
+            return application.poll(Pass(run_id, targets, until=until - MARGIN, interval=application.interval))
+        order = oldest_first(application.store.coverages(), of)
+        self._send([Shard(run_id, tick.scheduled_at, shard, of) for shard in order])
         return of
 
     def poll_shard(
-        self, shard: Shard, until: datetime, *, begun: Callable[[str], None] = lambda _: None
+        self, shard: Shard, until: datetime, *, receives: int = 1, begun: Callable[[str], None] = lambda _: None
     ) -> Polled | None:
-        """Poll one shard; None for a message older than the poll interval: a newer one is on its way."""
+        """Poll one shard; None where a newer message does or did what this one asks for.
+
+        `receives` is how often the message was received, this time included. At its first receive a message older than
+        the interval is dropped, because the next run's is in the queue already: the queue can never grow longer than
+        one run, at any interval. A later receive follows a failure, and comes after the visibility timeout of three
+        minutes: at an interval of 1m each retry would be too old, so that a shard that always fails would never be
+        seen in the dead letter queue; at 5m the third one would be. So a retry is judged by the table and not by its
+        age: it is dropped where another run's pass over the shard has begun since it was due, and tried otherwise."""
         begun(shard.run_id)
         application = self.application
-        if application.clock.now() - shard.scheduled_at > self.environment.poll_interval:
+        if receives > 1:
+            if self._was_read_since(shard):
+                return None
+        elif application.clock.now() - shard.scheduled_at > self.environment.poll_interval:
             return None
         application.refresh()
         targets = [one for one in application.settings.targets if shard_of(one.id, shard.of) == shard.shard]
-        return application.poll(Pass(shard.run_id, targets, shard.shard, shard.of, until - MARGIN))
+        return application.poll(
+            Pass(shard.run_id, targets, shard.shard, shard.of, until - MARGIN, application.interval)
+        )
+
+    def _was_read_since(self, shard: Shard) -> bool:
+        rows = self.application.store.coverages()
+        row = next((row for row in rows if (row.shard, row.of) == (shard.shard, shard.of)), None)
+        return row is not None and row.run_id != shard.run_id and row.started_at > shard.scheduled_at
 
     def notify(self, until: datetime) -> Notified:
         """One round of notify. A configuration that cannot be read is told by the last good one."""

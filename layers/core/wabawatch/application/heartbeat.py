@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final, Protocol
 
+import msgspec
+
 from wabawatch.application.ports import Store
-from wabawatch.domain.heartbeat import Pulse, Vital, pulse
+from wabawatch.domain.heartbeat import LastPulse, Pulse, Vital, next_pulse
 
 _LAST: Final = "heartbeat"
-_RUNS: Final = 64
 
 
 class Switch(Protocol):
@@ -28,16 +29,23 @@ def begin(switch: Switch, run_id: str, expected: int) -> Pulse:
     return found
 
 
-def beat(store: Store, switch: Switch, vital: Vital, oldest_undelivered: timedelta) -> Pulse | None:
-    """Tell the switch of the latest complete run, once; the pulse that was sent.
+def beat(store: Store, switch: Switch, vital: Vital, oldest_undelivered: timedelta, shards: int = 1) -> Pulse | None:
+    """Tell the switch of the latest complete run, once; return the pulse that was sent.
 
-    Recorded after it was sent: a switch that could not be reached is tried again in the next round."""
-    found = pulse(store.runs(_RUNS), oldest_undelivered, vital)
+    `shards` is into how many the fleet is divided now. Recorded after it was sent: a switch that could not be reached
+    is tried again in the next round."""
+    found = next_pulse(store.coverages(), shards, _last_pulse(store), oldest_undelivered, vital)
     if found is None:
         return None
-    mark = f"{found.run_id} {found.kind}".encode()
-    if store.document(_LAST) == mark:
-        return None
-    switch.send(found)
-    store.save_document(_LAST, mark)
-    return found
+    pulse, remembered = found
+    switch.send(pulse)
+    store.save_document(_LAST, msgspec.json.encode(remembered))
+    return pulse
+
+
+def _last_pulse(store: Store) -> LastPulse:
+    """A document that cannot be read costs one pulse too many, and never one too few."""
+    try:
+        return msgspec.json.decode(store.document(_LAST) or b"{}", type=LastPulse)
+    except msgspec.DecodeError:
+        return LastPulse()

@@ -64,7 +64,9 @@ class LoggedDocument(TransitionDocument, frozen=True, kw_only=True):
 
 
 class TargetDocument(msgspec.Struct, frozen=True):
-    """One target in `status --json`. `entity` is the one at fault; `last_known` is the status before it was UNKNOWN.
+    """One target in `status --json`. `entity` is the one at fault; `last_known` is the status before it was UNKNOWN,
+    because it could not be read or because its latest reading is older than two intervals; `last_read_at` is the start
+    of the last run that read it, null where none did.
 
     `cause` and `detail` say why the latest reading failed, confirmed (then `status` is UNKNOWN) or not yet."""
 
@@ -80,10 +82,12 @@ class TargetDocument(msgspec.Struct, frozen=True):
     reasons: list[ReasonDocument]
     capabilities: dict[str, str]
     contradictions: list[str]
+    last_read_at: datetime | None
 
 
 class StatusDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
-    """`status --json`: the targets, the worst first. `read_at` is when the latest run ended."""
+    """`status --json`: the targets, the worst first. `read_at` is when the latest run ended; `warning` says that the
+    monitor has stopped or cannot read most targets, and is null otherwise."""
 
     at: datetime
     deployment: str
@@ -91,6 +95,7 @@ class StatusDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     read_at: datetime | None
     counts: dict[str, int]
     targets: list[TargetDocument]
+    warning: str | None
 
 
 class RunTargets(msgspec.Struct, frozen=True):
@@ -216,10 +221,11 @@ def target_document(one: Picture) -> TargetDocument:
         one.status,
         one.since,
         one.cause or (one.missed.cause if one.missed else None),
-        (one.missed.detail if one.missed else one.detail) or None,
+        (one.missed.detail if one.missed and not one.is_stale else one.detail) or None,
         one.last_known,
         {"entity_type": one.entity[0], "id": one.entity[1]} if one.entity else None,
         reasons_document(one.reasons if one.cause is None else ()),
         dict(one.capabilities),
         list(one.contradictions),
+        one.last_read_at,
     )

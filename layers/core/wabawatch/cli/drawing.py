@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wabawatch.cli.output import STYLES, status_text, words
-from wabawatch.cli.picture import Picture, counts
+from wabawatch.cli.picture import Picture, aged_all, counts
 from wabawatch.cli.scene import MESSAGE_NEEDS, Alert, OpenIncident, Scene, share_out
 from wabawatch.cli.wording import moment, why
 from wabawatch.domain.phrases import clean, counted, lasted
@@ -37,16 +37,17 @@ _ROOMY: Final = 140
 def draw(scene: Scene, size: tuple[int, int], now: datetime) -> RenderableType:
     """At most as many lines as the terminal has."""
     width, height = size
+    pictures = aged_all(scene.pictures, now)
     warnings = list(_warnings(scene))
     message = scene.message.splitlines()
     alerts = list(scene.alerts)
     fixed = _FRAME + len(warnings)
-    rooms = share_out(height - fixed, len(scene.pictures), len(scene.incidents), len(alerts), len(message))
+    rooms = share_out(height - fixed, len(pictures), len(scene.incidents), len(alerts), len(message))
     return Group(
-        _header(scene, now, is_narrow=width < _NARROW),
+        _header(scene, pictures, now, is_narrow=width < _NARROW),
         *warnings,
         Rule(style="dim"),
-        _targets(scene.pictures, rooms.targets, now, is_roomy=width >= _ROOMY),
+        _targets(pictures, rooms.targets, now, is_roomy=width >= _ROOMY),
         Text(""),
         *_incidents(scene.incidents, rooms.incidents, now, width),
         Text(""),
@@ -67,8 +68,8 @@ def _line(*cells: Text) -> Table:
     return grid
 
 
-def _header(scene: Scene, now: datetime, *, is_narrow: bool) -> RenderableType:
-    tally = counts(scene.pictures)
+def _header(scene: Scene, pictures: Sequence[Picture], now: datetime, *, is_narrow: bool) -> RenderableType:
+    tally = counts(pictures)
     health = Text("  ").join(
         Text("● ", STYLES.get(status, "bold yellow")) + Text(f"{count} {clean(status)}")
         for status, count in tally.items()
@@ -83,11 +84,16 @@ def _header(scene: Scene, now: datetime, *, is_narrow: bool) -> RenderableType:
 
 
 def _warnings(scene: Scene) -> Iterator[Text]:
-    for text, style in ((scene.trouble, "bold red"), (scene.stale, "bold red"), (scene.note, "yellow")):
+    for text, style in _said(scene):
         if text:
             line = words(text, style)
             line.no_wrap, line.overflow = True, "ellipsis"
             yield line
+
+
+def _said(scene: Scene) -> tuple[tuple[str, str], ...]:
+    red = "bold red"
+    return (scene.trouble, red), (scene.warning, red), (scene.stale, red), (scene.note, "yellow")
 
 
 def _targets(pictures: Sequence[Picture], room: int, now: datetime, *, is_roomy: bool) -> RenderableType:

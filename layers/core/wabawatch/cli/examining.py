@@ -16,6 +16,7 @@ from wabawatch.cli.notifytest import try_destination
 from wabawatch.config import effective
 from wabawatch.config.durations import parse, render
 from wabawatch.config.references import is_reference
+from wabawatch.domain.coverage import ShardCoverage, completeness, incomplete_reason
 from wabawatch.domain.phrases import counted, lasted
 from wabawatch.domain.runbook import unlisted
 from wabawatch.domain.runs import Run
@@ -124,7 +125,7 @@ def _last_run(patient: Patient) -> Iterator[Finding]:
     is_late = age > 2 * patient.interval + timedelta(minutes=1)
     said = f"{lasted(age)} ago; one is due every {render(patient.interval)}"
     yield Finding("last run", not is_late, said, _start(patient) if is_late else "")
-    yield from _coverage(parts)
+    yield from _coverage(patient, parts)
 
 
 def _runbook(patient: Patient) -> Iterator[Finding]:
@@ -150,10 +151,17 @@ def _start(patient: Patient) -> str:
     return f"read the log of function {patient.stack.outputs.get('PollFunctionName')}"
 
 
-def _coverage(parts: Sequence[Run]) -> Iterator[Finding]:
-    expected = sum(part.expected for part in parts)
-    answered = sum(part.answered for part in parts)
-    skipped = sum(part.skipped for part in parts)
+def _coverage(patient: Patient, parts: Sequence[Run]) -> Iterator[Finding]:
+    """By what every shard's latest pass read: the latest run may not have come to all of them yet."""
+    rows = patient.app.store.coverages()
+    latest = max(rows, key=lambda row: row.started_at, default=None)
+    if latest is None:
+        return
+    rows = [row for row in rows if row.of == latest.of]
+    yield from _completeness(patient, rows)
+    expected = sum(row.expected for row in rows)
+    answered = expected - sum(len(row.unread) for row in rows)
+    skipped = sum(len(row.skipped) for row in rows)
     causes: dict[str, int] = {}
     for part in parts:
         for cause, count in part.causes.items():
@@ -163,6 +171,17 @@ def _coverage(parts: Sequence[Run]) -> Iterator[Finding]:
     is_good = answered >= _ENOUGH * expected
     todo = "" if is_good else "`wabawatch status` names the targets; `wabawatch probe TARGET` reads one now"
     yield Finding("coverage", is_good, f"{answered} of {counted(expected, 'target')} answered{unread}{late}", todo)
+
+
+def _completeness(patient: Patient, rows: Sequence[ShardCoverage]) -> Iterator[Finding]:
+    now, of = patient.app.clock.now(), rows[0].of
+    targets = len(patient.app.settings.targets)
+    found = completeness(rows, shards=of, targets=targets, interval=patient.interval, now=now)
+    trouble = incomplete_reason(found, now)
+    if trouble is not None:
+        yield Finding("whole fleet", ok=False, said=trouble.detail, todo=_start(patient))
+    elif found.complete_since is not None:
+        yield Finding("whole fleet", ok=True, said=f"read within the last {lasted(now - found.complete_since)}")
 
 
 def _deliveries(patient: Patient) -> Iterator[Finding]:

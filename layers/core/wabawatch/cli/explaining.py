@@ -21,7 +21,7 @@ from wabawatch.cli.documents import (
 )
 from wabawatch.cli.finding import facts, steering
 from wabawatch.cli.incidents import incident_document
-from wabawatch.cli.picture import picture
+from wabawatch.cli.picture import pictures
 from wabawatch.domain.health import Failure, Observation, status_of
 from wabawatch.domain.incidents import Incident, Key
 from wabawatch.domain.policy import Thresholds
@@ -164,7 +164,7 @@ def explain_target(app: Application, target: Target) -> TargetExplained:
     mine = [one for one in app.store.latest_incidents(keys).values() if _affects(app, one, target.id)]
     return TargetExplained(
         app.clock.now(),
-        target_document(picture(target, snapshot)),
+        target_document(pictures([target], {target.id: snapshot}, {}, app.store.coverages(), app.clock.now())[0]),
         [_track(one, app.rules.policy.thresholds) for one in snapshot.tracks],
         [_observation(one) for one in app.store.observations(target.id, limit=_SHOWN)],
         [logged_document(one) for one in app.store.history(target.id, limit=_SHOWN)],

@@ -22,9 +22,10 @@ from wabawatch.cli.documents import (
 from wabawatch.cli.listing import Listing
 from wabawatch.cli.options import Command, as_json, unknown
 from wabawatch.cli.output import document, joined, show, status_text, words
-from wabawatch.cli.picture import Picture, counts, is_doubtful, pictures, worst_status
+from wabawatch.cli.picture import Picture, counts, is_doubtful, pictures, warning, worst_status
 from wabawatch.cli.session import session
 from wabawatch.cli.wording import reason_text, since_text, unread, why
+from wabawatch.domain.coverage import ShardCoverage
 from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, UNKNOWN, Observation, Reason, Report, status_of
 from wabawatch.domain.phrases import clean, lasted
 from wabawatch.domain.runbook import Overrides, advise, meaning
@@ -138,28 +139,36 @@ def _show_probe(target: Target, observation: Observation, found: ProbeDocument, 
 def status(as_json: bool) -> int:
     """Show every target as the last runs saw it, the worst first. Nothing is read from the API.
 
-    Exit code, by the worst: 0 AVAILABLE, 1 LIMITED, 2 BLOCKED, 3 UNKNOWN.
+    A target counts as UNKNOWN once its latest reading is older than two intervals, whatever it was before.
+
+    Exit code: 2 where any target is BLOCKED, else 3 where any is UNKNOWN, else 1 where any is LIMITED, else 0.
     """
     app = session().application()
-    found = fleet(app)
+    now = app.clock.now()
+    coverages = app.store.coverages()
+    found = fleet(app, coverages, now)
     last = next(iter(app.store.runs(1)), None)
     overall = worst_status(found)
+    warned = warning(found, coverages, app.rules.policy.blind, now)
     if as_json:
         targets = [target_document(one) for one in found]
         read_at = last.finished_at if last else None
-        document(StatusDocument(app.clock.now(), app.settings.deployment, overall, read_at, counts(found), targets))
+        tally = counts(found)
+        document(StatusDocument(now, app.settings.deployment, overall, read_at, tally, targets, warned or None))
     else:
-        _show_status(found, last, app.clock.now())
+        _show_status(found, last, now)
+        if warned:
+            show(Text(warned, "bold red"))
     return plugin_code(overall)
 
 
-def fleet(app: Application) -> list[Picture]:
+def fleet(app: Application, coverages: Sequence[ShardCoverage], now: datetime) -> list[Picture]:
     """Every configured target now."""
     targets: Sequence[Target] = app.settings.targets
     snapshots = app.store.snapshots([one.id for one in targets])
     doubtful = [one.id for one in targets if is_doubtful(snapshots.get(one.id))][:_MOST_DOUBTFUL]
     latest = {one.target: one for name in doubtful for one in app.store.observations(name, limit=1)}
-    return pictures(targets, snapshots, latest)
+    return pictures(targets, snapshots, latest, coverages, now)
 
 
 def _show_status(found: Sequence[Picture], last: Run | None, now: datetime) -> None:

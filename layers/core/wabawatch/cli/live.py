@@ -19,6 +19,7 @@ from wabawatch.cli.finding import severity, title_of
 from wabawatch.cli.health import fleet
 from wabawatch.cli.incidents import open_ones
 from wabawatch.cli.output import console
+from wabawatch.cli.picture import warning
 from wabawatch.cli.reporting import Reporter
 from wabawatch.cli.scene import Alert, OpenIncident, Scene
 from wabawatch.cli.wording import named, unread
@@ -88,7 +89,10 @@ class Live(Reporter):
         self.scene.trouble = ""
         self.scene.deployment = app.settings.deployment
         self.scene.base_url = app.settings.source.base_url
-        self.scene.pictures = tuple(fleet(app))
+        now = app.clock.now()
+        coverages = app.store.coverages()
+        self.scene.pictures = tuple(fleet(app, coverages, now))
+        self.scene.warning = warning(self.scene.pictures, coverages, app.rules.policy.blind, now)
         self.scene.incidents = tuple(_incident(app, one) for one in sorted(open_ones(app), key=_worst_first))
         for attempt in notified.attempts:
             self.scene.alerts.appendleft(_alert(attempt, app.clock.now()))

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.application.ports import Target
+from wabawatch.domain.coverage import LastReadings, ShardCoverage
 from wabawatch.domain.health import (
     AVAILABLE,
     MESSAGING,
@@ -22,6 +23,8 @@ from wabawatch.domain.health import (
     upstream,
     worst,
 )
+from wabawatch.domain.phrases import lasted
+from wabawatch.domain.policy import Blind
 from wabawatch.domain.transitions import Snapshot, Track
 
 NOT_READ: Final = "no answer so far"
@@ -32,7 +35,10 @@ class Picture(msgspec.Struct, frozen=True):
     the target is UNKNOWN, `last_known` what its status was before that.
 
     `also` holds the troubles of other capabilities that are known to have worked; `missed` is the latest reading where
-    it failed and that is not confirmed yet."""
+    it failed and that is not confirmed yet.
+
+    `last_read_at` is the start of the last pass that read it; `stale_at` is when that is too old to say how it is now
+    (None: that is not known). `is_stale` tells that it is, and that the target counts as UNKNOWN because of it."""
 
     target: Target
     status: str
@@ -47,6 +53,9 @@ class Picture(msgspec.Struct, frozen=True):
     observed_at: datetime | None = None
     also: tuple[Track, ...] = ()
     missed: Failure | None = None
+    last_read_at: datetime | None = None
+    stale_at: datetime | None = None
+    is_stale: bool = False
 
 
 def picture(target: Target, snapshot: Snapshot | None, latest: Observation | None = None) -> Picture:
@@ -72,6 +81,41 @@ def picture(target: Target, snapshot: Snapshot | None, latest: Observation | Non
     if latest is not None and isinstance(latest.outcome, Failure) and is_doubtful(snapshot):
         seen = msgspec.structs.replace(seen, missed=latest.outcome)
     return _blamed(seen, _culprit(snapshot))
+
+
+def with_reading(one: Picture, readings: LastReadings) -> Picture:
+    """Add when a target was last read. A target of which nothing is known was not read, whatever the passes did."""
+    row = readings.coverage(one.target.id)
+    if row is None or one.detail == NOT_READ:
+        return one
+    read_at = row.unread.get(one.target.id, row.started_at)
+    stale_at = (read_at or row.started_at) + row.stale_after
+    return msgspec.structs.replace(one, last_read_at=read_at, stale_at=stale_at)
+
+
+def aged(one: Picture, now: datetime) -> Picture:
+    """Make a target UNKNOWN whose latest reading is too old; the same picture where it is not."""
+    if one.stale_at is None or now <= one.stale_at or one.status == UNKNOWN:
+        return one
+    since = one.last_read_at or one.stale_at
+    return msgspec.structs.replace(
+        one,
+        status=UNKNOWN,
+        since=since,
+        entity=None,
+        reasons=(),
+        detail=f"not read for {lasted(now - since)}",
+        last_known=one.status,
+        is_stale=True,
+    )
+
+
+def aged_all(found: Sequence[Picture], now: datetime) -> Sequence[Picture]:
+    """As `aged`, the worst first; the same pictures where time has changed none of them."""
+    later = [aged(one, now) for one in found]
+    if all(one is other for one, other in zip(found, later, strict=True)):
+        return found
+    return sorted(later, key=_worst_first)
 
 
 def is_doubtful(snapshot: Snapshot | None) -> bool:
@@ -128,11 +172,29 @@ def _also(snapshot: Snapshot) -> tuple[Track, ...]:
 
 
 def pictures(
-    targets: Sequence[Target], snapshots: Mapping[str, Snapshot], latest: Mapping[str, Observation]
+    targets: Sequence[Target],
+    snapshots: Mapping[str, Snapshot],
+    latest: Mapping[str, Observation],
+    coverages: Sequence[ShardCoverage],
+    now: datetime,
 ) -> list[Picture]:
     """All of them, the worst first; among equals the latest change first, then by name."""
+    readings = LastReadings(coverages)
     found = [picture(target, snapshots.get(target.id), latest.get(target.id)) for target in targets]
-    return sorted(found, key=_worst_first)
+    return sorted((aged(with_reading(one, readings), now) for one in found), key=_worst_first)
+
+
+def warning(found: Sequence[Picture], coverages: Sequence[ShardCoverage], blind: Blind, now: datetime) -> str:
+    """What a reader must know before believing the pictures: that no pass has ended for too long, or that most numbers
+    are not read; empty where neither is so."""
+    latest = max(coverages, key=lambda row: row.finished_at, default=None)
+    if latest is not None and now - latest.finished_at > latest.stale_after:
+        return f"no run has ended for {lasted(now - latest.finished_at)}: the monitor has stopped, or is late"
+    known = {one.target.id for one in found}
+    unread = {target for row in coverages for target in row.unread if target in known}
+    if len(unread) >= blind.at_least and len(unread) > blind.share * len(found):
+        return f"{len(unread)} of {len(found)} targets could not be read by the last run: what is shown of them is older"
+    return ""
 
 
 def _worst_first(one: Picture) -> tuple[int, int, float, str]:

@@ -164,9 +164,10 @@ def run_line(cycle: Cycle) -> str:
     run, notified = cycle.polled.run, cycle.notified
     unknown = f", {run.unknown} unknown ({causes_text(run)})" if run.unknown else ""
     skipped = f", {run.skipped} skipped" if run.skipped else ""
+    refused = f", {run.refused} not stored" if run.refused else ""
     failed = f", {notified.failed} failed" if notified.failed else ""
     return (
-        f"read {run.answered} of {counted(run.expected, 'target')}{unknown}{skipped};"
+        f"read {run.answered} of {counted(run.expected, 'target')}{unknown}{skipped}{refused};"
         f" {counted(run.transitions, 'transition')}; {counted(notified.open, 'incident')} open;"
         f" {counted(notified.sent, 'notification')} delivered{failed}"
     )

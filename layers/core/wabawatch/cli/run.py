@@ -32,7 +32,7 @@ _ROUND_EVERY: Final = timedelta(minutes=1)
     $ wabawatch --config fleet.yaml run --once --json
     """,
 )
-@click.option("--once", is_flag=True, help="One pass and one round of notify; for cron.")
+@click.option("--once", is_flag=True, help="One pass and one round of notify; for cron, whose interval --interval then says.")
 @click.option("--interval", type=Duration(), default="5m", show_default=True, help="Time between two passes.")
 @as_json
 def run(once: bool, interval: timedelta, as_json: bool) -> int:
@@ -45,6 +45,7 @@ def run(once: bool, interval: timedelta, as_json: bool) -> int:
         if not once:
             return watch(session(), interval, stop, as_json=as_json)
         app = session().application(console=sys.stderr if as_json else None, working=True)
+        app.interval = interval
         reporter: Reporter = JsonLines() if as_json else _lines_once()
         with reporter:
             return _once(app, stop, reporter)
@@ -76,6 +77,7 @@ def watch(own: Session, interval: timedelta, stop: Stop, *, as_json: bool = Fals
     else:
         reporter = JsonLines() if as_json else Lines()
     app = own.application(console=reporter.console, working=True)
+    app.interval = interval
     _ = app.settings, app.store.runs(1)
     with reporter:
         Loop(app, interval, stop, reporter).run()

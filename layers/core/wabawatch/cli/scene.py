@@ -41,7 +41,7 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 class Scene(msgspec.Struct):
-    """All that the view knows. One thread changes it field by field, another one draws it."""
+    """All that the view knows. `warning` says that what is shown is old, for most of the fleet. One thread changes it field by field, another one draws it."""
 
     interval: timedelta
     alerts: deque[Alert]
@@ -58,6 +58,7 @@ class Scene(msgspec.Struct):
     passing_since: datetime | None = None
     next_at: datetime | None = None
     trouble: str = ""
+    warning: str = ""
     stale: str = ""
     note: str = ""
     ended: bool = False

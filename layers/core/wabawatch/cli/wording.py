@@ -63,7 +63,8 @@ def causes_text(run: Run) -> str:
 
 def unread(run: Run) -> str:
     """`, 2 of 12 not read (timeout, unreachable)`; nothing where all were."""
-    return f", {run.unknown} of {run.expected} not read ({causes_text(run)})" if run.unknown else ""
+    failed = f", {run.unknown} of {run.expected} not read ({causes_text(run)})" if run.unknown else ""
+    return failed + (f", {run.refused} could not be stored" if run.refused else "")
 
 
 def reason_text(reason: Reason) -> Text:
@@ -78,6 +79,8 @@ def why(one: Picture, *, is_short: bool = False) -> Text:
     """The entity at fault and its first reason, or why the target cannot be read; nothing for a healthy target.
 
     `is_short` leaves of long ids only their end: there the ids of a company's entities differ."""
+    if one.is_stale:
+        return _unread(one)
     if one.missed is not None and one.entity is None:
         return _missed(one.missed)
     if one.cause is not None or one.detail:
@@ -100,7 +103,8 @@ def _missed(one: Failure) -> Text:
 
 
 def _unread(one: Picture) -> Text:
-    said = words(": ".join(part for part in (one.cause, one.detail) if part))
+    cause = one.missed.cause if one.missed else one.cause
+    said = words(": ".join(part for part in (cause, one.detail) if part))
     return said + words(f"; was {one.last_known}", "dim") if one.last_known else said
 
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
 
 import msgspec
+
+from wabawatch.domain.health import Reason
+from wabawatch.domain.phrases import lasted
+from wabawatch.domain.sharding import shard_of
+
+STANDS_FOR: Final = 2
+"""A reading stands until the next one, for so many intervals at most: one missed pass is no gap."""
+_NAMED_SHARDS: Final = 5
+_NONE: Final = timedelta(0)
 
 
 class DayCoverage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -16,15 +27,18 @@ class DayCoverage(msgspec.Struct, frozen=True, omit_defaults=True):
     day: date
     shard: int
     of: int
-    monitored: timedelta = timedelta(0)
+    monitored: timedelta = _NONE
     unread: dict[str, timedelta] = {}
 
 
 class ShardCoverage(msgspec.Struct, frozen=True, omit_defaults=True):
     """The latest pass over one shard, replaced by the next one. `interval` is the time between two passes.
 
-    `unread` maps each target that this pass did not read to the start of the last pass that did (None: it was never
-    read). `today` goes on counting; it is stored as a row of its own when the day is over."""
+    `unread` maps each target that this pass did not read (failed, skipped, not stored) to the start of the last pass
+    that did (None: it was never read). `today` goes on counting; it is stored as a row of its own when the day is over.
+
+    `skipped` has those of them that this pass did not even ask, with the start of the last pass that asked them.
+    `since` is when the first pass over this shard began, in this division of the fleet."""
 
     shard: int
     of: int
@@ -35,3 +49,234 @@ class ShardCoverage(msgspec.Struct, frozen=True, omit_defaults=True):
     expected: int
     unread: dict[str, datetime | None] = {}
     today: DayCoverage | None = None
+    skipped: dict[str, datetime] = {}
+    since: datetime | None = None
+
+    @property
+    def stale_after(self) -> timedelta:
+        """The age at which a reading of this pass does not stand any more: a pass reads for a while itself."""
+        return STANDS_FOR * self.interval + (self.finished_at - self.started_at)
+
+
+class PassReading(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pass read and what it did not. `skipped` is the part of `unread` that was not asked; `new` are targets of
+    which nothing was known before the pass."""
+
+    shard: int
+    of: int
+    run_id: str
+    started_at: datetime
+    finished_at: datetime
+    interval: timedelta
+    expected: int
+    unread: Collection[str] = ()
+    skipped: Collection[str] = ()
+    new: Collection[str] = ()
+
+
+class CoverageUpdate(msgspec.Struct, frozen=True):
+    """What follows from a pass. `days` are stored first, then the coverage, then the `obsolete` rows go.
+
+    `coverage` is None where a pass that began later was stored already."""
+
+    coverage: ShardCoverage | None
+    days: tuple[DayCoverage, ...] = ()
+    obsolete: tuple[ShardCoverage, ...] = ()
+
+
+class LastReadings:
+    """Looks up when targets were last read, in the coverage of all shards."""
+
+    def __init__(self, coverages: Sequence[ShardCoverage]) -> None:
+        self._divisions: dict[int, dict[int, ShardCoverage]] = {}
+        for row in coverages:
+            self._divisions.setdefault(row.of, {})[row.shard] = row
+
+    def coverage(self, target: str) -> ShardCoverage | None:
+        """Return the latest pass over the target's shard, in whichever division of the fleet."""
+        rows = (shards.get(shard_of(target, of)) for of, shards in self._divisions.items())
+        return max((row for row in rows if row is not None), key=lambda row: row.started_at, default=None)
+
+    def last_read_at(self, target: str) -> datetime | None:
+        """Return the start of the last pass that read a target; None where there was none."""
+        row = self.coverage(target)
+        return None if row is None else row.unread.get(target, row.started_at)
+
+
+def update_coverage(
+    reading: PassReading, stored: Sequence[ShardCoverage], resumed: DayCoverage | None = None
+) -> CoverageUpdate:
+    """Compute what is stored after a pass.
+
+    `stored` is the coverage of all shards before it. `resumed` is the stored row of the day, if any, where the shard
+    has no coverage: the fleet was divided otherwise in between."""
+    previous = next((row for row in stored if (row.shard, row.of) == (reading.shard, reading.of)), None)
+    if previous is not None and reading.started_at < previous.started_at <= reading.finished_at:
+        return CoverageUpdate(None)  # an overlapping pass; a start in the future means that the clock was set back
+    last = LastReadings([previous] if previous else stored)
+    days = _count_days(reading, previous, resumed)
+    today = days[-1]
+    if today.monitored:  # a new target's day begins with its first reading
+        today = msgspec.structs.replace(today, unread=dict.fromkeys(reading.new, today.monitored) | today.unread)
+    coverage = ShardCoverage(
+        reading.shard,
+        reading.of,
+        reading.run_id,
+        reading.started_at,
+        reading.finished_at,
+        reading.interval,
+        reading.expected,
+        unread={target: _last_read(target, last, previous, reading.new) for target in reading.unread},
+        today=today,
+        skipped={target: _last_asked(target, previous, reading) for target in reading.skipped},
+        since=(previous.since or previous.started_at) if previous else reading.started_at,
+    )
+    obsolete = _obsolete(coverage, stored)
+    left = tuple(row.today for row in obsolete if row.today is not None)
+    return CoverageUpdate(coverage, (*left, *days[:-1]), obsolete)
+
+
+def _last_read(
+    target: str, last: LastReadings, previous: ShardCoverage | None, new: Collection[str]
+) -> datetime | None:
+    if previous is not None and target in previous.unread:
+        return previous.unread[target]
+    if target in new:
+        return None
+    return previous.started_at if previous is not None else last.last_read_at(target)
+
+
+def _last_asked(target: str, previous: ShardCoverage | None, reading: PassReading) -> datetime:
+    """A target that was never asked counts from the pass that should have been its first."""
+    if previous is None or target in reading.new:
+        return previous.skipped.get(target, reading.started_at) if previous else reading.started_at
+    return previous.skipped.get(target, previous.started_at)
+
+
+def _obsolete(coverage: ShardCoverage, stored: Sequence[ShardCoverage]) -> tuple[ShardCoverage, ...]:
+    """Return the rows of other divisions once every shard of this one has its own: until then they say when the fleet
+    was read."""
+    shards = {row.shard for row in stored if row.of == coverage.of} | {coverage.shard}
+    if len(shards) < coverage.of:
+        return ()
+    return tuple(row for row in stored if row.of != coverage.of)
+
+
+def _count_days(
+    reading: PassReading, previous: ShardCoverage | None, resumed: DayCoverage | None
+) -> list[DayCoverage]:
+    """Count the time since the previous pass; the days that are over, and at the end the one that is not."""
+    today = reading.started_at.astimezone(UTC).date()
+    rows = [previous.today] if previous is not None and previous.today is not None else []
+    if previous is not None:
+        stands_for = STANDS_FOR * previous.interval
+        until = min(reading.started_at, previous.started_at + stands_for)
+        for day, begin, end in _by_day(previous.started_at, until):
+            if not rows or rows[-1].day < day:
+                rows.append(DayCoverage(day, reading.shard, reading.of))
+            rows[-1] = _counted(rows[-1], previous.unread, stands_for, begin, end)
+    if not rows or rows[-1].day < today:
+        is_resumed = resumed is not None and resumed.day == today
+        rows.append(resumed if is_resumed and resumed else DayCoverage(today, reading.shard, reading.of))
+    return rows
+
+
+def _counted(
+    row: DayCoverage, unread: dict[str, datetime | None], stands_for: timedelta, begin: datetime, end: datetime
+) -> DayCoverage:
+    gaps = dict(row.unread)
+    for target, read_at in unread.items():
+        gap = end - (begin if read_at is None else max(begin, read_at + stands_for))
+        if gap > _NONE:
+            gaps[target] = gaps.get(target, _NONE) + gap
+    return msgspec.structs.replace(row, monitored=row.monitored + (end - begin), unread=gaps)
+
+
+def _by_day(begin: datetime, end: datetime) -> Iterator[tuple[date, datetime, datetime]]:
+    """Cut a span of time at midnight (UTC)."""
+    while begin < end:
+        day = begin.astimezone(UTC).date()
+        midnight = datetime.combine(day + timedelta(days=1), time(0), UTC)
+        yield day, begin, min(midnight, end)
+        begin = midnight
+
+
+class Completeness(msgspec.Struct, frozen=True):
+    """Whether the whole fleet is read. `complete_since` is the instant up to which every target was asked, None where a
+    shard never was; `waiting_since` is from when on its first reading has been waited for.
+
+    `late` are the shards of which targets have not been asked for more than two intervals, `numbers` how many those
+    are, and `late_since` is when the first of them was asked last."""
+
+    shards: int
+    complete_since: datetime | None = None
+    waiting_since: datetime | None = None
+    late: tuple[int, ...] = ()
+    numbers: int = 0
+    late_since: datetime | None = None
+
+    def age(self, now: datetime) -> timedelta | None:
+        """How long the whole fleet has not been read; None while nothing was ever read."""
+        reference = self.complete_since or self.waiting_since
+        return None if reference is None else max(_NONE, now - reference)
+
+
+def completeness(
+    coverages: Sequence[ShardCoverage], *, shards: int, targets: int, interval: timedelta, now: datetime
+) -> Completeness:
+    """Judge the whole fleet by the coverage of its shards.
+
+    `shards` and `targets` are how many there are now, `interval` is the time between two passes. While the fleet has
+    just been divided anew, the rows of the old division say from when on the new one is waited for."""
+    rows = {row.shard: row for row in coverages if row.of == shards}
+    begun = min((row.since or row.started_at for row in rows.values()), default=None)
+    waiting_since = begun or max((row.finished_at for row in coverages), default=None)
+    patience = STANDS_FOR * interval
+    late: dict[int, tuple[int, datetime]] = {}
+    for shard in range(shards):
+        row = rows.get(shard)
+        if row is None:
+            if waiting_since is not None and now - waiting_since > patience:
+                late[shard] = (round(targets / shards), waiting_since)
+        elif now - row.finished_at > patience:
+            late[shard] = (row.expected, _asked_to(row))
+        else:
+            overdue = [at for at in row.skipped.values() if now - at > patience]
+            if overdue:
+                late[shard] = (len(overdue), min(overdue))
+    complete = min((_asked_to(row) for row in rows.values()), default=None) if len(rows) == shards else None
+    numbers = sum(count for count, _ in late.values())
+    late_since = min((at for _, at in late.values()), default=None)
+    return Completeness(shards, complete, waiting_since, tuple(late), numbers, late_since)
+
+
+def _asked_to(row: ShardCoverage) -> datetime:
+    return min(row.skipped.values(), default=row.started_at)
+
+
+def incomplete_reason(found: Completeness, now: datetime) -> Reason | None:
+    """Say which part of the fleet is not read: `shards 3 and 7 of 32 (6,250 numbers) have not been read for 14 min`."""
+    if not found.late or found.late_since is None:
+        return None
+    numbers = f"{found.numbers:,} number{'' if found.numbers == 1 else 's'}"
+    subject, verb = numbers, "has" if found.numbers == 1 else "have"
+    if found.shards > 1:
+        subject = f"{_shard_names(found.late)} of {found.shards} ({numbers})"
+        verb = "has" if len(found.late) == 1 else "have"
+    detail = f"{subject} {verb} not been read for {lasted(now - found.late_since)}"
+    return Reason(description="incomplete", detail=detail)
+
+
+def _shard_names(shards: tuple[int, ...]) -> str:
+    if len(shards) == 1:
+        return f"shard {shards[0]}"
+    named = [str(shard) for shard in shards[:_NAMED_SHARDS]]
+    if len(shards) > _NAMED_SHARDS:
+        named.append(f"{len(shards) - _NAMED_SHARDS} more")
+    return f"shards {', '.join(named[:-1])} and {named[-1]}"
+
+
+def oldest_first(coverages: Sequence[ShardCoverage], shards: int) -> list[int]:
+    """Order the shards by their last pass, those without one first: whoever had to wait longest goes first."""
+    started = {row.shard: row.started_at.timestamp() for row in coverages if row.of == shards}
+    return sorted(range(shards), key=lambda shard: (started.get(shard, 0.0), shard))

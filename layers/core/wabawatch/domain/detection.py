@@ -7,7 +7,7 @@ was confirmed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -50,12 +50,12 @@ def detect(snapshot: Snapshot, observation: Observation, thresholds: Thresholds,
     if snapshot.observed_at is not None and at <= snapshot.observed_at:
         return Detection(snapshot, late=True)
     before = {track.key: track for track in snapshot.tracks}
-    readings = _readings(observation, before)
+    readings = _readings(observation, before, is_reset=snapshot.is_reset)
     after = dict(before)
     explaining = _name_tracks(before.values()) if any(track.because for track in before.values()) else {}
     moved: list[tuple[Track, Track]] = []
     for reading in readings:
-        old = before.get(reading.key) or _unseen(reading.key)
+        old = before.get(reading.key) or _unseen(reading.key, is_reset=snapshot.is_reset)
         kept = still_explained(reading, old, explaining.get((old.because, old.capability)))
         new = _move(old, kept, at, thresholds)
         if explaining:
@@ -71,7 +71,7 @@ def forget(snapshot: Snapshot, at: datetime, run_id: str) -> Detection:
     """
     if not snapshot.tracks:
         return Detection(snapshot)
-    at = max(at, snapshot.observed_at or at)
+    at = _after(snapshot, at)
     moved = [(track, Track(*track.key, status=GONE, since=at)) for track in snapshot.tracks]
     kept = Snapshot(snapshot.target, snapshot.version + 1, snapshot.seq, at)
     changes = [(old, new) for old, new in moved if _tells(old, new)]
@@ -81,7 +81,34 @@ def forget(snapshot: Snapshot, at: datetime, run_id: str) -> Detection:
     return Detection(msgspec.structs.replace(kept, seq=snapshot.seq + len(changes)), tuple(transitions))
 
 
-def _readings(observation: Observation, before: dict[tuple[str, str, str], Track]) -> list[Reading]:
+def restate(snapshot: Snapshot, capabilities: frozenset[str], at: datetime, run_id: str) -> Detection:
+    """Tell again what is wrong with these capabilities and has no other entity's trouble as its cause."""
+    bad = [
+        track
+        for track in snapshot.tracks
+        if track.capability in capabilities and not track.because and rank(track.status or AVAILABLE) > 0
+    ]
+    if not bad:
+        return Detection(snapshot)
+    at = _after(snapshot, at)
+    following = msgspec.structs.replace(
+        snapshot, version=snapshot.version + 1, seq=snapshot.seq + len(bad), observed_at=at
+    )
+    transitions = [
+        msgspec.structs.replace(_transition(snapshot, seq, track, track, at, run_id), since=track.since or at)
+        for seq, track in enumerate(bad, snapshot.seq + 1)
+    ]
+    return Detection(following, tuple(transitions))
+
+
+def _after(snapshot: Snapshot, at: datetime) -> datetime:
+    """An instant after the snapshot's own, even where the clock was set back: the log has one row for each."""
+    return at if snapshot.observed_at is None else max(at, snapshot.observed_at + timedelta(microseconds=1))
+
+
+def _readings(
+    observation: Observation, before: dict[tuple[str, str, str], Track], *, is_reset: bool
+) -> list[Reading]:
     readable = (TARGET, observation.target, READABLE)
     outcome = observation.outcome
     if isinstance(outcome, Failure):
@@ -96,7 +123,7 @@ def _readings(observation: Observation, before: dict[tuple[str, str, str], Track
     found = [_explained_by_missing(reading, held) for reading in explained(found, before)]
     kept = {track.key for track in held}
     gone = [_of_missing(track, outcome, is_held=track.key in kept) for track in missing]
-    again = [Reading(readable, AVAILABLE)] if readable in before else []
+    again = [Reading(readable, AVAILABLE)] if readable in before or is_reset else []
     return sorted(found + gone, key=lambda reading: (upstream(reading.key[0]), reading.key)) + again
 
 
@@ -167,9 +194,9 @@ def _name_tracks(tracks: Iterable[Track]) -> dict[tuple[str | None, str], Track]
     return {(f"{track.entity_type} {track.entity_id}", track.capability): track for track in tracks}
 
 
-def _unseen(key: tuple[str, str, str]) -> Track:
+def _unseen(key: tuple[str, str, str], *, is_reset: bool) -> Track:
     """A target counts as readable until it is not; of everything else nothing is known."""
-    return Track(*key, status=AVAILABLE if key[2] == READABLE else None)
+    return Track(*key, status=AVAILABLE if key[2] == READABLE and not is_reset else None)
 
 
 def _move(track: Track, reading: Reading, at: datetime, thresholds: Thresholds) -> Track:
@@ -219,7 +246,7 @@ def _conclude(
     moved: list[tuple[Track, Track]],
     run_id: str,
 ) -> Detection:
-    changes = [(old, new) for old, new in moved if _tells(old, new)]
+    changes = [(old, new) for old, new in moved if _tells(old, new, is_reset=snapshot.is_reset)]
     tracks = tuple(track for track in after.values() if _kept(track))
     report = observation.outcome
     contradictions = report.contradictions if isinstance(report, Report) else snapshot.contradictions
@@ -232,6 +259,7 @@ def _conclude(
         observation.observed_at,
         tracks,
         contradictions,
+        is_reset=snapshot.is_reset and (isinstance(report, Failure) or any(one.status is None for one in tracks)),
     )
     transitions = [
         _transition(snapshot, seq, old, new, observation.observed_at, run_id)
@@ -240,8 +268,11 @@ def _conclude(
     return Detection(following, tuple(transitions))
 
 
-def _tells(old: Track, new: Track) -> bool:
-    """Health at the first look is silent, and so is the end of what was never confirmed."""
+def _tells(old: Track, new: Track, *, is_reset: bool = False) -> bool:
+    """Health at the first look is silent, and so is the end of what was never confirmed. After a reset what was told
+    before is not known: health is told too, so that an incident that the target was part of can end."""
+    if old.status is None and is_reset:
+        return new.status not in {None, GONE}
     if old.status is None and (new.status is None or rank(new.status) == 0):
         return False
     return old is not new and old.picture != new.picture

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import msgspec
 
-from wabawatch.domain.runs import Run
+from wabawatch.domain.coverage import ShardCoverage
 
 
 class Vital(msgspec.Struct, frozen=True):
@@ -25,16 +25,41 @@ class Pulse(msgspec.Struct, frozen=True):
     why: str
 
 
-def pulse(runs: Sequence[Run], oldest_undelivered: timedelta, vital: Vital) -> Pulse | None:
-    """The pulse of the latest run that is complete, all its shards together; None while there is none.
+class LastPulse(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The latest pulse. `runs` has the run of each shard that it counted, `succeeded` those of the latest success."""
 
-    Never merely because a function ran: a pass that read too little, or news that nobody got, is a failure."""
-    shards = _latest_complete(runs)
-    if not shards:
+    kind: str = ""
+    runs: dict[int, str] = {}
+    succeeded: dict[int, str] = {}
+
+
+def next_pulse(
+    coverages: Sequence[ShardCoverage], shards: int, last: LastPulse, oldest_undelivered: timedelta, vital: Vital
+) -> tuple[Pulse, LastPulse] | None:
+    """Return the pulse that is due, and what is remembered once it was sent; None while none is.
+
+    Success needs a pass over every shard since the last success. A run of which a shard is missing never counts: where
+    a shard is not read at all there is no pulse, and the switch alarms. Whether a pass is another one is told by its
+    run, not by a clock."""
+    rows = [row for row in coverages if row.of == shards]
+    if len(rows) < shards:
         return None
-    expected = sum(run.expected for run in shards)
-    answered = sum(run.answered for run in shards)
-    run_id = shards[0].id
+    runs = {row.shard: row.run_id for row in rows}
+    pulse = _judge(rows, oldest_undelivered, vital)
+    if pulse.kind == "success":
+        is_due = _all_new(runs, last.succeeded)
+    else:
+        is_due = last.kind != pulse.kind or _all_new(runs, last.runs)
+    succeeded = runs if pulse.kind == "success" else last.succeeded
+    return (pulse, LastPulse(pulse.kind, runs, succeeded)) if is_due else None
+
+
+def _judge(rows: Sequence[ShardCoverage], oldest_undelivered: timedelta, vital: Vital) -> Pulse:
+    """Never a success merely because a function ran: a pass that read too little, or news that nobody got, is a
+    failure."""
+    expected = sum(row.expected for row in rows)
+    answered = expected - sum(len(row.unread) for row in rows)
+    run_id = max(rows, key=lambda row: row.started_at).run_id
     if expected == 0 or answered < vital.min_coverage * expected:
         return Pulse(run_id, "fail", f"{answered} of {expected} targets answered")
     if oldest_undelivered > vital.max_delivery_age:
@@ -43,10 +68,5 @@ def pulse(runs: Sequence[Run], oldest_undelivered: timedelta, vital: Vital) -> P
     return Pulse(run_id, "success", f"{answered} of {expected} targets answered")
 
 
-def _latest_complete(runs: Sequence[Run]) -> list[Run]:
-    shards: dict[str, dict[int, Run]] = {}
-    for run in runs:
-        if run.finished_at is not None:
-            shards.setdefault(run.id, {})[run.shard] = run
-    complete = [list(found.values()) for found in shards.values() if len(found) == next(iter(found.values())).of]
-    return max(complete, key=lambda found: max(run.started_at for run in found), default=[])
+def _all_new(runs: dict[int, str], before: dict[int, str]) -> bool:
+    return all(before.get(shard) != run_id for shard, run_id in runs.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -10,6 +10,9 @@ import msgspec
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a pass did. `expected` = `answered` + `unknown` + `skipped`; `causes` counts the unknown ones by cause,
     `codes` the answered ones by each reason code that they gave.
+
+    `refused` counts those that were read and whose state could not be stored, whatever they answered; `interval` is the
+    time between two passes (None: of a version that did not record it).
 
     `resume_at` is the id of the first target that was skipped: the next pass over this shard begins there.
     `blind` tells that too many could not be read: the state of those that could not was left as it was."""
@@ -31,3 +34,5 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     causes: dict[str, int] = {}
     statuses: dict[str, int] = {}
     codes: dict[int, int] = {}
+    refused: int = 0
+    interval: timedelta | None = None

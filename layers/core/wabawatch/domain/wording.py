@@ -35,7 +35,20 @@ _MODES: Final = {
     (UNKNOWN, False): "may be unable to {}", (UNKNOWN, True): "may have been unable to {}",
     (AVAILABLE, False): "can {} again", (AVAILABLE, True): "had a problem and can {} again",
 }  # fmt: skip
-_SIGHT: Final = ("The monitor is blind", "The monitor was blind", "The monitor sees again")
+_OWN_TROUBLES: Final = {
+    "sight": ("The monitor is blind", "The monitor was blind", "The monitor sees again"),
+    "state": (
+        "The state of some numbers cannot be stored",
+        "The state of some numbers could not be stored",
+        "The state of all numbers can be stored again",
+    ),
+    "coverage": (
+        "Part of the fleet is not read",
+        "Part of the fleet was not read",
+        "The whole fleet is read again",
+    ),
+}
+"""What is wrong with the monitor itself: now, in the past, and no more."""
 
 
 class Mark(NamedTuple):
@@ -199,6 +212,6 @@ def _of_monitor(subject: Subject, pen: Pen, *, past: bool) -> str:
     if subject.entity_type == DESTINATION:
         words = ("cannot be reached", "could not be reached", "can be reached again")
         return f"{who(subject, pen)} {words[tense]}"
-    if subject.capability == READABLE:
-        return _SIGHT[tense]
+    if subject.entity_id in _OWN_TROUBLES:
+        return _OWN_TROUBLES[subject.entity_id][tense]
     return f"The monitor's {pen.short(subject.entity_id)} {('fails', 'failed', 'works again')[tense]}"
