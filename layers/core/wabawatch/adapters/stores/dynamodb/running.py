@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from wabawatch.adapters.stores.codec import dump, load
-from wabawatch.adapters.stores.compact import microseconds
+from wabawatch.adapters.stores.codec import microseconds
 from wabawatch.adapters.stores.dynamodb.parts import PART, cut, forget_parts, joined
 from wabawatch.adapters.stores.dynamodb.shapes import blob, body_of, expiry, iso, item, number, text
 from wabawatch.adapters.stores.dynamodb.table import Condition, Item, Lost, Table, keyed
