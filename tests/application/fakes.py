@@ -98,8 +98,8 @@ class FakeNotifier:
         ]
 
 
-class KilledError(Exception):
-    """What a process that is killed leaves undone."""
+class KilledError(BaseException):
+    """What a process that is killed leaves undone. No border of the program may catch it."""
 
 
 class Dying:

@@ -20,7 +20,7 @@ from wabawatch.adapters.notifiers.sns_bodies import MOST, bodies
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 from wabawatch.domain.calendar import Weekly
 from wabawatch.domain.health import Reason
-from wabawatch.domain.heartbeat import Vital, pulse
+from wabawatch.domain.heartbeat import LastPulse, Vital, next_pulse
 from wabawatch.domain.policy import Policy, Thresholds
 from wabawatch.domain.routing import Window
 from wabawatch.domain.rules import Rules
@@ -159,8 +159,8 @@ def a_recovery_is_announced_that_nobody_was_told_of(stage):
 
 def the_monitor_is_dead_and_nobody_is_told(stage):
     def heartbeat():
-        found = pulse(stage.store.runs(64), timedelta(0), Vital())
-        return found and (found.run_id, found.kind)
+        found = next_pulse(stage.store.coverages(), 1, LastPulse(), timedelta(0), Vital())
+        return found and (found[0].run_id, found[0].kind)
 
     assert heartbeat() is None
     stage.cycle()

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from tests.application.fakes import KilledError
+from wabawatch.application.errors import DeliveryError
+
 EFFECTS = frozenset(
     {
         "commit", "save_run", "save_coverage", "remove_coverage", "save_day", "fold", "set_aside_change",
@@ -9,10 +12,6 @@ EFFECTS = frozenset(
     }
 )  # fmt: skip
 """The methods of a store that write."""
-
-
-class KilledError(BaseException):
-    """No border of the program may catch it."""
 
 
 @dataclass
@@ -35,10 +34,11 @@ class Fate:
         fatal = self.effects == self.at
         if fatal and not self.after:
             self._die()
-        outcome = effect()
-        if fatal:
-            self._die()
-        return outcome
+        try:
+            return effect()
+        finally:
+            if fatal:
+                self._die()
 
     def _die(self):
         self.is_dead = True
@@ -84,4 +84,4 @@ class MortalNotifier:
         try:
             return self._fate.survive("deliver", lambda: self._inner.deliver(notification, thread))
         except KilledError:
-            raise SystemExit from None  # the thread of a dead process ends without a word
+            raise DeliveryError("the process is dead") from None  # nobody can record it any more

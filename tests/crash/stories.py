@@ -38,7 +38,7 @@ def incident_escalates():
 
 def part_recovers():
     bad, well = business("BLOCKED", VERIFICATION), business()
-    return [*passes(), said(bad), *passes(2), said(bad, well, well, well), *passes(3), said(well), *passes(3)]
+    return [*passes(), said(bad), *passes(2), said(bad, well, well, well), *passes(10), said(well), *passes(3)]
 
 
 def most_cannot_be_read():

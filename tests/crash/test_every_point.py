@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.application.conftest import Stage, aws, fresh_store  # noqa: F401 - a fixture
-from tests.application.fakes import FakeNotifier, targets
-from tests.crash.mortal import Fate, KilledError, MortalNotifier, MortalStore
+from tests.application.fakes import FakeNotifier, KilledError, targets
+from tests.crash.mortal import Fate, MortalNotifier, MortalStore
 from tests.crash.stories import NOTIFY, POLL, STORIES
 
 EVERY = bool(os.environ.get("WABAWATCH_PROVE"))
@@ -59,7 +59,7 @@ def do(stage, step, fate):
         try:
             {POLL: poll, NOTIFY: lambda stage: stage.notify(complete=True), "forget": Stage.forget}[step](stage)
             return
-        except (KilledError, SystemExit):
+        except KilledError:
             fate.restart()
             stage.clock.advance(seconds=61)
 

@@ -262,15 +262,13 @@ class Dispatch:
         self._attempted[queued.destination] = None
         if attempt.error is not None:
             after = self._fail(queued, attempt.error, now)
-            self._store.queue([after])
         else:
             thread = dict(attempt.thread) if len(queued.lines) == 1 else {}
             after = msgspec.structs.replace(queued, stage=Stage.SENT, sent_at=now, thread=thread)
-            if len(queued.lines) > 1:  # so that a digest that is recorded by half is not sent again
-                self._store.queue([after])
             self._note_lag(queued, now)
             others = [one for one in self._queue.values() if one.destination == queued.destination and one.refused]
             self._backoff.record_success(queued.destination, keep_limit=bool(others))
+        self._store.queue([after])
         self._queue[queued.id] = after
 
     def _note_lag(self, sent: QueuedNotification, now: datetime) -> None:
