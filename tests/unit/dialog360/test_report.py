@@ -10,6 +10,7 @@ from wabawatch.domain.detection import detect
 from wabawatch.domain.health import CALLING, MESSAGING, Entity, Failure, Observation, Reason, Report, rank, status_of
 from wabawatch.domain.policy import Thresholds
 from wabawatch.domain.transitions import Snapshot
+from wabawatch.simulator import Scenario, Simulation, generated_fleet
 
 NUMBER = {"entity_type": "PHONE_NUMBER", "id": "1", "can_send_message": "AVAILABLE"}
 WABA = {"entity_type": "WABA", "id": "2", "can_send_message": "AVAILABLE"}
@@ -599,6 +600,43 @@ def test_what_some_answers_in_a_row_leave_in_a_snapshot_is_far_below_a_dynamodb_
         observation = Observation("n1", datetime(2026, 3, 1, turn, tzinfo=UTC), outcome)
         snapshot = detect(snapshot, observation, Thresholds()).snapshot
         assert len(msgspec.json.encode(snapshot)) < 400_000
+
+
+@pytest.mark.parametrize("overall", ["AVAILABLE", "BLOCKED"])
+def test_one_answer_opens_fifty_incidents_at_most(report, overall):
+    entities = [{"id": str(n), "can_send_message": "LIMITED"} for n in range(20_000)]
+    outcome = report({"can_send_message": overall, "entities": entities})
+    found = detect(Snapshot("n1"), Observation("n1", datetime(2026, 3, 1, tzinfo=UTC), outcome), Thresholds())
+    assert 40 < len(found.transitions) <= 50
+
+
+@pytest.mark.parametrize(
+    ("oddity", "status", "contradictions"),
+    [
+        pytest.param("php_lists", "BLOCKED", 0, id="php_lists"),
+        pytest.param("lone_objects", "BLOCKED", 0, id="lone_objects"),
+        pytest.param("repeated_keys", "BLOCKED", 2, id="repeated_keys"),
+        pytest.param("status_in_two_places", "BLOCKED", 2, id="status_in_two_places"),
+    ],
+)
+def test_the_simulator_s_oddities_are_read(read, oddity, status, contradictions):
+    simulation = Simulation(Scenario(fleet=generated_fleet(1)))
+    number = simulation.numbers()[0]
+    waba = next(entity["name"] for entity in number["entities"] if entity["kind"] == "waba")
+    simulation.apply(simulation.change("waba", waba, {"status": "BLOCKED", "reasons": [141006]}))
+    simulation.apply(simulation.change("number", number["id"], {"oddities": [oddity]}))
+    found = read(simulation.answer(number["key"]).body)
+    assert (status_of(found), len(found.contradictions)) == (status, contradictions)
+    assert 141006 in {reason.code for entity in found.entities for reason in entity.reasons}
+
+
+def test_the_simulator_s_misspelt_capability_and_flood_are_no_health(read):
+    simulation = Simulation(Scenario(fleet=generated_fleet(1)))
+    number = simulation.numbers()[0]
+    simulation.apply(simulation.change("number", number["id"], {"oddities": ["misspelt_capability"]}))
+    assert read(simulation.answer(number["key"]).body).cause == "unreadable"
+    simulation.apply(simulation.change("number", number["id"], {"failure": "entity_flood"}))
+    assert read(simulation.answer(number["key"]).body).implausible
 
 
 def test_the_key_is_in_no_text_of_a_report(read, key):

@@ -95,7 +95,7 @@ def test_the_base_url_of_a_target_goes_before_the_source_s(world, servers, serve
             id="many-members-of-gzip",
         ),
         pytest.param(
-            lambda wire: [wire.http(stacked_gzip(1) * 100, Content_Encoding="gzip")],
+            lambda wire: [wire.http(stacked_gzip(1) + b"a" * 2 * MIB, Content_Encoding="gzip")],
             "unreadable",
             id="a-gzip-header-without-end",
         ),
@@ -186,6 +186,27 @@ def test_an_answer_that_breaks_is_a_failure_with_its_cause(world, server, wire, 
 def test_an_answer_in_an_unusual_form_is_read(world, server, wire, answer):
     server.answer = lambda _: answer(wire)
     assert status_of(world.observe()["n0"]) == "AVAILABLE"
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "detail"),
+    [
+        pytest.param(b" " * 2 * MIB, "identity", "the answer is larger than 1 MiB", id="large"),
+        pytest.param(gzip.compress(b" " * 64 * MIB), "gzip", "the answer is larger than 1 MiB", id="large-inside"),
+        pytest.param(
+            stacked_gzip(1) + b"a" * 2 * MIB, "gzip", "the answer is larger than 1 MiB", id="a-gzip-header-without-end"
+        ),
+        pytest.param(BODY, "gzip", "the body is not the gzip that Content-Encoding says", id="no-gzip"),
+        pytest.param(gzip.compress(BODY)[:-9], "gzip", "the gzip of the body has no end", id="gzip-without-its-end"),
+        pytest.param(
+            gzip.compress(BODY) * 2, "gzip", "the body goes on after the end of its gzip", id="two-members-of-gzip"
+        ),
+        pytest.param(BODY, "br", "Content-Encoding br; only gzip is read", id="another-encoding"),
+    ],
+)
+def test_a_body_that_is_not_read_says_why(world, server, wire, body, encoding, detail):
+    server.answer = lambda _: [wire.http(body, Content_Encoding=encoding)]
+    assert world.observe()["n0"] == Failure("unreadable", detail)
 
 
 def stacked(layers, *, repeated=False):

@@ -184,6 +184,13 @@ def test_stacked_gzip_is_small_on_the_wire_and_has_no_end_inside(server, client)
     assert zlib.decompressobj(wbits=31).decompress(body) == b"", "a name without end gives nothing"
 
 
+def test_a_flood_of_entities_is_another_one_each_time(server, client):
+    server.set("support-de", failure="entity_flood")
+    floods = [{entity["id"] for entity in client.health()["health_status"]["entities"]} for _ in range(2)]
+    assert [len(flood) for flood in floods] == [1000, 1000]
+    assert not floods[0] & floods[1]
+
+
 def test_a_gzipped_answer_is_a_healthy_one(server, client):
     server.set("support-de", failure="gzip")
     body = client.get()[2]
@@ -208,5 +215,6 @@ def test_every_failure_is_tried_here():
     tried = {
         *PROPER, "slow", "truncated", "short_body", "reset", "reset_midway", "reset_reused", "no_http",
         "trickle_headers", "trickle_body", "oversize", "gzip", "gzip_bomb", "stacked_gzip",
+        "entity_flood",
     }  # fmt: skip
     assert tried == set(FAILURES)

@@ -151,6 +151,8 @@ ODDITY_SHOWS = {
     "entity_without_id": lambda d: "id" not in entities(d)[1],
     "entity_without_type": lambda d: "entity_type" not in entities(d)[2],
     "entity_without_status": lambda d: "can_send_message" not in entities(d)[3],
+    "lone_objects": lambda d: entities(d)["errors"]["error_code"] == 141006,
+    "php_lists": lambda d: entities(d)["2"]["errors"]["1"]["error_code"] == 141006,
     "contradictory_overall": lambda d: d["health_status"]["can_send_message"] == "AVAILABLE",
     "overall_calling": lambda d: d["health_status"]["can_receive_call_sip"] == "BLOCKED",
     "no_overall": lambda d: "can_send_message" not in d["health_status"],
@@ -160,7 +162,22 @@ ODDITY_SHOWS = {
     "wrong_id": lambda d: d["id"] == "100000000000000",
     "no_id": lambda d: "id" not in d,
     "no_wrapper": lambda d: "health_status" not in d and len(d["entities"]) == 4 and "id" in d,
+    "status_in_two_places": lambda d: d["can_send_message"] == "AVAILABLE" and len(d["entities"]) == 1,
+    "misspelt_capability": lambda d: (
+        d["health_status"]["can_send_messages"] == "BLOCKED" and '"can_send_message"' not in json.dumps(d)
+    ),
+    "repeated_keys": lambda d: entities(d)[1]["can_send_message"] == "AVAILABLE",
 }
+
+
+def test_repeated_keys_say_first_how_an_entity_is(simulation):
+    set_health(simulation, "waba", "acme-eu", status="BLOCKED", reasons=[141006])
+    set_health(simulation, "number", "support-de", oddities=["repeated_keys"])
+    key = simulation.numbers()[0]["key"]
+    pairs = json.loads(simulation.answer(key).body, object_pairs_hook=list)
+    waba = dict(pairs)["health_status"][1][1][1]
+    assert [value for name, value in waba if name == "can_send_message"] == ["BLOCKED", "AVAILABLE"]
+    assert [name for name, _ in waba].count("errors") == 2
 
 
 @pytest.mark.parametrize("oddity", ODDITIES)
@@ -183,7 +200,11 @@ def _shows(simulation, oddity):
 
 def test_oddities_go_together(simulation):
     set_health(simulation, "number", "support-de", oddities=list(ODDITIES))
-    assert read(simulation) == {"can_receive_call_sip": "BLOCKED"}
+    assert read(simulation) == {
+        "can_receive_call_sip": "BLOCKED",
+        "can_send_messages": "AVAILABLE",
+        "entities": [{"entity_type": "PHONE_NUMBER", "id": "100000000000001", "can_send_messages": "AVAILABLE"}],
+    }
 
 
 def test_jitter_changes_words_and_order_but_neither_statuses_nor_codes(simulation):

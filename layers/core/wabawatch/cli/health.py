@@ -94,9 +94,9 @@ def probe_document(observation: Observation) -> ProbeDocument:
 
 
 def _capabilities(report: Report) -> dict[str, str]:
-    """The target's own: the worst that any entity reports of each."""
+    """The target's own: the worst that any entity reports of each, and the overall status where it says more."""
     said = {capability for entity in report.entities for capability in entity.capabilities}
-    return {capability: status_of(report, capability) for capability in sorted(said or report.overall)}
+    return {capability: status_of(report, capability) for capability in sorted(said | report.overall.keys())}
 
 
 def meaning_of(cause: str) -> str:

@@ -6,6 +6,7 @@ our own.
 
 import functools
 import gzip
+import itertools
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -26,6 +27,8 @@ from .answers import (
 )
 
 MIB = 1024 * 1024
+_FLOOD = 1000
+_NEW_IDS = itertools.count(900_000_000_000_000)
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +135,12 @@ def _stacked_gzip(_failure: Failure, healthy: Answer) -> Reply:
     return _zipped(healthy, stacked_gzip(4), "gzip, gzip, gzip, gzip")
 
 
+def _entity_flood(_failure: Failure, _healthy: Answer) -> Reply:
+    """A thousand blocked entities, all of them new in each answer."""
+    listed = [{"entity_type": "WABA", "id": str(next(_NEW_IDS)), "can_send_message": "BLOCKED"} for _ in range(_FLOOD)]
+    return json_answer(200, {"health_status": {"can_send_message": "BLOCKED", "entities": listed}})
+
+
 def _zipped(healthy: Answer, body: bytes, encoding: str = "gzip") -> Answer:
     headers = (*healthy.headers, ("Content-Encoding", encoding))
     return msgspec.structs.replace(healthy, body=body, headers=headers)
@@ -198,4 +207,5 @@ FAILURES: Mapping[str, Callable[[Failure, Answer], Reply]] = {
     "gzip": _gzip,
     "gzip_bomb": _gzip_bomb,
     "stacked_gzip": _stacked_gzip,
+    "entity_flood": _entity_flood,
 }

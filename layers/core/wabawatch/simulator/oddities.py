@@ -4,6 +4,8 @@ All of them were reported from production, or follow from what the documentation
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import Any
 
 from .reasons import CALLING, CATALOGUE, GERMAN, MESSAGING
 from .report import Document
@@ -104,6 +106,65 @@ def _unknown_type(document: Document, _read: int) -> Document:
     return document
 
 
+class _Again(Enum):
+    """Keys that are written a second time into an object: for a dict another key, for JSON the same."""
+
+    MESSAGING = MESSAGING
+    ERRORS = "errors"
+
+
+def _repeated_keys(document: Document, _read: int) -> Document:
+    """Each entity says how it is, and then that it is well; one with errors has a second list of them."""
+    for entity in _entities(document):
+        again: dict[Any, object] = {_Again.MESSAGING: "AVAILABLE"}
+        if entity.get("errors"):
+            again[_Again.ERRORS] = [_wire(141010)]
+        entity.update(again)
+    return document
+
+
+def _php_lists(document: Document, _read: int) -> Document:
+    """As PHP writes a list from which the first entry was taken: an object whose keys are the indices."""
+    entities = _entities(document)
+    if isinstance(entities, list):
+        for entity in entities:
+            for name in ("errors", "additional_info"):
+                if entity.get(name):
+                    entity[name] = _indexed(entity[name])
+        document["health_status"]["entities"] = _indexed(entities)
+    return document
+
+
+def _indexed(entries: list[Any]) -> dict[str, Any]:
+    return {str(index): entry for index, entry in enumerate(entries, 1)}
+
+
+def _lone_objects(document: Document, _read: int) -> Document:
+    """Lists of one entry without the list: of the entities the first that gives errors, of its errors the first."""
+    entities = _entities(document)
+    entity = next((entity for entity in entities if entity.get("errors")), entities[0])
+    if entity.get("errors"):
+        entity["errors"] = entity["errors"][0]
+    document["health_status"]["entities"] = entity
+    return document
+
+
+def _status_in_two_places(document: Document, _read: int) -> Document:
+    """Beside the wrapper everything is well, and an entity is listed that is nowhere else."""
+    entity = {"entity_type": "PHONE_NUMBER", "id": "100000000000001", MESSAGING: "AVAILABLE"}
+    return {MESSAGING: "AVAILABLE", "entities": [entity]} | document
+
+
+def _misspelt_capability(document: Document, _read: int) -> Document:
+    return {f"{MESSAGING}s" if name == MESSAGING else name: _misspelt(value) for name, value in document.items()}
+
+
+def _misspelt(value: object) -> object:
+    if isinstance(value, dict):
+        return _misspelt_capability(value, 0)
+    return [_misspelt(entry) for entry in value] if isinstance(value, list) else value
+
+
 def _without(field: str, index: int) -> Callable[[Document, int], Document]:
     def rewrite(document: Document, _read: int) -> Document:
         entities = _entities(document)
@@ -171,9 +232,12 @@ ODDITIES: Mapping[str, Callable[[Document, int], Document]] = {
     "unknown_status": _unknown_status,
     "unknown_type": _unknown_type,
     "null_status": _null_status,
+    "repeated_keys": _repeated_keys,
     "entity_without_id": _without("id", 1),
     "entity_without_type": _without("entity_type", 2),
     "entity_without_status": _without(MESSAGING, 3),
+    "lone_objects": _lone_objects,
+    "php_lists": _php_lists,
     "contradictory_overall": _contradictory_overall,
     "overall_calling": _overall_calling,
     "no_overall": _no_overall,
@@ -183,4 +247,6 @@ ODDITIES: Mapping[str, Callable[[Document, int], Document]] = {
     "wrong_id": _wrong_id,
     "no_id": _no_id,
     "no_wrapper": _no_wrapper,
+    "status_in_two_places": _status_in_two_places,
+    "misspelt_capability": _misspelt_capability,
 }
