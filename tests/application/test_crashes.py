@@ -22,10 +22,18 @@ def blocked(store):
 
 def test_killed_between_send_and_record_it_is_sent_again_with_the_same_id(blocked):
     with pytest.raises(KilledError):
-        blocked.notify(store=Dying(blocked.store, "save_incidents"), complete=True)
+        blocked.notify(store=Dying(blocked.store, "queue", 2), complete=True)
     blocked.cycle(3)
     assert blocked.ops.said == ["opened AVAILABLE>BLOCKED"] * 2
     assert len({one.id for one in blocked.ops.taken}) == 1
+
+
+def test_killed_between_its_outcome_and_the_ledger_it_is_not_sent_again(blocked):
+    with pytest.raises(KilledError):
+        blocked.notify(store=Dying(blocked.store, "save_incidents"), complete=True)
+    blocked.cycle(3)
+    assert blocked.ops.said == ["opened AVAILABLE>BLOCKED"]
+    assert blocked.incidents()[0].ledger["ops"].count == 1
 
 
 def test_a_digest_that_is_recorded_by_half_is_not_sent_again(store):
