@@ -88,7 +88,7 @@ def test_where_another_took_over_it_is_not_renewed_any_more_and_the_round_stops(
     assert store.leases == {}
 
 
-def test_it_is_not_renewed_after_it_was_given_back(store, clock, lease):
+def test_it_is_not_renewed_after_it_was_given_back(store, lease):
     assert store.was_asked(2)
     lease.release()
     assert stops_renewing()
