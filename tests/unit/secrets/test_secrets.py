@@ -134,7 +134,7 @@ def test_many_secrets_cost_one_call_for_twenty(aws, secrets):
 
 
 class Paging:
-    """A client whose answers hold a few secrets each, and say that there are more, at the end too if it is `endless`."""
+    """A client whose answers hold a few secrets each, and say whether there are more; an `endless` one always does."""
 
     def __init__(self, size, *, endless=False):
         self.size, self.endless = size, endless
