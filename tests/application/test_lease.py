@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.application.conftest import STORES, fresh_store
 from tests.application.fakes import FakeClock, FakeStore, KilledError
 from wabawatch.application.errors import StoreError
 from wabawatch.application.lease import Lease
@@ -14,19 +15,22 @@ from wabawatch.application.lease import Lease
 OFTEN = timedelta(milliseconds=5)
 
 
-class Store(FakeStore):
-    """Counts how often a lease was asked for; `refuses` and `breaks` say what comes of it."""
+class Watched:
+    """A store that counts how often a lease was asked for; `breaks` says that it is away."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, store):
+        self._store = store
         self.asked = threading.Semaphore(0)
         self.breaks = False
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
 
     def acquire_lease(self, *given):
         try:
             if self.breaks:
                 raise StoreError("away")
-            return super().acquire_lease(*given)
+            return self._store.acquire_lease(*given)
         finally:
             self.asked.release()
 
@@ -36,7 +40,13 @@ class Store(FakeStore):
 
 @pytest.fixture
 def store():
-    return Store()
+    return Watched(FakeStore())
+
+
+@pytest.fixture(params=STORES)
+def any_store(request, tmp_path, aws):  # noqa: ARG001 - tables need it
+    with fresh_store(request.param, tmp_path) as opened:
+        yield Watched(opened)
 
 
 @pytest.fixture
@@ -67,6 +77,18 @@ def test_it_is_renewed_while_the_round_waits(store, clock, lease):
     assert store.was_asked(3)
     assert store.leases["notify"] == ("me", clock.now() + timedelta(seconds=60))
     lease.keep()
+
+
+def test_every_store_lets_a_thread_renew_it(any_store, clock):
+    lease = Lease(any_store, clock, "notify", "me", renew_every=OFTEN)
+    assert lease.take()
+    clock.advance(seconds=50)
+    assert any_store.was_asked(3)
+    later = clock.now() + timedelta(seconds=50)
+    assert not any_store.acquire_lease("notify", "other", later, timedelta(seconds=60))
+    lease.keep()
+    lease.release()
+    assert any_store.acquire_lease("notify", "other", clock.now(), timedelta(seconds=60))
 
 
 def test_a_store_that_is_away_for_a_moment_loses_no_lease(store, clock, lease):
