@@ -393,18 +393,33 @@ def open_store(state: str, history: timedelta) -> Store:
 
 
 def aws_client(service: str, region: str | None = None) -> Any:  # noqa: ANN401 - one of many client types, by name
-    """A low-level client with retries that adapt to throttling and short time-outs. Raises ConfigurationError where AWS
-    is not set up."""
+    """Make a low-level client, whose calls have an end: short time-outs, and a few attempts that adapt to throttling.
+
+    Raises ConfigurationError where AWS is not set up."""
     from botocore.config import Config  # noqa: PLC0415 - local commands need no AWS
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
-    retries = Config(
-        retries={"mode": "adaptive", "max_attempts": 6}, connect_timeout=3, read_timeout=10, max_pool_connections=32
+    seconds, attempts = _AWS_PATIENCE.get(service, (10, 3))
+    config = Config(
+        retries={"mode": "adaptive", "total_max_attempts": attempts},
+        connect_timeout=2,
+        read_timeout=seconds,
+        max_pool_connections=32,
     )
     try:
-        return _aws_session().create_client(service, region_name=region, config=retries)
+        return _aws_session().create_client(service, region_name=region, config=config)
     except BotoCoreError as error:
         raise ConfigurationError(f"AWS is not set up for {service}: {error}") from error
+
+
+_AWS_PATIENCE: Final[Mapping[str, tuple[int, int]]] = {
+    "sns": (5, 2),
+    "secretsmanager": (4, 3),
+    "ssm": (4, 3),
+    "dynamodb": (4, 5),
+}
+"""By service: seconds without a byte of the answer, and attempts in all. A delivery waits for the first three, and is
+tried again in the next round; without the table there is no round at all."""
 
 
 @cache
