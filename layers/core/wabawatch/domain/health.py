@@ -135,7 +135,7 @@ def target_statuses(report: Report) -> dict[str, str]:
     culprit is not listed then. But the API reports a number that does not use calling as BLOCKED overall; so a status
     that another capability of the report explains, being as bad, does not count.
     """
-    if not report.overall:
+    if all(_is_well(report, capability, status) for capability, status in report.overall.items()):
         return {}
     listed: dict[str, int] = {}
     for entity in report.entities:
@@ -151,6 +151,11 @@ def target_statuses(report: Report) -> dict[str, str]:
             and not any(other >= own for name, other in ranks if name != capability)
         )
     }
+
+
+def _is_well(report: Report, capability: str, status: str) -> bool:
+    """Whether an overall status can't be worse than its entities: most answers are like that, and are done with."""
+    return rank(status) == 0 and any(capability in entity.capabilities for entity in report.entities)
 
 
 def is_urgent(reasons: tuple[Reason, ...]) -> bool:
