@@ -91,16 +91,12 @@ class Poll:
         the store fails, the pass goes on with what can be stored, records what could not, and raises the StoreError."""
         batch = self._batch(task.run_id)
         ordered = self._ordered(task)
-        run = Run(
-            task.run_id, task.shard, task.of, self._clock.now(), expected=len(ordered), interval=task.interval
-        )
+        run = Run(task.run_id, task.shard, task.of, self._clock.now(), expected=len(ordered), interval=task.interval)
         batch.load([task.sight])
         slices = _Slices(batch, [target.id for target in ordered])
         seen = _Seen()
         logger.info("run %s begins: %d targets", task.run_id, len(ordered))
-        for observation in self._source.observe(
-            ordered, until=task.until, stopped=lambda: stopped() or batch.is_down
-        ):
+        for observation in self._source.observe(ordered, until=task.until, stopped=lambda: stopped() or batch.is_down):
             heard(observation)
             slices.reach(observation.target)
             self._take(batch, seen, slices, observation)
@@ -203,7 +199,7 @@ class Poll:
             interval=task.interval,
             expected=run.expected,
             unread=dict.fromkeys((*failed, *skipped, *(one for one in batch.refused if one != task.sight))),
-            skipped=skipped,
+            skipped=dict.fromkeys((*skipped, *(one for one in batch.lost if one != task.sight))),
             new=batch.new - {task.sight},
         )
         self._save_coverage(reading)
@@ -382,9 +378,7 @@ def _report_of(snapshot: Snapshot) -> Report:
     return Report(tuple(found.values()), contradictions=snapshot.contradictions)
 
 
-def _concluded(
-    run: Run, now: datetime, seen: _Seen, skipped: Sequence[str], batch: CommitBatch, *, blind: bool
-) -> Run:
+def _concluded(run: Run, now: datetime, seen: _Seen, skipped: Sequence[str], batch: CommitBatch, *, blind: bool) -> Run:
     return msgspec.structs.replace(
         run,
         finished_at=now,

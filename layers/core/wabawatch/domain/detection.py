@@ -94,9 +94,7 @@ def _after(snapshot: Snapshot, at: datetime) -> datetime:
     return at if snapshot.observed_at is None else max(at, snapshot.observed_at + timedelta(microseconds=1))
 
 
-def _readings(
-    observation: Observation, before: dict[tuple[str, str, str], Track], *, is_reset: bool
-) -> list[Reading]:
+def _readings(observation: Observation, before: dict[tuple[str, str, str], Track], *, is_reset: bool) -> list[Reading]:
     readable = (TARGET, observation.target, READABLE)
     outcome = observation.outcome
     if isinstance(outcome, Failure):
