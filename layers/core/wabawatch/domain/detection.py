@@ -171,7 +171,7 @@ def _conclude(
     moved: list[tuple[Track, Track]],
     run_id: str,
 ) -> Detection:
-    changes = [(old, new) for old, new in moved if _tells(old, new, is_reset=snapshot.is_reset)]
+    changes = [(old, new) for old, new in moved if old is not new and _tells(old, new, is_reset=snapshot.is_reset)]
     tracks = tuple(track for track in after.values() if _kept(track))
     report = observation.outcome
     contradictions = report.contradictions if isinstance(report, Report) else snapshot.contradictions
