@@ -269,7 +269,7 @@ def test_of_two_processes_that_race_for_a_version_one_wins(path, request):
 CROWDED = """
 import resource, signal, sys
 from pathlib import Path
-from tests.contract.stores.values import change, folded, incident, later, member_row, pending
+from tests.contract.stores.values import change, folded, incident, member_row
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.errors import StoreError
 from wabawatch.application.ports import FoldBatch, Outcome
@@ -279,37 +279,41 @@ store = SqliteStore(sys.argv[1])
 log = Path(sys.argv[1] + "-wal")
 names = [f"t{number:03}" for number in range(200)]
 assert set(store.commit([change(name, seqs=(1,)) for name in names])) == {Outcome.WRITTEN}
-for place, room in enumerate(map(int, sys.argv[2:])):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + room, resource.RLIM_INFINITY))
-    changes = [change(name, 2 + place, 5 + place, (2 + place,)) for name in names]
-    known = incident("i", version=1 + place)
-    batch = FoldBatch((known,), tuple(member_row("i", name) for name in names), tuple(map(folded, changes)))
-    for write in (lambda: store.commit(changes), lambda: store.fold(batch)):
-        try:
-            write()
-            print("written")
-        except StoreError as error:
-            print(error)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert {one.version for one in store.every_snapshot()} == {1 + place}
-    assert len(store.pending(1000)) == 200
-    assert list(store.members("i")) == ([] if not place else [(name, member_row("i", name).member) for name in names])
-    assert set(store.commit(changes)) == {Outcome.WRITTEN}
-    assert store.fold(batch) is Outcome.WRITTEN
-    assert len(store.pending(1000)) == 200
+changes = [change(name, 2, 5, (2,)) for name in names]
+rows = tuple(member_row("i", name) for name in names)
+batch = FoldBatch((incident("i"),), rows, tuple(map(folded, changes)))
+resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + int(sys.argv[2]), resource.RLIM_INFINITY))
+for write in (
+    lambda: store.commit(changes),
+    lambda: store.fold(batch),
+    lambda: store.save_document("large", bytes(9_000_000)),
+):
+    try:
+        write()
+        print("written")
+    except StoreError as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert {one.version for one in store.every_snapshot()} == {1}
+assert len(store.pending(1000)) == 200
+assert list(store.members("i")) == []
+assert store.document("large") is None
+assert set(store.commit(changes)) == {Outcome.WRITTEN}
+assert store.fold(batch) is Outcome.WRITTEN
+assert len(store.pending(1000)) == 200
 print("goes on")
 """
 
 
 @pytest.mark.parametrize("room", [0, 100, 9000, 20_000])
 def test_a_full_disk_is_one_clear_error_and_the_store_goes_on_when_there_is_room(path, request, room):
-    """A file may not grow any more, in the middle of a transaction: nothing of it is left."""
+    """A file may not grow any more, in the middle of a transaction or at its end: nothing of it is left."""
     command = [sys.executable, "-c", CROWDED, str(path), str(room)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=request.config.rootpath)
     assert done.stderr == ""
     *errors, end = done.stdout.splitlines()
     assert end == "goes on"
-    assert len(errors) == 2
+    assert len(errors) == 3
     for error in errors:
         assert error.startswith(f"{path}: ")
         assert "disk" in error
