@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-
 from wabawatch.application.poll import Pass
 from wabawatch.application.ports import Target
 from wabawatch.bootstrap import Application

@@ -425,6 +425,27 @@ def test_where_the_store_fails_for_a_moment_the_rest_of_the_pass_is_kept_and_the
     assert [target for target, *_ in told(stage)] == [*"abcdef"]
 
 
+def test_a_change_that_lost_and_cannot_be_made_again_counts_as_not_stored(stage):
+    stage.fleet = targets(*"ab")
+    passes(stage)
+    stage.says(phone("BLOCKED"))
+    calls = []
+
+    def snapshots(wanted):
+        calls.append(wanted)
+        if len(calls) > 2:
+            raise StoreError("throttled")
+        return stage.store.snapshots(wanted)
+
+    def commit(changes):
+        return [Outcome.CONFLICT] * len(changes)
+
+    stage.clock.advance(minutes=1)
+    with pytest.raises(StoreError, match="throttled"):
+        stage.poll(store=Wrapped(stage.store, snapshots=snapshots, commit=commit))
+    assert [*coverage(stage).unread] == [*"ab"]
+
+
 def test_a_store_that_is_down_is_not_asked_for_every_target_and_nothing_more_is_probed(stage, monkeypatch):
     monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 1)
     stage.fleet = targets(*(f"n{place:03}" for place in range(50)))

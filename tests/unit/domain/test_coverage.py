@@ -23,6 +23,9 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIVE = timedelta(minutes=5)
 
 
+LONG = "shards 1, 2, 3, 4, 5 and 1 more of 8 (9 numbers) have not been read for 14 min"
+
+
 def minutes(count):
     return timedelta(minutes=count)
 
@@ -188,8 +191,7 @@ class TestCompleteness:
         [
             (32, (3, 7), 6250, "shards 3 and 7 of 32 (6,250 numbers) have not been read for 14 min"),
             (32, (3,), 3125, "shard 3 of 32 (3,125 numbers) has not been read for 14 min"),
-            (8, (1, 2, 3, 4, 5, 6), 9, "shards 1, 2, 3, 4, 5 and 1 more of 8 (9 numbers) have not been read for "
-                "14 min"),
+            (8, (1, 2, 3, 4, 5, 6), 9, LONG),
             (1, (0,), 12, "12 numbers have not been read for 14 min"),
             (1, (0,), 1, "1 number has not been read for 14 min"),
         ],

@@ -70,16 +70,18 @@ class CommitBatch:
         """Whether the store has failed so often that nothing more should be read."""
         return self._failures_in_a_row >= _DOWN_AFTER
 
-    def load(self, targets: Sequence[str]) -> None:
-        """Load snapshots, best before their targets are observed."""
+    def load(self, targets: Sequence[str]) -> bool:
+        """Load snapshots, best before their targets are observed; False where the store fails."""
+        if self.is_down:
+            return False
         now = self._now()
         try:
-            found = {} if self.is_down else self._store.snapshots(targets)
+            found = self._store.snapshots(targets)
         except SchemaError:
             raise
         except StoreError as error:
             self._fail(error)
-            return
+            return False
         for target in targets:
             snapshot = found.get(target)
             self._snapshots[target] = snapshot or Snapshot(target)
@@ -87,6 +89,7 @@ class CommitBatch:
                 self.new.add(target)
             elif snapshot.observed_at is not None and snapshot.observed_at >= now:
                 self._ahead.add(target)
+        return True
 
     def is_loaded(self, target: str) -> bool:
         return target in self._snapshots
@@ -170,8 +173,10 @@ class CommitBatch:
     def _again(self, lost: Sequence[_Work]) -> list[_Work]:
         names = dict.fromkeys(work.target for work in lost)
         passing = [name for name in names if name not in self._snapshots]
-        self.load(list(names))
-        again = [self._work(work.observation, work.fold) for work in lost if self.is_loaded(work.target)]
+        if not self.load(list(names)):
+            self._lose(list(names))
+            return []
+        again = [self._work(work.observation, work.fold) for work in lost]
         self.discard(passing)
         return [work for work in again if work is not None]
 

@@ -33,12 +33,11 @@ from wabawatch.domain.incidents import MONITOR
 from wabawatch.domain.phrases import clean
 from wabawatch.domain.policy import Blind, Policy
 from wabawatch.domain.runs import Run
+from wabawatch.domain.sharding import sight_division, sight_name
 from wabawatch.domain.transitions import Snapshot, Transition
 
 logger = logging.getLogger(__name__)
 
-_SIGHT: Final = "~sight-"
-"""What each shard says of the monitor itself has a snapshot of its own; no target's id begins like this."""
 _SLICE: Final = 2000
 """Targets whose snapshots are loaded at once: many more than are asked at once, few enough to fit small memory."""
 _CAPABILITIES: Final = "capabilities"
@@ -59,7 +58,7 @@ class Pass(msgspec.Struct, frozen=True):
     @property
     def sight(self) -> str:
         """The name under which the shard tells of the monitor itself."""
-        return f"{_SIGHT}{self.shard}-{self.of}"
+        return sight_name(self.shard, self.of)
 
 
 class Polled(msgspec.Struct, frozen=True):
@@ -407,6 +406,7 @@ def _listed(causes: dict[str, int]) -> str:
 
 
 def _is_watched(target: str, watched: set[str], shards: int | None) -> bool:
-    if not target.startswith(_SIGHT):
+    division = sight_division(target)
+    if division is None:
         return target in watched
-    return shards is None or target.endswith(f"-{shards}")
+    return shards is None or division[1] == shards
