@@ -286,7 +286,8 @@ class Application:
         if not (wanted := self.settings.heartbeat):
             return None
         vital = Vital(wanted.min_coverage, wanted.max_delivery_age)
-        return self._ask_switch(_PATIENCE, lambda switch: beat(self.store, switch, vital, oldest_undelivered, self.shards))
+        of = self.shards
+        return self._ask_switch(_PATIENCE, lambda switch: beat(self.store, switch, vital, oldest_undelivered, of))
 
     def _ask_switch(self, patience: float, ask: Callable[[Switch], Pulse | None]) -> Pulse | None:
         """Whatever the switch, its address or its server does, it stops nothing. `patience` is in seconds."""

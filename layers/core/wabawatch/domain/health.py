@@ -114,6 +114,8 @@ def explains(code: int | None) -> str:
 
 def reasons_for(entity: Entity, capability: str) -> tuple[Reason, ...]:
     """The reasons that may explain one capability of an entity: calling's only for calling, the rest for the rest."""
+    if not entity.reasons:
+        return ()
     wanted = CALLING if capability == CALLING else MESSAGING
     return tuple(reason for reason in entity.reasons if reason.capability == wanted)
 
@@ -167,7 +169,7 @@ def identities(reasons: tuple[Reason, ...]) -> frozenset[str]:
     """What makes reasons the same between two readings: the code; the text, without its wording's accidents, where
     there is no code or where one code stands for several different texts.
     """
-    if not reasons:
+    if not reasons:  # nearly always: a healthy fleet gives none
         return frozenset()
     texts: dict[int | None, set[str]] = {}
     for reason in reasons:
