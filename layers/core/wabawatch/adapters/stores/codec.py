@@ -44,6 +44,11 @@ def microseconds(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
+def instant(stored: int) -> datetime:
+    """Return the instant of so many microseconds since 1970, exact, UTC."""
+    return _EPOCH + stored * _MICROSECOND
+
+
 def dump(value: object) -> bytes:
     """Encode a value to the bytes to store."""
     body = _encode(value)
