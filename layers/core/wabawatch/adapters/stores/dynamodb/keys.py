@@ -86,8 +86,7 @@ def member_key(incident_id: str, target: str) -> Key:
 
 
 def shard_name(shard: int, of: int) -> str:
-    """Sorts by (of, shard)."""
-    return f"{of:03}#{shard:03}"
+    return f"{of}#{shard}"
 
 
 def month_of(at: datetime) -> str:

@@ -49,7 +49,8 @@ class Runs:
         save_body(self._table, (_COVERAGE, shard_name(coverage.shard, coverage.of)), dump(coverage))
 
     def coverages(self) -> list[ShardCoverage]:
-        return list(self._aside.decode_all(COVERAGE, self._table.query(_COVERAGE), name_of))
+        found = self._aside.decode_all(COVERAGE, self._table.query(_COVERAGE), name_of)
+        return sorted(found, key=lambda coverage: (coverage.of, coverage.shard))
 
     def remove_coverage(self, shard: int, of: int) -> None:
         delete_body(self._table, (_COVERAGE, shard_name(shard, of)))
@@ -62,10 +63,10 @@ class Runs:
 
     def days(self, since: date, until: date) -> list[DayCoverage]:
         """The end of a query's range is not included here, because every name is longer than the day that it has."""
-        years = reversed(self._periods.newest_first(_DAY, f"{since.year:04}", f"{until.year:04}"))
+        years = self._periods.newest_first(_DAY, f"{since.year:04}", f"{until.year:04}")
         rows = (
             found
             for year in years
             for found in self._table.query(f"{_DAY}#{year}", since=since.isoformat(), until=until.isoformat())
         )
-        return list(self._aside.decode_all(DAY, rows, name_of))
+        return sorted(self._aside.decode_all(DAY, rows, name_of), key=lambda day: (day.day, day.of, day.shard))
