@@ -176,7 +176,9 @@ class Store(Protocol):
         ...
 
     def fold(self, batch: FoldBatch) -> Outcome:
-        """Write a batch in one transaction. CONFLICT: another notify wrote one of the incidents meanwhile."""
+        """Write a batch in one transaction. CONFLICT: another notify wrote one of the incidents meanwhile, or a new one
+        (version 1) has a generation that is not larger than that of its key's latest. What is not WRITTEN changed
+        nothing."""
         ...
 
     def set_aside_change(self, change: PendingChange, error: str) -> None:
@@ -188,7 +190,13 @@ class Store(Protocol):
         ...
 
     def latest_incidents(self, keys: Sequence[Key]) -> dict[Key, Incident]:
-        """The incident of each key with the largest generation, open or resolved."""
+        """The incident of each key with the largest generation, open or resolved; none where its row is gone (purged,
+        set aside), though an earlier one may be there."""
+        ...
+
+    def generations(self, keys: Sequence[Key]) -> dict[Key, int]:
+        """The largest generation of each key that ever had an incident, also where that incident's row is gone: the
+        next one's is larger."""
         ...
 
     def open_incidents(self, after: str = "", limit: int | None = None) -> list[Incident]:
@@ -210,7 +218,7 @@ class Store(Protocol):
         ...
 
     def save_incidents(self, incidents: Sequence[Incident]) -> list[Outcome]:
-        """Write each one whose stored version is `incident.version - 1`, each by itself."""
+        """Write each one whose stored version is `incident.version - 1`, each by itself; a new one as in `fold`."""
         ...
 
     def members(self, incident_id: str) -> Iterator[tuple[str, Member]]:

@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from wabawatch.adapters.owners import is_dead
-from wabawatch.adapters.stores.codec import dump, load
-from wabawatch.adapters.stores.compact import microseconds
+from wabawatch.adapters.stores.codec import dump, instant, microseconds
 from wabawatch.adapters.stores.sqlite_database import Database
-from wabawatch.application.ports import Change
+from wabawatch.adapters.stores.sqlite_rows import (
+    ACKNOWLEDGEMENT,
+    COVERAGE,
+    DAY,
+    INCIDENT,
+    MEMBER,
+    OBSERVATION,
+    PENDING,
+    QUEUED,
+    RUN,
+    SILENCE,
+    SNAPSHOT,
+    TRANSITIONS,
+    Kind,
+    Rows,
+    keep_aside,
+)
+from wabawatch.application.ports import Change, FoldBatch, Outcome, PendingChange, SetAside
+from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Observation
-from wabawatch.domain.incidents import Incident, Key
+from wabawatch.domain.incidents import Incident, Key, Member
+from wabawatch.domain.notification_queue import QueuedNotification
 from wabawatch.domain.runs import Run
 from wabawatch.domain.steering import Acknowledgement, Silence
 from wabawatch.domain.transitions import Snapshot, Transition
 
-_AT_ONCE: Final = 1000
-"""Changes in one transaction: between two of them another process gets its turn."""
+T = TypeVar("T")
 
-_FIRST_SNAPSHOT: Final = "INSERT INTO snapshots (version, body, target) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-_NEXT_SNAPSHOT: Final = "UPDATE snapshots SET version = ?, body = ? WHERE target = ? AND version = ?"
-_FIRST_INCIDENT: Final = (
-    "INSERT INTO incidents (version, resolved_at, due_at, body, id, entity_type, entity_id, capability, opened_at) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-)
-_NEXT_INCIDENT: Final = (
-    "UPDATE incidents SET version = ?, resolved_at = ?, due_at = ?, body = ? WHERE id = ? AND version = ?"
-)
+_AT_ONCE: Final = 1000
+"""Rows in one transaction or page: between two of them another process or thread gets its turn."""
+_FOLD_LIMIT: Final = 5000
+_LISTED_ASIDE: Final = 100
+_CANNOT_BE_HELD: Final = (sqlite3.DataError, sqlite3.IntegrityError, OverflowError, UnicodeError)
+"""Too large, a number of more than 64 bits, half a character, a second change at one instant."""
+
+_LATEST: Final = "FROM latest_incidents WHERE entity_type = ? AND entity_id = ? AND capability = ?"
+_IS_OPEN: Final = "(resolved_at IS NULL OR due_at IS NOT NULL)"
+_IS_DONE_BEFORE: Final = "resolved_at IS NOT NULL AND due_at IS NULL AND resolved_at < ?"
 _PURGES: Final = (
-    "DELETE FROM transitions WHERE at < ? AND folded = 1",
-    "DELETE FROM observations WHERE at < ?",
+    "DELETE FROM log WHERE at < ?",
     "DELETE FROM runs WHERE started_at < ?",
-    "DELETE FROM incidents WHERE resolved_at < ? AND due_at IS NULL",
+    f"DELETE FROM members WHERE incident IN (SELECT id FROM incidents WHERE {_IS_DONE_BEFORE})",  # noqa: S608 - as above
+    f"DELETE FROM incidents WHERE {_IS_DONE_BEFORE}",  # noqa: S608 - as above
     "DELETE FROM silences WHERE ends_at < ?",
     "DELETE FROM acknowledgements WHERE at < ? AND incident NOT IN (SELECT id FROM incidents)",
+    "DELETE FROM set_aside WHERE at < ?",
 )
 
 
@@ -46,28 +64,29 @@ class SqliteStore:
     """The Store port over one SQLite file, which is created with its folders if it is not there.
 
     Raises StoreError, which names the path and says what to do, when the file is locked for longer than `wait`, is
-    damaged, or cannot be written; SchemaError when a later version of Wabawatch made it.
+    damaged, is somebody else's, or cannot be written; SchemaError when a later version of Wabawatch made it.
     """
+
+    fold_limit = _FOLD_LIMIT
 
     def __init__(self, path: str | Path, *, wait: timedelta = timedelta(seconds=10)) -> None:
         self._database = Database(Path(path), wait)
+        self._rows = Rows(self._database)
 
+    # --- poll
     def snapshots(self, targets: Sequence[str]) -> dict[str, Snapshot]:
-        bodies = self._database.bodies(
-            "SELECT body FROM snapshots WHERE target IN (SELECT value FROM json_each(?))", [json.dumps(list(targets))]
-        )
-        found = [load(Snapshot, body) for body in bodies]
-        return {snapshot.target: snapshot for snapshot in found}
+        rows = self._database.rows_of_each(SNAPSHOT.select + "WHERE target = ?", [(target,) for target in targets])
+        return {snapshot.target: snapshot for snapshot in self._rows.read_snapshots(rows)}
 
-    def every_snapshot(self) -> list[Snapshot]:
-        return [load(Snapshot, body) for body in self._database.bodies("SELECT body FROM snapshots ORDER BY target")]
+    def every_snapshot(self) -> Iterator[Snapshot]:
+        after = ""
+        query = SNAPSHOT.select + "WHERE target > ? ORDER BY target LIMIT ?"
+        while rows := self._database.rows(query, (after, _AT_ONCE)):
+            after = rows[-1][1]
+            yield from self._rows.read_snapshots(rows)
 
-    def commit(self, changes: Sequence[Change]) -> list[bool]:
-        outcomes: list[bool] = []
-        for start in range(0, len(changes), _AT_ONCE):
-            with self._database.transaction() as connection:
-                outcomes += [_commit(connection, change) for change in changes[start : start + _AT_ONCE]]
-        return outcomes
+    def commit(self, changes: Sequence[Change]) -> list[Outcome]:
+        return self._write_each(_write_changes, changes)
 
     def save_run(self, run: Run) -> None:
         self._database.execute(
@@ -76,68 +95,117 @@ class SqliteStore:
         )
 
     def runs(self, limit: int) -> list[Run]:
-        bodies = self._database.bodies(
-            "SELECT body FROM runs ORDER BY started_at DESC, id DESC, shard DESC LIMIT ?", [limit]
-        )
-        return [load(Run, body) for body in bodies]
+        return self._rows.read(RUN, "ORDER BY started_at DESC, id DESC, shard DESC LIMIT ?", (limit,))
 
-    def pending(self, limit: int) -> list[Transition]:
-        bodies = self._database.bodies(
-            "SELECT body FROM transitions WHERE folded = 0 ORDER BY at, target, seq LIMIT ?", [limit]
+    def save_coverage(self, coverage: ShardCoverage) -> None:
+        self._database.execute(
+            "REPLACE INTO shard_coverage (shards, shard, body) VALUES (?, ?, ?)",
+            (coverage.of, coverage.shard, dump(coverage)),
         )
-        return [load(Transition, body) for body in bodies]
 
-    def mark_folded(self, transitions: Sequence[Transition]) -> None:
+    def coverages(self) -> list[ShardCoverage]:
+        return self._rows.read(COVERAGE, "ORDER BY shards, shard")
+
+    def remove_coverage(self, shard: int, of: int) -> None:
+        self._database.execute("DELETE FROM shard_coverage WHERE shards = ? AND shard = ?", (of, shard))
+
+    def save_day(self, day: DayCoverage) -> None:
+        self._database.execute(
+            "REPLACE INTO day_coverage (day, shards, shard, body) VALUES (?, ?, ?, ?)",
+            (day.day.isoformat(), day.of, day.shard, dump(day)),
+        )
+
+    def days(self, since: date, until: date) -> list[DayCoverage]:
+        between = (since.isoformat(), until.isoformat())
+        return self._rows.read(DAY, "WHERE day >= ? AND day < ? ORDER BY day, shards, shard", between)
+
+    # --- notify
+    def pending(self, limit: int) -> list[PendingChange]:
+        found = self._rows.read_pairs(PENDING, "ORDER BY at, target LIMIT ?", (limit,))
+        return [
+            PendingChange(target, instant(at), tuple(each for each in transitions if each.seq > folded))
+            for transitions, (_, target, at, folded) in found
+        ]
+
+    def fold(self, batch: FoldBatch) -> Outcome:
         with self._database.transaction() as connection:
-            connection.executemany(
-                "UPDATE transitions SET folded = 1 WHERE target = ? AND at = ? AND seq = ?",
-                [(one.target, microseconds(one.at), one.seq) for one in transitions],
-            )
+            return _attempt(connection, _write_folds, [batch])
+
+    def set_aside_change(self, change: PendingChange, error: str) -> None:
+        key = (change.target, microseconds(change.at))
+        with self._database.transaction() as connection:
+            for body, *_ in connection.execute(PENDING.select + "WHERE target = ? AND at = ?", key).fetchall():
+                connection.execute("DELETE FROM pending_changes WHERE target = ? AND at = ?", key)
+                keep_aside(connection, PENDING.name, PENDING.name_row(key), error, body)
+
+    def set_aside(self, since: datetime) -> list[SetAside]:
+        rows = self._database.rows(
+            "SELECT kind, name, at, error FROM set_aside WHERE at >= ? ORDER BY at DESC, rowid DESC LIMIT ?",
+            (microseconds(since), _LISTED_ASIDE),
+        )
+        return [SetAside(kind, name, instant(at), error) for kind, name, at, error in rows]
 
     def latest_incidents(self, keys: Sequence[Key]) -> dict[Key, Incident]:
-        found = {key: self._latest(key) for key in keys}
-        return {key: incident for key, incident in found.items() if incident}
+        found = self._rows.read_each(INCIDENT, f"WHERE id = (SELECT incident {_LATEST})", keys)
+        return {incident.key: incident for incident, _ in found}
 
-    def _latest(self, key: Key) -> Incident | None:
-        bodies = self._database.bodies(
-            "SELECT body FROM incidents WHERE entity_type = ? AND entity_id = ? AND capability = ? "
-            "ORDER BY opened_at DESC, rowid DESC LIMIT 1",
-            key,
+    def generations(self, keys: Sequence[Key]) -> dict[Key, int]:
+        rows = self._database.rows_of_each(f"SELECT generation, entity_type, entity_id, capability {_LATEST}", keys)
+        return {Key(*key): generation for generation, *key in rows}
+
+    def open_incidents(self, after: str = "", limit: int | None = None) -> list[Incident]:
+        return self._rows.read(INCIDENT, f"WHERE {_IS_OPEN} AND id > ? ORDER BY id LIMIT ?", (after, _limit(limit)))
+
+    def due_incidents(self, now: datetime, limit: int | None = None) -> list[Incident]:
+        return self._rows.read(
+            INCIDENT, "WHERE due_at <= ? ORDER BY due_at, id LIMIT ?", (microseconds(now), _limit(limit))
         )
-        return load(Incident, bodies[0]) if bodies else None
-
-    def open_incidents(self) -> list[Incident]:
-        return self._incidents("WHERE resolved_at IS NULL OR due_at IS NOT NULL ORDER BY opened_at, id")
-
-    def due_incidents(self, now: datetime) -> list[Incident]:
-        return self._incidents("WHERE due_at <= ? ORDER BY due_at, id", microseconds(now))
 
     def incident(self, incident_id: str) -> Incident | None:
-        return next(iter(self._incidents("WHERE id = ?", incident_id)), None)
+        return self.incidents_by_id([incident_id]).get(incident_id)
+
+    def incidents_by_id(self, ids: Sequence[str]) -> dict[str, Incident]:
+        found = self._rows.read_each(INCIDENT, "WHERE id = ?", [(incident_id,) for incident_id in ids])
+        return {incident.id: incident for incident, _ in found}
 
     def incidents(self, limit: int) -> list[Incident]:
-        return self._incidents("ORDER BY opened_at DESC, id DESC LIMIT ?", limit)
+        return self._rows.read(INCIDENT, "ORDER BY opened_at DESC, id DESC LIMIT ?", (limit,))
 
-    def _incidents(self, clause: str, *values: object) -> list[Incident]:
-        statement = f"SELECT body FROM incidents {clause}"  # noqa: S608  # clauses are written in this class
-        return [load(Incident, body) for body in self._database.bodies(statement, values)]
+    def save_incidents(self, incidents: Sequence[Incident]) -> list[Outcome]:
+        return self._write_each(_write_incidents, incidents)
 
-    def save_incidents(self, incidents: Sequence[Incident]) -> list[bool]:
-        outcomes: list[bool] = []
-        for start in range(0, len(incidents), _AT_ONCE):
-            with self._database.transaction() as connection:
-                outcomes += [_save_incident(connection, one) for one in incidents[start : start + _AT_ONCE]]
-        return outcomes
+    def members(self, incident_id: str) -> Iterator[tuple[str, Member]]:
+        after = ""
+        clauses = "WHERE incident = ? AND target > ? ORDER BY target LIMIT ?"
+        while found := self._rows.read_pairs(MEMBER, clauses, (incident_id, after, _AT_ONCE)):
+            page = [(target, member) for member, (_, _, target) in found]
+            after = page[-1][0]
+            yield from page
+
+    def members_of(self, rows: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Member]:
+        found = self._rows.read_each(MEMBER, "WHERE incident = ? AND target = ?", rows)
+        return {(incident_id, target): member for member, (_, incident_id, target) in found}
+
+    def queue(self, notifications: Sequence[QueuedNotification]) -> None:
+        rows = [(notification.id, notification.destination, dump(notification)) for notification in notifications]
+        with self._database.transaction() as connection:
+            connection.executemany("REPLACE INTO queued_notifications (id, destination, body) VALUES (?, ?, ?)", rows)
+
+    def queued(self) -> list[QueuedNotification]:
+        return self._rows.read(QUEUED, "ORDER BY destination, id")
+
+    def unqueue(self, ids: Sequence[str]) -> None:
+        with self._database.transaction() as connection:
+            connection.executemany("DELETE FROM queued_notifications WHERE id = ?", [(each,) for each in ids])
 
     def acquire_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:
-        """As the port; an owner that was a process of this machine and is no more does not hold it any longer."""
+        """As the port; an owner that was a process of this machine and has ended does not hold it any longer."""
         if self._take_lease(name, owner, now, ttl):
             return True
-        with self._database.transaction() as connection:
-            holder = connection.execute("SELECT owner FROM leases WHERE name = ?", (name,)).fetchone()
-        if holder is None or not is_dead(holder[0]):
+        holders = self._database.rows("SELECT owner FROM leases WHERE name = ?", (name,))
+        if not holders or not is_dead(holders[0][0]):
             return False
-        self.release_lease(name, holder[0])
+        self.release_lease(name, holders[0][0])
         return self._take_lease(name, owner, now, ttl)
 
     def _take_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:
@@ -157,6 +225,7 @@ class SqliteStore:
     def release_lease(self, name: str, owner: str) -> None:
         self._database.execute("DELETE FROM leases WHERE name = ? AND owner = ?", (name, owner))
 
+    # --- people
     def save_silence(self, silence: Silence) -> None:
         self._database.execute(
             "REPLACE INTO silences (id, ends_at, body) VALUES (?, ?, ?)",
@@ -164,7 +233,7 @@ class SqliteStore:
         )
 
     def silences(self) -> list[Silence]:
-        return [load(Silence, body) for body in self._database.bodies("SELECT body FROM silences ORDER BY id")]
+        return self._rows.read(SILENCE, "ORDER BY id")
 
     def save_acknowledgement(self, acknowledgement: Acknowledgement) -> None:
         self._database.execute(
@@ -173,73 +242,174 @@ class SqliteStore:
         )
 
     def acknowledgements(self) -> dict[str, Acknowledgement]:
-        bodies = self._database.bodies("SELECT body FROM acknowledgements ORDER BY incident")
-        found = [load(Acknowledgement, body) for body in bodies]
+        found = self._rows.read(ACKNOWLEDGEMENT, "ORDER BY incident")
         return {acknowledgement.incident: acknowledgement for acknowledgement in found}
 
+    # --- history
     def history(
         self, target: str | None = None, since: datetime | None = None, until: datetime | None = None, limit: int = 100
     ) -> list[Transition]:
-        bodies = self._log("transitions", "at DESC, target DESC, seq DESC", target, since, until, limit)
-        return [load(Transition, body) for body in bodies]
+        found = self._read_log(TRANSITIONS, "moved > 0", target, since, until, limit)
+        latest_first = [transition for transitions in found for transition in reversed(transitions)]
+        return latest_first[:limit]
 
     def observations(
         self, target: str, since: datetime | None = None, until: datetime | None = None, limit: int = 100
     ) -> list[Observation]:
-        return [load(Observation, body) for body in self._log("observations", "at DESC", target, since, until, limit)]
+        return self._read_log(OBSERVATION, "observation IS NOT NULL", target, since, until, limit)
 
-    def _log(
-        self, table: str, order: str, target: str | None, since: datetime | None, until: datetime | None, limit: int
-    ) -> list[bytes]:
-        given = {"target = ?": target, "at >= ?": _stored(since), "at < ?": _stored(until)}
-        conditions = {condition: value for condition, value in given.items() if value is not None}
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        statement = f"SELECT body FROM {table} {where} ORDER BY {order} LIMIT ?"  # noqa: S608  # words of this class
-        return self._database.bodies(statement, [*conditions.values(), limit])
+    def _read_log(
+        self,
+        kind: Kind[T],
+        condition: str,
+        target: str | None,
+        since: datetime | None,
+        until: datetime | None,
+        limit: int,
+    ) -> list[T]:
+        given = {
+            "target = ?": target,
+            "at >= ?": since and microseconds(since),
+            "at < ?": until and microseconds(until),
+        }
+        values = {words: value for words, value in given.items() if value is not None}
+        where = " AND ".join([condition, *values])
+        return self._rows.read(kind, f"WHERE {where} ORDER BY at DESC, target DESC LIMIT ?", [*values.values(), limit])
 
+    # --- small documents
     def document(self, name: str) -> bytes | None:
-        return next(iter(self._database.bodies("SELECT body FROM documents WHERE name = ?", [name])), None)
+        rows = self._database.rows("SELECT body FROM documents WHERE name = ?", (name,))
+        return rows[0][0] if rows else None
 
     def save_document(self, name: str, body: bytes) -> None:
         self._database.execute("REPLACE INTO documents (name, body) VALUES (?, ?)", (name, body))
 
     def purge(self, before: datetime) -> int:
         with self._database.transaction() as connection:
-            return sum(connection.execute(purge, [microseconds(before)]).rowcount for purge in _PURGES)
+            return sum(connection.execute(purge, (microseconds(before),)).rowcount for purge in _PURGES)
 
     def close(self) -> None:
         self._database.close()
 
+    def _write_each(
+        self, write: Callable[[sqlite3.Connection, Sequence[T]], bool], values: Sequence[T]
+    ) -> list[Outcome]:
+        """Write many values in one transaction; where that fails, each of them by itself."""
+        outcomes: list[Outcome] = []
+        for start in range(0, len(values), _AT_ONCE):
+            group = values[start : start + _AT_ONCE]
+            with self._database.transaction() as connection:
+                if _attempt(connection, write, group) is Outcome.WRITTEN:
+                    outcomes += [Outcome.WRITTEN] * len(group)
+                else:
+                    outcomes += [_attempt(connection, write, [value]) for value in group]
+        return outcomes
 
-def _stored(at: datetime | None) -> int | None:
-    return None if at is None else microseconds(at)
+
+def _limit(limit: int | None) -> int:
+    """SQLite takes a negative limit for none."""
+    return -1 if limit is None else limit
 
 
-def _save_incident(connection: sqlite3.Connection, incident: Incident) -> bool:
-    ends = (_stored(incident.resolved_at), _stored(incident.due_at))
-    values = (incident.version, *ends, dump(incident), incident.id)
-    if incident.version > 1:
-        return connection.execute(_NEXT_INCIDENT, (*values, incident.version - 1)).rowcount == 1
-    opened_at = microseconds(incident.opened_at)
-    return connection.execute(_FIRST_INCIDENT, (*values, *incident.key, opened_at)).rowcount == 1
+def _attempt(
+    connection: sqlite3.Connection, write: Callable[[sqlite3.Connection, Sequence[T]], bool], values: Sequence[T]
+) -> Outcome:
+    """Write all of the values or, within the transaction, nothing. `write` returns False where a version differs."""
+    connection.execute("SAVEPOINT attempt")
+    try:
+        outcome = Outcome.WRITTEN if write(connection, values) else Outcome.CONFLICT
+    except _CANNOT_BE_HELD:
+        outcome = Outcome.REFUSED
+    if outcome is not Outcome.WRITTEN:
+        connection.execute("ROLLBACK TO attempt")
+    connection.execute("RELEASE attempt")
+    return outcome
 
 
-def _commit(connection: sqlite3.Connection, change: Change) -> bool:
-    snapshot = change.snapshot
-    values = (snapshot.version, dump(snapshot), snapshot.target)
-    if snapshot.version > 1:
-        written = connection.execute(_NEXT_SNAPSHOT, (*values, snapshot.version - 1)).rowcount
-    else:
-        written = connection.execute(_FIRST_SNAPSHOT, values).rowcount
-    if not written:
+def _write_changes(connection: sqlite3.Connection, changes: Sequence[Change]) -> bool:
+    first: list[tuple[object, ...]] = []
+    following: list[tuple[object, ...]] = []
+    log: list[tuple[object, ...]] = []
+    pending: list[tuple[object, ...]] = []
+    for change in changes:
+        snapshot, seen = change.snapshot, change.observation
+        row = (snapshot.version, snapshot.seq, dump(snapshot), snapshot.target)
+        if snapshot.version > 1:
+            following.append((*row, snapshot.version - 1))
+        else:
+            first.append(row)
+        at = microseconds(seen.observed_at)
+        transitions = dump(change.transitions) if change.transitions else None
+        log.append((seen.target, at, len(change.transitions), dump(seen), transitions))
+        if transitions is not None:
+            pending.append((seen.target, at, transitions))
+    insert = "INSERT INTO snapshots (version, seq, body, target) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    update = "UPDATE snapshots SET version = ?, seq = ?, body = ? WHERE target = ? AND version = ?"
+    if not (_reaches_all(connection, insert, first) and _reaches_all(connection, update, following)):
         return False
-    connection.executemany(
-        "INSERT INTO transitions (target, at, seq, body) VALUES (?, ?, ?, ?)",
-        [(one.target, microseconds(one.at), one.seq, dump(one)) for one in change.transitions],
-    )
-    seen = change.observation
-    connection.execute(
-        "REPLACE INTO observations (target, at, body) VALUES (?, ?, ?)",
-        (seen.target, microseconds(seen.observed_at), dump(seen)),
-    )
+    connection.executemany("REPLACE INTO log (target, at, moved, observation, transitions) VALUES (?, ?, ?, ?, ?)", log)
+    connection.executemany("INSERT INTO pending_changes (target, at, body) VALUES (?, ?, ?)", pending)
     return True
+
+
+def _write_incidents(connection: sqlite3.Connection, incidents: Sequence[Incident]) -> bool:
+    rows = [
+        (
+            incident.version,
+            incident.resolved_at and microseconds(incident.resolved_at),
+            incident.due_at and microseconds(incident.due_at),
+            dump(incident),
+            incident.id,
+        )
+        for incident in incidents
+    ]
+    both = list(zip(incidents, rows, strict=True))
+    first = [(*row, microseconds(incident.opened_at)) for incident, row in both if incident.version == 1]
+    latest = [(*incident.key, incident.generation, incident.id) for incident in incidents if incident.version == 1]
+    following = [(*row, incident.version - 1) for incident, row in both if incident.version > 1]
+    return (
+        _reaches_all(
+            connection,
+            "INSERT INTO incidents (version, resolved_at, due_at, body, id, opened_at) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT DO NOTHING",
+            first,
+        )
+        and _reaches_all(
+            connection,
+            "INSERT INTO latest_incidents (entity_type, entity_id, capability, generation, incident) "
+            "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET generation = excluded.generation, "
+            "incident = excluded.incident WHERE excluded.generation > generation",
+            latest,
+        )
+        and _reaches_all(
+            connection,
+            "UPDATE incidents SET version = ?, resolved_at = ?, due_at = ?, body = ? WHERE id = ? AND version = ?",
+            following,
+        )
+    )
+
+
+def _write_folds(connection: sqlite3.Connection, batches: Sequence[FoldBatch]) -> bool:
+    wholly: list[tuple[object, ...]] = []
+    partly: list[tuple[object, ...]] = []
+    for batch in batches:
+        if not _write_incidents(connection, batch.incidents):
+            return False
+        connection.executemany(
+            "REPLACE INTO members (incident, target, body) VALUES (?, ?, ?)",
+            [(row.incident_id, row.target, dump(row.member)) for row in batch.members],
+        )
+        for change, number in batch.folded:
+            key = (change.target, microseconds(change.at))
+            if number < change.transitions[-1].seq:
+                partly.append((number, *key))
+            else:
+                wholly.append(key)
+    connection.executemany("DELETE FROM pending_changes WHERE target = ? AND at = ?", wholly)
+    connection.executemany("UPDATE pending_changes SET folded = max(folded, ?) WHERE target = ? AND at = ?", partly)
+    return True
+
+
+def _reaches_all(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> bool:
+    """Run a statement for each row; whether each of them changed one."""
+    return not rows or connection.executemany(statement, rows).rowcount == len(rows)

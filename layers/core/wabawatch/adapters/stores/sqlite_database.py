@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from wabawatch.adapters.stores.sqlite_schema import migrate
 from wabawatch.application.errors import StoreError
 
-_OWNER_ONLY: Final = 0o600
+_OWNERS_FILE: Final = 0o600
+_OWNERS_FOLDER: Final = 0o700
 _PAUSE: Final = 0.05
 """Seconds between two tries to switch to WAL, for which SQLite does not wait by itself."""
 
 Values = Sequence[object] | Mapping[str, object]
+Row = tuple[Any, ...]
 
 
 class Database:
@@ -58,25 +61,34 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing. The write lock is taken at the start: what is read inside stays true until the end."""
+        """Do all of it or nothing. The write lock is taken at the start: what is read inside stays true until the end.
+
+        A commit that fails (a full disk) leaves its transaction open: it is undone, so that the next one can begin. An
+        error of the rollback would hide the cause, and SQLite ends the transaction all the same."""
         with self._lock, self._said_clearly():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.commit()
             except BaseException:
-                self._connection.rollback()
+                with suppress(sqlite3.Error):
+                    self._connection.rollback()
                 raise
-            self._connection.commit()
 
     def execute(self, statement: str, values: Values = ()) -> int:
-        """One statement in a transaction of its own; how many rows it changed."""
+        """Run one statement in a transaction of its own; return how many rows it changed."""
         with self.transaction() as connection:
             return connection.execute(statement, values).rowcount
 
-    def bodies(self, statement: str, values: Values = ()) -> list[bytes]:
-        """The first column of every row."""
+    def rows(self, statement: str, values: Values = ()) -> list[Row]:
         with self._lock, self._said_clearly():
-            return [row[0] for row in self._connection.execute(statement, values)]
+            return self._connection.execute(statement, values).fetchall()
+
+    def rows_of_each(self, statement: str, keys: Iterable[Values]) -> list[Row]:
+        """Run one statement for each of the keys."""
+        with self._lock, self._said_clearly():
+            execute = self._connection.execute
+            return [row for key in keys for row in execute(statement, key)]
 
     def close(self) -> None:
         with self._lock:
@@ -91,18 +103,31 @@ class Database:
 
 
 def _create(path: Path) -> None:
-    """SQLite gives its side files the permissions of the main one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Make the file and its folders, for the owner only. SQLite gives its side files the permissions of the main one.
+
+    Raises StoreError for a path at which somebody else may have put something else. A file that is there is not opened:
+    closing it again would end the locks that another connection of this process holds on it."""
+    for folder in reversed([folder for folder in path.parents if not folder.exists()]):
+        folder.mkdir(_OWNERS_FOLDER, exist_ok=True)
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _OWNER_ONLY))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_RDWR, _OWNERS_FILE))
     except FileExistsError:
-        return
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            raise StoreError(f"{path}: this is a symbolic link: name the file that it leads to, or remove it") from None
+        if found.st_uid != os.geteuid():
+            raise StoreError(
+                f"{path}: this file belongs to another user (uid {found.st_uid}): run Wabawatch as that user, name "
+                "another file, or give this one to the user that runs Wabawatch (chown)"
+            ) from None
 
 
 def _explained(error: sqlite3.Error | OSError) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return "another process holds this database: wait until it is done, or stop it"
+    if code == sqlite3.SQLITE_FULL:
+        return "the disk is full: make room on it; what was being written was undone"
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return f"this database is damaged, or is none ({error}): restore a copy, or move it away to begin anew"
     if isinstance(error, sqlite3.ProgrammingError):
