@@ -54,7 +54,7 @@ class StrictClient:
         """All items whose partition key begins with one of these, by key. Not counted: stores do not scan."""
         found = self._client.scan(TableName=table, ConsistentRead=True)
         assert "LastEvaluatedKey" not in found
-        kept = [item for item in found["Items"] if item["pk"]["S"].startswith(partitions or "")]
+        kept = [item for item in found["Items"] if item["pk"]["S"].startswith(partitions or ("",))]
         return sorted(kept, key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
 
     def _count_writes(self, operation, request):
@@ -74,7 +74,7 @@ def size(item: dict) -> int:
 
 
 def _bytes(content):
-    return 1 if isinstance(content, bool) else len(content.encode()) if isinstance(content, str) else len(content)
+    return len(content.encode()) if isinstance(content, str) else len(content)
 
 
 def _actions(operation: str, request: dict) -> Iterator[tuple[str, dict]]:

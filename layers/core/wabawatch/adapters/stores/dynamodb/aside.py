@@ -56,7 +56,7 @@ class Kind(NamedTuple, Generic[T]):
     values: Mapping[str, Value] = {}
 
 
-SNAPSHOT: Final = Kind("snapshot", Snapshot, removal="SET aside = :aside", values={":aside": {"BOOL": True}})
+SNAPSHOT: Final = Kind("snapshot", Snapshot, removal="SET aside = :aside", values={":aside": number(1)})
 """It stays, because its version and its number are still needed; the next one replaces it."""
 OBSERVATION: Final = Kind("observation", Observation, "seen", "REMOVE #body")
 TRANSITIONS: Final = Kind("transitions", tuple[Transition, ...], "body", "REMOVE #body, #when", {"#when": "when"})
