@@ -63,8 +63,8 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Do all of it or nothing. The write lock is taken at the start: what is read inside stays true until the end.
 
-        A commit that fails (a full disk) leaves its transaction open: it is undone, so that the next one can begin. An
-        error of the rollback would hide the cause, and SQLite ends the transaction all the same."""
+        What fails is undone, a commit too, so that the next transaction can begin. An error of the rollback is not
+        raised: it would hide the cause, and SQLite ends the transaction all the same."""
         with self._lock, self._said_clearly():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
