@@ -14,6 +14,7 @@ import pytest
 from moto import mock_aws
 
 from tests.contract.stores.strict_client import StrictClient
+from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
 from wabawatch.adapters.stores.dynamodb import DynamoStore
 from wabawatch.adapters.stores.sqlite import SqliteStore
@@ -26,7 +27,7 @@ HISTORY = timedelta(days=400)
 
 @pytest.fixture(scope="module")
 def moto_client():
-    with mock_aws():
+    with mock_aws(), copying_tables_once():
         yield boto3.client("dynamodb", region_name="eu-central-1")
 
 
@@ -111,8 +112,8 @@ def damage(state):
         client, table_name = state
         items = [
             item
-            for item in client.scan(TableName=table_name, ConsistentRead=True)["Items"]
-            if item["pk"]["S"].startswith(partitions) and name in item["sk"]["S"].split("#")
+            for item in client.rows(table_name, *partitions)
+            if name in item["sk"]["S"].split("#")
         ]
         assert items
         for item in items:
