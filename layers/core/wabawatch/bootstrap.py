@@ -28,6 +28,7 @@ from wabawatch.application.heartbeat import Switch, beat, begin
 from wabawatch.application.poll import DEFAULT_INTERVAL, Pass, Poll, Polled
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store
 from wabawatch.config import Settings, default_settings, load, usual_history
+from wabawatch.domain.coverage import Completeness, completeness, incomplete_reason
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import Pulse, Vital
 from wabawatch.domain.rules import Rules
@@ -270,10 +271,24 @@ class Application:
 
     def tell(self, trouble: Reason | None, *, complete: bool = False, until: datetime | None = None) -> Notified:
         """One round of notify, and the heartbeat where the configuration asks for one."""
-        notified = self.notify.run(self.owner, troubles={"configuration": trouble}, complete=complete, until=until)
+        now = self.clock.now()
+        fleet = self._completeness(now)
+        troubles = {"configuration": trouble, "coverage": incomplete_reason(fleet, now)}
+        notified = self.notify.run(self.owner, troubles=troubles, complete=complete, until=until)
         if not notified.worked:
             return notified
-        return msgspec.structs.replace(notified, pulse=self._beat(notified.oldest_undelivered))
+        pulse = self._beat(notified.oldest_undelivered)
+        return msgspec.structs.replace(notified, pulse=pulse, unread_for=fleet.age(now))
+
+    def _completeness(self, now: datetime) -> Completeness:
+        """Whether the whole fleet is read, by what its passes stored."""
+        return completeness(
+            self.store.coverages(),
+            shards=self.shards,
+            targets=len(self.settings.targets),
+            interval=self.interval,
+            now=now,
+        )
 
     def begin_heartbeat(self, run_id: str) -> None:
         """Tell the dead-man's switch that a pass over the fleet begins, where the configuration has one. A switch that
