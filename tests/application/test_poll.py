@@ -735,7 +735,7 @@ def test_what_cannot_be_stored_is_told_to_people_until_it_can_be(stage):
     assert stage.ops.taken[0].subject.reasons[0].reason.detail == "the state of 1 target (b) could not be stored"
     stage.says(phone())
     stage.cycle()
-    assert headlines(stage)[1:] == ["The state of all numbers can be stored again, after 2 min"]
+    assert headlines(stage)[1:] == ["The state of all numbers can be stored again, after 3 min"]
 
 
 def test_an_incident_ends_though_the_snapshot_of_its_only_target_was_lost(stage):
