@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from wabawatch.application.errors import ConfigurationError
-from wabawatch.domain.sharding import BUCKETS, shard_of, shards_for
+from wabawatch.domain.sharding import BUCKETS, shard_of, shards_for, sight_division, sight_name
 from wabawatch.serverless import Look, Shard, Tick, read_environment, read_event, read_shard
 
 AT = "2026-03-01T12:00:00Z"
@@ -87,3 +87,9 @@ def test_every_target_is_in_exactly_one_shard(targets):
     shards = [shard_of(f"number-{index}", of) for index in range(1000)]
     assert set(shards) <= set(range(of))
     assert len(set(shards)) == of
+
+
+def test_under_which_name_a_shard_tells_of_the_monitor_says_which_one_it_is():
+    assert sight_name(3, 8) == "~sight-3-8"
+    assert sight_division("~sight-3-8") == (3, 8)
+    assert [sight_division(name) for name in ("sight-3-8", "~sight-3", "~sight-", "n1")] == [None] * 4
