@@ -121,7 +121,7 @@ def test_only_new_transitions_that_wait_to_be_told_ring_the_doorbell():
     (filter_,) = doorbell["FilterCriteria"]["Filters"]
     assert json.loads(filter_["Pattern"]) == {
         "eventName": ["INSERT"],
-        "dynamodb": {"NewImage": {"pk": {"S": [{"prefix": "LOG#"}]}, "due": {"S": [{"exists": True}]}}},
+        "dynamodb": {"Keys": {"pk": {"S": [{"prefix": "PENDING#"}]}}},
     }
     assert doorbell["MaximumBatchingWindowInSeconds"] == 10
     assert doorbell["BisectBatchOnFunctionError"] is True
