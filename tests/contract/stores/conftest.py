@@ -110,11 +110,7 @@ def damage(state):
                 assert connection.execute(statement, (body, name)).rowcount
             return
         client, table_name = state
-        items = [
-            item
-            for item in client.rows(table_name, *partitions)
-            if name in item["sk"]["S"].split("#")
-        ]
+        items = [item for item in client.rows(table_name, *partitions) if name in item["sk"]["S"].split("#")]
         assert items
         for item in items:
             client.put_item(TableName=table_name, Item={**item, attribute: {"B": body}})
