@@ -87,8 +87,8 @@ class Database:
     def rows_of_each(self, statement: str, keys: Iterable[Values]) -> list[Row]:
         """Run one statement for each of the keys."""
         with self._lock, self._said_clearly():
-            execute = self._connection.execute
-            return [row for key in keys for row in execute(statement, key)]
+            cursor = self._connection.cursor()
+            return [row for key in keys for row in cursor.execute(statement, key)]
 
     def close(self) -> None:
         with self._lock:
