@@ -445,6 +445,13 @@ def test_an_incident_that_is_not_the_latest_any_more_moves_alone(dynamo, write):
     assert [row["sk"]["S"] for row in rows(dynamo, "DONE#")] == ["old"]
 
 
+def test_new_incidents_of_one_key_are_written_in_their_order(dynamo):
+    generations = range(1, 9)
+    opened = [incident(f"i{generation}", generation=generation) for generation in generations]
+    assert dynamo.save_incidents(opened) == [WRITTEN] * 8
+    assert dynamo.latest_incidents([key()])[key()].id == "i8"
+
+
 def test_two_incidents_of_one_key_are_folded_together(dynamo):
     old = incident("old")
     dynamo.fold(FoldBatch((old,)))
