@@ -113,7 +113,7 @@ def _report(polled: Polled) -> dict[str, Any]:
     read = run.answered + run.unknown
     for status in ("AVAILABLE", "LIMITED", "BLOCKED", "UNKNOWN"):
         metrics.add_metric(f"Status{status.capitalize()}", MetricUnit.Count, run.statuses.get(status, 0))
-    metrics.add_metric("RunsCompleted", MetricUnit.Count, 0 if run.skipped or not read else 1)
+    metrics.add_metric("RunsCompleted", MetricUnit.Count, int(polled.completes))
     metrics.add_metric("UnknownShare", MetricUnit.Percent, 100 * run.unknown / read if read else 0)
     for cause, count in run.causes.items():
         with single_metric("ProbeFailures", MetricUnit.Count, count, namespace="Wabawatch") as metric:

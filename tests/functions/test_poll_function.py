@@ -244,3 +244,25 @@ def test_state_that_cannot_be_reached_is_told_in_one_clear_line(function, tmp_pa
     (error,) = poll.errors()
     assert str(tmp_path / "state.db") in error["reason"]
     assert len(poll.text.splitlines()) == 1
+
+
+def test_a_shard_that_is_never_read_is_told_though_the_others_are_read_in_every_run(function, monkeypatch):
+    sharded = {"WABAWATCH_SHARD_QUEUE_URL": "https://queue", "WABAWATCH_SHARD_SIZE": "1"}
+    poll, notify = function("poll", **sharded), function("notify", **sharded)
+    ahead = timedelta(0)
+    monkeypatch.setattr("wabawatch.bootstrap.SystemClock.now", lambda _: datetime.now(UTC) + ahead)
+    of = poll.module.serverless().application.shards
+
+    def run():
+        due = (datetime.now(UTC) + ahead).isoformat()
+        for place in range(of - 1):
+            poll({"Records": [message(shard(place, of, due, run_id=f"run-{ahead}"))]}, seconds_left=3600)
+        notify({"wabawatch": "notify", "scheduled_at": due}, seconds_left=3600)
+
+    run()
+    assert "Part of the fleet is not read" not in notify.text
+    for _ in range(3):
+        ahead += timedelta(minutes=4)
+        run()
+    assert "Part of the fleet is not read" in notify.text
+    assert f"shard {of - 1} of {of}" in notify.text

@@ -169,7 +169,7 @@ def identities(reasons: tuple[Reason, ...]) -> frozenset[str]:
     """What makes reasons the same between two readings: the code; the text, without its wording's accidents, where
     there is no code or where one code stands for several different texts.
     """
-    if not reasons:  # nearly always: a healthy fleet gives none
+    if not reasons:
         return frozenset()
     texts: dict[int | None, set[str]] = {}
     for reason in reasons:
