@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import ClassVar
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from tests.application.fakes import PAYMENT, T0, FakeClock, FakeSource, FakeStore, phone, targets
+from tests.application.fakes import PAYMENT, T0, FakeClock, FakeSource, phone, targets
 from wabawatch.adapters.documents import S3Documents
+from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.configured import GOOD
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.application.poll import Pass, Poll
@@ -311,15 +311,12 @@ def test_the_removal_is_repeated_though_the_clock_was_set_back(watch):
 # --- how long history is kept
 
 
-class Opened(FakeStore):
+class Opened(SqliteStore):
     """Opened by the application, and what it was told to keep and to forget."""
 
-    all: ClassVar = []
-
-    def __init__(self, state, history):
-        super().__init__()
-        self.state, self.history_kept, self.purged = state, history, []
-        self.all.append(self)
+    def __init__(self, path, history):
+        super().__init__(path)
+        self.history_kept, self.purged = history, []
 
     def purge(self, before):
         self.purged.append(before)
@@ -327,10 +324,18 @@ class Opened(FakeStore):
 
 
 @pytest.fixture
-def opened(monkeypatch):
-    monkeypatch.setattr(Opened, "all", [])
-    monkeypatch.setattr("wabawatch.bootstrap.open_store", Opened)
-    return Opened.all
+def opened(monkeypatch, tmp_path):
+    """The stores that an application opens, one after the other on one state."""
+    stores = []
+
+    def open_store(_, history):
+        stores.append(Opened(tmp_path / "opened.db", history))
+        return stores[-1]
+
+    monkeypatch.setattr("wabawatch.bootstrap.open_store", open_store)
+    yield stores
+    for store in stores:
+        store.close()
 
 
 @pytest.mark.parametrize(
@@ -386,7 +391,7 @@ def test_what_is_older_than_the_history_leaves_a_database(watch):
     application = watch.pollers[0]
     assert application.store.history()
     watch.clock.advance(days=401)
-    application.notify("me")
+    application.notify.run("me")
     assert application.purge_if_due() > 0
     assert application.store.history() == []
     assert watch.held == {"a", "b"}
