@@ -69,6 +69,8 @@ def _report(notified: Notified) -> dict[str, Any]:
     metrics.add_metric("IncidentsOpen", MetricUnit.Count, notified.open)
     metrics.add_metric("DeliveriesFailed", MetricUnit.Count, notified.failed)
     metrics.add_metric("OldestUndeliveredSeconds", MetricUnit.Seconds, notified.oldest_undelivered.total_seconds())
+    if notified.unread_for is not None:
+        metrics.add_metric("SecondsSinceCompleteRun", MetricUnit.Seconds, notified.unread_for.total_seconds())
     if notified.sent:
         metrics.add_metric("DeliveryLagSeconds", MetricUnit.Seconds, notified.lag.total_seconds())
     if notified.pulse:

@@ -10,6 +10,7 @@ from tests.application.conftest import Stage
 from tests.application.fakes import PAYMENT, Dying, FakeNotifier, KilledError, phone, targets
 from wabawatch.application.errors import StoreError
 
+
 @pytest.fixture
 def blocked(store):
     stage = Stage(store)

@@ -105,7 +105,10 @@ def test_a_dead_destination_is_told_at_once_through_another_and_never_through_it
 
 
 def test_a_dead_destination_is_told_through_another_where_every_route_leads_to_it(stage):
-    stage.destinations = {"dead": FakeNotifier(always=DeliveryError("HTTP 404", DeliveryErrorKind.DESTINATION)), "ops": FakeNotifier()}
+    stage.destinations = {
+        "dead": FakeNotifier(always=DeliveryError("HTTP 404", DeliveryErrorKind.DESTINATION)),
+        "ops": FakeNotifier(),
+    }
     stage.ruled(routes=(Route(("dead",)), Route(("ops",), Matcher(status=("BLOCKED",)))))
     stage.says(phone("LIMITED"))
     stage.cycle(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import moto
@@ -12,6 +13,9 @@ from tests.cli.conftest import FLEET
 from tests.template.template import resources
 from wabawatch.adapters import stack
 from wabawatch.adapters.stack import Subscription
+from wabawatch.application.poll import Pass
+from wabawatch.bootstrap import SystemClock, assemble
+from wabawatch.domain.sharding import shard_of
 
 STACK = "wabawatch"
 REGION = "eu-central-1"
@@ -222,6 +226,22 @@ def test_on_this_machine_a_monitor_that_never_ran_is_told_to_be_started(site):
     assert "start `wabawatch run`" in examined.stdout
     site.once()
     assert site.call("doctor").exit_code == 0
+
+
+def test_a_shard_that_is_not_read_is_named_though_the_others_are(site, monkeypatch):
+    app = assemble(site.environment["WABAWATCH_STATE"], str(site.config), site.environment)
+    ahead = timedelta(0)
+    monkeypatch.setattr(SystemClock, "now", lambda _: datetime.now(UTC) + ahead)
+    for shard in (0, 1):
+        targets = [one for one in app.settings.targets if shard_of(one.id, 2) == shard]
+        app.poll(Pass(f"run-{shard}", targets, shard, 2))
+        ahead += timedelta(minutes=11)
+    app.close()
+    ahead -= timedelta(minutes=11)
+    (found,) = [one for one in site.document("doctor")["findings"] if one["subject"] == "whole fleet"]
+    assert found["ok"] is False
+    assert "shard 0 of 2 (" in found["said"]
+    assert "not been read for 11 min" in found["said"]
 
 
 def test_codes_without_advice_are_named_and_can_be_given_some(site):

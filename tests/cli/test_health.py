@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from wabawatch.application.poll import Pass
+from wabawatch.bootstrap import SystemClock, assemble
 from wabawatch.cli.health import plugin_code
 
+INTERVAL = timedelta(minutes=5)
 STATUSES = [("AVAILABLE", 0), ("LIMITED", 1), ("BLOCKED", 2), ("UNKNOWN", 3)]
+
+
+class Clock:
+    """The machine's clock, as far ahead as a test says."""
+
+    ahead = timedelta(0)
+
+    def now(self):
+        return datetime.now(UTC) + self.ahead
+
+    def advance(self, **length):
+        self.ahead += timedelta(**length)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    found = Clock()
+    monkeypatch.setattr(SystemClock, "now", lambda _: found.now())
+    return found
+
+
+def read(site, times=1):
+    """Passes over the fleet, without telling anybody."""
+    app = assemble(site.environment["WABAWATCH_STATE"], str(site.config), site.environment)
+    for _ in range(times):
+        app.poll(Pass(app.new_run_id(), app.settings.targets, interval=INTERVAL))
+    app.close()
+
+
+def block(site):
+    site.server.set("waba:acme-eu", status="BLOCKED", reasons=[141006])
+    read(site)
+
+
+def line_of(site, target):
+    (line,) = [line for line in site.call("status").stdout.splitlines() if target in line]
+    return line
 
 
 @pytest.mark.parametrize(("status", "code"), [*STATUSES, ("SUSPENDED", 3)])
@@ -89,7 +131,7 @@ def test_a_fleet_that_was_never_read_is_unknown(site):
 
 
 def test_status_shows_the_worst_first_with_the_entity_at_fault_and_exits_by_it(site):
-    site.block()
+    block(site)
     done = site.call("status")
     first = done.stdout.splitlines()[1]
     assert done.exit_code == 2
@@ -101,14 +143,16 @@ def test_status_shows_the_worst_first_with_the_entity_at_fault_and_exits_by_it(s
 
 
 def test_the_json_of_status(site):
-    site.block()
+    block(site)
     found = site.document("status")
-    assert list(found) == ["version", "at", "deployment", "status", "read_at", "counts", "targets"]
+    assert list(found) == [
+        "version", "at", "deployment", "status", "read_at", "counts", "targets", "warning",
+    ]  # fmt: skip
     assert (found["version"], found["status"], found["counts"]) == (1, "BLOCKED", {"BLOCKED": 1, "AVAILABLE": 2})
     worst = found["targets"][0]
     assert list(worst) == [
         "target", "name", "labels", "status", "since", "cause", "detail", "last_known", "entity", "reasons",
-        "capabilities", "contradictions",
+        "capabilities", "contradictions", "last_read_at",
     ]  # fmt: skip
     assert (worst["target"], worst["name"], worst["labels"]) == ("support-de", "Support Germany", {"team": "support"})
     assert worst["entity"]["entity_type"] == "WABA"
@@ -116,9 +160,9 @@ def test_the_json_of_status(site):
 
 
 def test_a_target_that_cannot_be_read_is_unknown_and_keeps_what_was_known(site):
-    site.once()
+    read(site)
     site.server.set("support-de", failure="unauthorized")
-    site.once(times=3)
+    read(site, 3)
     worst = site.document("status")["targets"][0]
     assert (worst["target"], worst["status"], worst["cause"]) == ("support-de", "UNKNOWN", "unauthorized")
     assert worst["last_known"] == "AVAILABLE"
@@ -128,7 +172,7 @@ def test_a_target_that_cannot_be_read_is_unknown_and_keeps_what_was_known(site):
 
 def test_a_key_that_is_refused_at_the_first_reading_is_shown_before_it_is_confirmed(site):
     site.server.set("support-de", failure="unauthorized")
-    site.once()
+    read(site)
     worst = site.document("status")["targets"][0]
     assert (worst["status"], worst["cause"], worst["last_known"]) == ("UNKNOWN", "unauthorized", None)
     shown = site.call("status").stdout
@@ -137,27 +181,112 @@ def test_a_key_that_is_refused_at_the_first_reading_is_shown_before_it_is_confir
 
 
 def test_a_healthy_target_whose_latest_reading_failed_says_so_and_stays_healthy(site):
-    site.once()
+    read(site)
     site.server.set("support-de", failure="bad_gateway")
-    site.once()
+    read(site)
     shown = site.call("status")
     assert shown.exit_code == 0
     (line,) = [line for line in shown.stdout.splitlines() if "support-de" in line]
     assert line.startswith("AVAILABLE")
     assert "provider_error: HTTP 502" in line
     site.server.heal()
-    site.once()
+    read(site)
     assert "HTTP 502" not in site.call("status").stdout
 
 
 def test_a_target_with_a_fault_goes_on_showing_it_when_a_reading_fails(site):
-    site.block()
+    block(site)
     site.server.set("support-de", failure="bad_gateway")
-    site.once()
+    read(site)
     first = site.call("status").stdout.splitlines()[1]
     assert "141006" in first
     assert "HTTP 502" not in first
     assert site.document("status")["targets"][0]["cause"] == "provider_error"
+
+
+def test_a_number_that_was_not_read_for_two_intervals_is_unknown_and_says_what_it_was(site, clock):
+    read(site)
+    clock.advance(minutes=9)
+    assert site.call("status").exit_code == 0
+    clock.advance(minutes=2)
+    done = site.call("status")
+    assert done.exit_code == 3
+    assert "3 UNKNOWN" in done.stdout
+    assert line_of(site, "support-de").startswith("UNKNOWN")
+    assert "not read for 11 min; was AVAILABLE" in line_of(site, "support-de")
+    assert "no run has ended for 11 min" in done.stdout
+
+
+def test_the_json_of_status_says_when_a_number_was_last_read_and_what_it_was_then(site, clock):
+    read(site)
+    found = site.document("status")
+    assert found["warning"] is None
+    read_at = found["targets"][0]["last_read_at"]
+    clock.advance(hours=1)
+    found = site.document("status")
+    assert found["status"] == "UNKNOWN"
+    assert "no run has ended for 1 h" in found["warning"]
+    (one,) = [one for one in found["targets"] if one["target"] == "support-de"]
+    assert (one["status"], one["last_known"], one["last_read_at"]) == ("UNKNOWN", "AVAILABLE", read_at)
+    assert one["detail"] == "not read for 1 h"
+
+
+def test_a_number_that_fails_alone_is_unknown_before_its_failure_is_confirmed(site, clock):
+    read(site)
+    site.server.set("support-de", failure="bad_gateway")
+    for _ in range(2):
+        clock.advance(minutes=5, seconds=30)
+        read(site)
+    assert line_of(site, "support-de").startswith("UNKNOWN")
+    assert "provider_error: not read for 11 min; was AVAILABLE" in line_of(site, "support-de")
+    assert line_of(site, "sales-br").startswith("AVAILABLE")
+
+
+def test_while_nothing_can_be_read_old_health_is_not_shown_as_if_it_were_new(site, clock):
+    read(site)
+    site.server.set("*", failure="bad_gateway")
+    clock.advance(minutes=5)
+    read(site)
+    assert "3 of 3 targets could not be read by the last run" in site.call("status").stdout
+    clock.advance(minutes=5)
+    read(site)
+    clock.advance(minutes=1)
+    done = site.call("status")
+    assert done.exit_code == 3
+    assert "not read for 11 min; was AVAILABLE" in done.stdout
+    assert "3 of 3 targets could not be read by the last run" in done.stdout
+
+
+def test_a_fleet_that_could_never_be_read_has_no_answer_so_far(site):
+    site.server.set("*", failure="bad_gateway")
+    read(site)
+    done = site.call("status")
+    assert done.exit_code == 3
+    assert done.stdout.count("no answer so far") == 3
+    assert [one["last_read_at"] for one in site.document("status")["targets"]] == [None] * 3
+
+
+def test_what_is_known_to_be_blocked_decides_the_exit_code_and_what_was_blocked_does_not(site, clock):
+    block(site)
+    clock.advance(minutes=5, seconds=30)
+    site.server.set("sales-br", failure="bad_gateway")
+    read(site)
+    clock.advance(minutes=5, seconds=30)
+    read(site)
+    done = site.call("status")
+    assert "1 BLOCKED, 1 UNKNOWN, 1 AVAILABLE" in done.stdout
+    assert done.exit_code == 2
+    clock.advance(minutes=15)
+    assert site.call("status").exit_code == 3
+
+
+def test_a_number_that_was_added_since_the_last_run_was_not_read(site):
+    targets = site.settings["targets"]
+    site.configure(targets=targets[:2])
+    read(site)
+    site.configure(targets=targets)
+    (one,) = [one for one in site.document("status")["targets"] if one["target"] == targets[2]["id"]]
+    assert (one["status"], one["detail"], one["last_read_at"]) == ("UNKNOWN", "no answer so far", None)
 
 
 def test_hostile_text_from_the_api_does_nothing_to_the_terminal(site):

@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -115,6 +116,28 @@ def test_a_pass_that_takes_long_has_a_bar_and_one_that_does_not_has_none():
 def test_when_the_next_pass_comes_and_what_the_last_one_missed_is_said():
     footer = lines(scene(unread=", 4 of 12 not read (timeout)"), 110, 40)[-1]
     assert "next pass in 4 min  the last took 1.2 s, 4 of 12 not read (timeout)" in footer
+
+
+def read_until(name, minutes_ago, stale_at):
+    """A healthy number whose latest reading stands until an instant."""
+    return msgspec.structs.replace(healthy(name), last_read_at=NOW - timedelta(minutes=minutes_ago), stale_at=stale_at)
+
+
+def test_a_number_becomes_unknown_while_nothing_is_read_though_nothing_else_happens():
+    stopped = read_until("Good 1", 12, NOW - timedelta(minutes=1))
+    fresh = read_until("Good 2", 3, NOW + timedelta(minutes=1))
+    found = lines(scene(pictures=(fresh, stopped), incidents=()), 110, 40)
+    assert "● 1 UNKNOWN  ● 1 AVAILABLE" in found[0]
+    targets = [line for line in found if "Good" in line]
+    assert targets[0].startswith("UNKNOWN   Good 1")
+    assert "not read for 12 min; was AVAILABLE" in targets[0]
+    assert targets[1].startswith("AVAILABLE Good 2")
+
+
+def test_while_most_of_the_fleet_cannot_be_read_a_line_says_so():
+    said = "90 of 100 targets could not be read by the last run"
+    assert lines(scene(warning=said), 80, 40)[2] == said
+    assert len(lines(scene(1000, 300, warning=said * 9, trouble=said * 9, stale=said * 9, note=said * 9), 80, 24)) <= 24
 
 
 def test_a_delivery_that_failed_is_no_alert_like_the_others():

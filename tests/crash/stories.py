@@ -26,7 +26,14 @@ def number_opens():
 
 
 def cause_is_shared():
-    return [said(business()), *passes(), said(business("BLOCKED", VERIFICATION)), *passes(2), said(business()), *passes(3)]
+    return [
+        said(business()),
+        *passes(),
+        said(business("BLOCKED", VERIFICATION)),
+        *passes(2),
+        said(business()),
+        *passes(3),
+    ]
 
 
 def incident_escalates():
@@ -66,7 +73,16 @@ def destination_fails():
         stage.fakes["ops"].always = None
         stage.clock.advance(minutes=20)
 
-    return [*passes(), breaks, said(phone("BLOCKED", PAYMENT)), *passes(3), heals, *passes(3), said(phone()), *passes(3)]
+    return [
+        *passes(),
+        breaks,
+        said(phone("BLOCKED", PAYMENT)),
+        *passes(3),
+        heals,
+        *passes(3),
+        said(phone()),
+        *passes(3),
+    ]
 
 
 def configuration_changes():
@@ -75,7 +91,16 @@ def configuration_changes():
         stage.fleet = targets("n1", "n2")
         stage.ruled()
 
-    return [*passes(), said(phone("BLOCKED", PAYMENT)), *passes(2), changes, "forget", *passes(2), said(phone()), *passes(3)]
+    return [
+        *passes(),
+        said(phone("BLOCKED", PAYMENT)),
+        *passes(2),
+        changes,
+        "forget",
+        *passes(2),
+        said(phone()),
+        *passes(3),
+    ]
 
 
 def storm_becomes_a_digest():

@@ -1,23 +1,39 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
 from moto import mock_aws
 
 from tests.functions.conftest import NUMBERS
-from wabawatch.application.errors import ConfigurationError, StoreError
+from wabawatch.application.errors import ConfigurationError, StoreError, WabawatchError
 
 NOW = datetime.now(UTC).isoformat()
 TICK = {"wabawatch": "poll", "scheduled_at": NOW}
 
 
-def message(body, name="m1"):
-    return {"messageId": name, "body": body if isinstance(body, str) else json.dumps(body)}
+def message(body, name="m1", receives=1):
+    text = body if isinstance(body, str) else json.dumps(body)
+    return {"messageId": name, "body": text, "attributes": {"ApproximateReceiveCount": str(receives)}}
 
 
-def shard(index=0, of=1, scheduled_at=NOW):
-    return {"wabawatch": "shard", "run_id": "r", "scheduled_at": scheduled_at, "shard": index, "of": of}
+def shard(index=0, of=1, scheduled_at=NOW, run_id="r"):
+    return {"wabawatch": "shard", "run_id": run_id, "scheduled_at": scheduled_at, "shard": index, "of": of}
+
+
+def ago(**length):
+    return (datetime.now(UTC) - timedelta(**length)).isoformat()
+
+
+def store_of(poll):
+    return poll.module.serverless().application.store
+
+
+def failing_store(poll, monkeypatch, error):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(type(store_of(poll)), "snapshots", fails)
 
 
 def test_a_tick_polls_the_fleet_and_its_report_and_metrics_carry_the_run(function):
@@ -97,11 +113,80 @@ def test_of_a_batch_only_the_poison_shard_goes_back(function):
     assert poll.log[-1]["answered"] == 4
 
 
-def test_a_shard_older_than_the_interval_is_dropped(function, simulator):
+def test_a_shard_older_than_the_interval_is_dropped_and_counted(function, simulator):
     poll = function("poll")
     assert poll({"Records": [message(shard(scheduled_at="2026-01-01T00:00:00Z"))]}) == {"batchItemFailures": []}
     assert "dropped" in poll.log[-1]["message"]
+    assert (poll.log[-1]["level"], poll.log[-1]["shard"], poll.log[-1]["of"]) == ("WARNING", 0, 1)
     assert simulator.requests()["total"] == 0
+    assert poll.metrics().values["ShardsDropped"] == [1]
+
+
+def test_a_shard_that_is_read_counts_as_not_dropped(function):
+    poll = function("poll")
+    poll({"Records": [message(shard())]})
+    assert poll.metrics().values["ShardsDropped"] == [0]
+
+
+@pytest.mark.parametrize("every", ["rate(1 minute)", "rate(5 minutes)"])
+def test_a_shard_that_always_fails_is_an_error_each_time_until_it_is_a_dead_letter(function, monkeypatch, every):
+    poll = function("poll", WABAWATCH_POLL_INTERVAL=every)
+    failing_store(poll, monkeypatch, StoreError("DynamoDB table t: cancelled"))
+    for receives, age in ((1, 2), (2, 182), (3, 362)):
+        body = shard(scheduled_at=ago(seconds=age))
+        with pytest.raises(WabawatchError, match="DynamoDB table t: cancelled"):
+            poll({"Records": [message(body, receives=receives)]})
+    assert len(poll.errors()) == 3
+
+
+def test_a_retry_is_dropped_once_a_later_run_has_read_the_shard(function, simulator):
+    poll = function("poll", WABAWATCH_POLL_INTERVAL="rate(1 minute)")
+    old = shard(scheduled_at=ago(minutes=3), run_id="old")
+    poll({"Records": [message(shard(run_id="new"))]})
+    read = simulator.requests()["total"]
+    assert poll({"Records": [message(old, receives=2)]}) == {"batchItemFailures": []}
+    assert simulator.requests()["total"] == read
+    assert poll.metrics().values["ShardsDropped"] == [1]
+
+
+def test_a_retry_is_read_while_no_later_run_has_read_the_shard(function, simulator):
+    poll = function("poll", WABAWATCH_POLL_INTERVAL="rate(1 minute)")
+    old = shard(scheduled_at=ago(minutes=3), run_id="old")
+    for receives in (2, 3):
+        poll({"Records": [message(old, receives=receives)]})
+        assert simulator.requests()["total"] == len(NUMBERS) * (receives - 1)
+
+
+def test_of_an_unexpected_error_only_its_place_is_logged_and_raised(function, monkeypatch):
+    poll = function("poll")
+    failing_store(poll, monkeypatch, KeyError("a secret"))
+    with pytest.raises(WabawatchError, match=r"unexpected KeyError at test_poll_function.py:\d+") as raised:
+        poll({"Records": [message(shard())]})
+    assert "a secret" not in str(raised.value) + poll.text
+
+
+def test_what_a_pass_read_is_recorded_with_the_interval(function, simulator):
+    simulator.set(NUMBERS[1].id, failure="bad_gateway")
+    poll = function("poll", WABAWATCH_POLL_INTERVAL="rate(1 minute)")
+    poll(TICK)
+    (row,) = store_of(poll).coverages()
+    assert (row.shard, row.of, row.expected, row.interval) == (0, 1, 4, timedelta(minutes=1))
+    assert row.unread == {NUMBERS[1].id: None}
+    (run,) = store_of(poll).runs(1)
+    assert run.interval == timedelta(minutes=1)
+
+
+def test_the_shard_that_was_read_longest_ago_goes_first(function):
+    poll = function("poll", WABAWATCH_SHARD_QUEUE_URL="https://queue", WABAWATCH_SHARD_SIZE="1")
+    sent = []
+    poll.module.serverless()._send = sent.extend
+    of = poll(TICK)["shards"]
+    assert [one.shard for one in sent] == [*range(of)]
+    for place in (1, 0):
+        poll({"Records": [message(shard(place, of))]})
+    sent.clear()
+    poll(TICK)
+    assert [one.shard for one in sent] == [*range(2, of), 1, 0]
 
 
 def test_a_fleet_too_large_for_one_run_is_cut_and_its_shards_read_every_number_once(function, simulator):
@@ -117,6 +202,8 @@ def test_a_fleet_too_large_for_one_run_is_cut_and_its_shards_read_every_number_o
         assert simulator.requests()["total"] == 0
         for body in bodies:
             assert poll({"Records": [message(body)]}) == {"batchItemFailures": []}
+        rows = store_of(poll).coverages()
+    assert [(row.shard, row.of) for row in rows] == [(place, shards) for place in range(shards)]
     assert simulator.requests()["total"] == len(NUMBERS)
     finished = [line for line in poll.log if line["message"] == "run finished"]
     assert sum(line["answered"] for line in finished) == len(NUMBERS)

@@ -28,6 +28,7 @@ from wabawatch.application.heartbeat import Switch, beat, begin
 from wabawatch.application.poll import DEFAULT_INTERVAL, Pass, Poll, Polled
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store
 from wabawatch.config import Settings, default_settings, load, usual_history
+from wabawatch.domain.coverage import Completeness, completeness, incomplete_reason
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import Pulse, Vital
 from wabawatch.domain.rules import Rules
@@ -270,10 +271,24 @@ class Application:
 
     def tell(self, trouble: Reason | None, *, complete: bool = False, until: datetime | None = None) -> Notified:
         """One round of notify, and the heartbeat where the configuration asks for one."""
-        notified = self.notify.run(self.owner, troubles={"configuration": trouble}, complete=complete, until=until)
+        now = self.clock.now()
+        fleet = self._completeness(now)
+        troubles = {"configuration": trouble, "coverage": incomplete_reason(fleet, now)}
+        notified = self.notify.run(self.owner, troubles=troubles, complete=complete, until=until)
         if not notified.worked:
             return notified
-        return msgspec.structs.replace(notified, pulse=self._beat(notified.oldest_undelivered))
+        pulse = self._beat(notified.oldest_undelivered)
+        return msgspec.structs.replace(notified, pulse=pulse, unread_for=fleet.age(now))
+
+    def _completeness(self, now: datetime) -> Completeness:
+        """Whether the whole fleet is read, by what its passes stored."""
+        return completeness(
+            self.store.coverages(),
+            shards=self.shards,
+            targets=len(self.settings.targets),
+            interval=self.interval,
+            now=now,
+        )
 
     def begin_heartbeat(self, run_id: str) -> None:
         """Tell the dead-man's switch that a pass over the fleet begins, where the configuration has one. A switch that
@@ -286,7 +301,8 @@ class Application:
         if not (wanted := self.settings.heartbeat):
             return None
         vital = Vital(wanted.min_coverage, wanted.max_delivery_age)
-        return self._ask_switch(_PATIENCE, lambda switch: beat(self.store, switch, vital, oldest_undelivered, self.shards))
+        of = self.shards
+        return self._ask_switch(_PATIENCE, lambda switch: beat(self.store, switch, vital, oldest_undelivered, of))
 
     def _ask_switch(self, patience: float, ask: Callable[[Switch], Pulse | None]) -> Pulse | None:
         """Whatever the switch, its address or its server does, it stops nothing. `patience` is in seconds."""
@@ -393,18 +409,33 @@ def open_store(state: str, history: timedelta) -> Store:
 
 
 def aws_client(service: str, region: str | None = None) -> Any:  # noqa: ANN401 - one of many client types, by name
-    """A low-level client with retries that adapt to throttling and short time-outs. Raises ConfigurationError where AWS
-    is not set up."""
+    """Make a low-level client, whose calls have an end: short time-outs, and a few attempts that adapt to throttling.
+
+    Raises ConfigurationError where AWS is not set up."""
     from botocore.config import Config  # noqa: PLC0415 - local commands need no AWS
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
-    retries = Config(
-        retries={"mode": "adaptive", "max_attempts": 6}, connect_timeout=3, read_timeout=10, max_pool_connections=32
+    seconds, attempts = _AWS_PATIENCE.get(service, (10, 3))
+    config = Config(
+        retries={"mode": "adaptive", "total_max_attempts": attempts},
+        connect_timeout=2,
+        read_timeout=seconds,
+        max_pool_connections=32,
     )
     try:
-        return _aws_session().create_client(service, region_name=region, config=retries)
+        return _aws_session().create_client(service, region_name=region, config=config)
     except BotoCoreError as error:
         raise ConfigurationError(f"AWS is not set up for {service}: {error}") from error
+
+
+_AWS_PATIENCE: Final[Mapping[str, tuple[int, int]]] = {
+    "sns": (5, 2),
+    "secretsmanager": (4, 3),
+    "ssm": (4, 3),
+    "dynamodb": (4, 5),
+}
+"""By service: seconds without a byte of the answer, and attempts in all. A delivery waits for the first three, and is
+tried again in the next round; without the table there is no round at all."""
 
 
 @cache

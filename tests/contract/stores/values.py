@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from zlib import crc32
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from wabawatch.application.ports import Change
+from wabawatch.application.ports import Change, MemberRow, PendingChange
+from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Entity, Observation, Reason, Report
-from wabawatch.domain.incidents import Incident, Member
+from wabawatch.domain.incidents import INLINE_MEMBERS, Incident, Key, Member, Told
+from wabawatch.domain.messages import Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.runs import Run
 from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
 from wabawatch.domain.transitions import Evidence, Snapshot, Track, Transition
@@ -57,13 +59,26 @@ def change(target: str, version: int = 1, minutes: float = 0, seqs: tuple[int, .
     return Change(seen, transitions, observation(target, minutes, status))
 
 
+def pending(made: Change, after: int = 0) -> PendingChange:
+    """What is pending of a change once its transitions up to this number are folded."""
+    rest = tuple(each for each in made.transitions if each.seq > after)
+    return PendingChange(made.snapshot.target, made.observation.observed_at, rest)
+
+
+def folded(made: Change, up_to: int | None = None) -> tuple[PendingChange, int]:
+    """A change for a fold batch: all of it is folded, or its transitions up to a number."""
+    return (pending(made), made.transitions[-1].seq if up_to is None else up_to)
+
+
+def key(entity_id: str = "1") -> Key:
+    return Key("WABA", entity_id, MESSAGING)
+
+
 def incident(incident_id: str, entity_id: str = "1", minutes: float = 0, members: int = 1, **more: object) -> Incident:
-    ids = [f"number-{crc32(bytes(str(position), 'ascii')):08x}" for position in range(members)]
+    names = [f"number-{position:06}" for position in range(members)]
     opened = Incident(
         incident_id,
-        "WABA",
-        entity_id,
-        MESSAGING,
+        *key(entity_id),
         BLOCKED,
         BLOCKED,
         opened_at=at(minutes),
@@ -71,8 +86,9 @@ def incident(incident_id: str, entity_id: str = "1", minutes: float = 0, members
         changed_at=at(minutes),
         version=1,
         reasons=(UNPAID,),
-        members={name: Member(BLOCKED, at(minutes + position / 7)) for position, name in enumerate(ids)},
-        folded={name: position + 1 for position, name in enumerate(ids)},
+        counts={BLOCKED: members},
+        named={name: Member(BLOCKED, at(minutes)) for name in names[:INLINE_MEMBERS]},
+        has_member_rows=members > INLINE_MEMBERS,
     )
     return msgspec.structs.replace(opened, **more)
 
@@ -83,8 +99,65 @@ def later(value: Incident, **more: object) -> Incident:
 
 
 def resolved(value: Incident, minutes: float, due_at: datetime | None = None) -> Incident:
-    left = tuple(value.members)
-    return later(value, status=AVAILABLE, resolved_at=at(minutes), members={}, left=left, due_at=due_at)
+    over = {name: Member("", at(minutes)) for name in value.named}
+    return later(
+        value,
+        status=AVAILABLE,
+        resolved_at=at(minutes),
+        resolution="recovered",
+        counts={},
+        recovered=value.took_part,
+        named=over,
+        due_at=due_at,
+    )
+
+
+def member(minutes: float = 0, status: str = BLOCKED) -> Member:
+    return Member(status, at(minutes))
+
+
+def member_row(incident_id: str, target: str, minutes: float = 0, status: str = BLOCKED) -> MemberRow:
+    return MemberRow(incident_id, target, member(minutes, status))
+
+
+def queued(notification_id: str, destination: str = "ops", incidents: int = 1, **more: object) -> QueuedNotification:
+    """A notification about some incidents, of which the message itself shows ten at most."""
+    ids = [f"{position:012x}" for position in range(incidents)]
+    subjects = tuple(
+        Subject(
+            incident_id,
+            *key(str(position)),
+            severity="critical",
+            old=None,
+            new=BLOCKED,
+            opened_at=at(0),
+            changed_at=at(position),
+            title="WABA 1 is BLOCKED",
+            reasons=(ReasonShown(UNPAID),),
+            affected=(Affected("support-de", "Support Germany", {"team": "a"}, BLOCKED),),
+            affected_total=1,
+        )
+        for position, incident_id in enumerate(ids[:10])
+    )
+    told = Told(BLOCKED, 1, ("141006",), 1, at(1), at(1), count=1, last_id=notification_id)
+    waiting = QueuedNotification(
+        notification_id,
+        destination,
+        Stage.SENDING,
+        Notification(notification_id, "digest", destination, "production", at(1), subjects, total=incidents),
+        tuple(QueuedLine(incident_id, told) for incident_id in ids),
+    )
+    return msgspec.structs.replace(waiting, **more)
+
+
+def coverage(shard: int = 0, of: int = 2, minutes: float = 0, **more: object) -> ShardCoverage:
+    now = ShardCoverage(shard, of, f"run-{minutes}", at(minutes), at(minutes + 1), timedelta(minutes=5), expected=9)
+    return msgspec.structs.replace(now, **more)
+
+
+def day(number: int = 1, shard: int = 0, of: int = 2, **more: object) -> DayCoverage:
+    """A day of March."""
+    return msgspec.structs.replace(DayCoverage(date(2026, 3, number), shard, of, timedelta(hours=23)), **more)
 
 
 def run(run_id: str, minutes: float = 0, shard: int = 0, **more: object) -> Run:

@@ -133,6 +133,40 @@ def test_many_secrets_cost_one_call_for_twenty(aws, secrets):
     assert aws.calls == ["batch_get_secret_value"] * 3
 
 
+class Paging:
+    """A client whose answers hold a few secrets each, and say whether there are more; an `endless` one always does."""
+
+    def __init__(self, size, *, endless=False):
+        self.size, self.endless = size, endless
+        self.calls = []
+
+    def batch_get_secret_value(self, *, SecretIdList, NextToken="0"):  # noqa: N803 - AWS's own names
+        self.calls.append(NextToken)
+        begin = int(NextToken)
+        names = SecretIdList[begin : begin + self.size]
+        found = [{"Name": name, "ARN": f"arn:x:{name}-abcdef", "SecretString": f"value of {name}"} for name in names]
+        more = self.endless or begin + self.size < len(SecretIdList)
+        return {"SecretValues": found, **({"NextToken": str(begin + self.size)} if more else {})}
+
+
+@pytest.mark.parametrize("size", [1, 3, 10])
+def test_secrets_on_all_pages_of_an_answer_are_read(clock, size):
+    client = Paging(size)
+    secrets = Secrets({}, lambda _: client, clock)
+    references = [f"secretsmanager:s{number}" for number in range(10)]
+    secrets.prefetch(references)
+    assert [secrets.key(one) for one in references] == [f"value of s{number}" for number in range(10)]
+    assert len(client.calls) == -(-10 // size)
+
+
+def test_pages_without_end_are_not_followed_for_ever(clock):
+    client = Paging(4, endless=True)
+    secrets = Secrets({}, lambda _: client, clock)
+    secrets.prefetch(["secretsmanager:a", "secretsmanager:b"])
+    assert secrets.key("secretsmanager:b") == "value of b"
+    assert len(client.calls) == 2
+
+
 def test_one_missing_secret_does_not_hide_the_others(aws, secrets):
     aws.secret("there", "value")
     secrets.prefetch(["secretsmanager:there", "secretsmanager:gone"])

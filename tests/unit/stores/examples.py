@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Entity, Failure, Observation, Reason, Report
 from wabawatch.domain.incidents import Change, Incident, Member, Told
+from wabawatch.domain.messages import Advice, Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.runs import Run
 from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
 from wabawatch.domain.transitions import Evidence, Snapshot, Track, Transition
@@ -15,6 +18,62 @@ MINUTE = timedelta(minutes=1)
 UNPAID = Reason(141006, "There is an error with the payment method", "Add a payment method", detail="seen twice")
 SIP = Reason(138024, "SIP is not enabled", capability="can_receive_call_sip")
 EVIDENCE = (Evidence("BLOCKED", AT - MINUTE), Evidence("PAUSED", AT))
+TRANSITION = Transition(
+    "support-de",
+    4,
+    "WABA",
+    "102290129340398",
+    "can_send_message",
+    "AVAILABLE",
+    "BLOCKED",
+    AT,
+    AT - MINUTE,
+    (UNPAID, SIP),
+    "BUSINESS 1",
+    proven=True,
+    evidence=EVIDENCE,
+    run_id="run-1",
+)
+TOLD = Told(
+    status="BLOCKED",
+    revision=2,
+    reasons=("141006",),
+    affected=2,
+    at=AT,
+    first_at=AT,
+    flapping=True,
+    reminders=1,
+    count=3,
+    thread={"ts": "17.5"},
+    worst="BLOCKED",
+    last_id="n-1",
+)
+SUBJECT = Subject(
+    "1f2e3d4c5b6a",
+    "WABA",
+    "102290129340398",
+    "can_send_message",
+    "critical",
+    "LIMITED",
+    "BLOCKED",
+    AT,
+    AT + MINUTE,
+    title="WABA 102290129340398 is BLOCKED",
+    summary="2 numbers can't send",
+    resolved_at=AT + 9 * MINUTE,
+    resolution="recovered",
+    found=True,
+    reasons=(ReasonShown(UNPAID, Advice("you", "pay", "https://example.com")),),
+    reasons_gone=(SIP,),
+    affected=(Affected("sales", "Sales", {"team": "a"}, "BLOCKED"),),
+    affected_total=2,
+    affected_before=1,
+    recovered_total=3,
+    share=0.5,
+    history=((AT, "BLOCKED"),),
+    acknowledged_by="mia",
+)
+DAY = DayCoverage(date(2026, 3, 1), 1, 2, 23 * 60 * MINUTE, {"sales": 5 * MINUTE})
 
 EXAMPLES = {
     "snapshot": Snapshot(
@@ -30,24 +89,9 @@ EXAMPLES = {
             Track("TARGET", "support-de", "health_status", "UNKNOWN", AT, (Reason(description="timeout"),)),
         ),
         ("the overall status is AVAILABLE, and WABA is BLOCKED",),
+        is_reset=True,
     ),
-    "transition": Transition(
-        "support-de",
-        4,
-        "WABA",
-        "102290129340398",
-        "can_send_message",
-        "AVAILABLE",
-        "BLOCKED",
-        AT,
-        AT - MINUTE,
-        (UNPAID, SIP),
-        (Reason(description="before"),),
-        "BUSINESS 1",
-        proven=True,
-        evidence=EVIDENCE,
-        run_id="run-1",
-    ),
+    "transitions": (TRANSITION, Transition("sales", 5, "APP", "7", "can_bloom", None, "WILTED", AT, AT)),
     "observation": Observation(
         "support-de",
         AT,
@@ -68,25 +112,60 @@ EXAMPLES = {
         opened_at=AT,
         confirmed_at=AT + MINUTE,
         changed_at=AT + 2 * MINUTE,
+        generation=4,
         version=3,
         revision=2,
         resolved_at=AT + 9 * MINUTE,
         resolution="recovered",
         found=True,
         reasons=(UNPAID,),
-        members={"support-de": Member("BLOCKED", AT - MINUTE), "sales": Member("WILTED", AT)},
-        left=("gone", "support-fr"),
-        folded={"support-fr": 9, "sales": 2, "support-de": 4},
+        counts={"BLOCKED": 1, "WILTED": 1},
+        recovered=2,
+        named={"support-de": Member("BLOCKED", AT - MINUTE), "sales": Member("", AT)},
+        has_member_rows=True,
         changes=(Change(AT, "BLOCKED", 2, ("141006",)),),
         flapping_since=AT,
-        ledger={
-            "ops": Told(
-                "BLOCKED", 2, ("141006",), 2, AT, AT, True, 1, 3, {"ts": "17.5"}, 4, AT, AT + MINUTE, "HTTP 503"
-            )
-        },
+        ledger={"ops": TOLD},
         due_at=AT + 5 * MINUTE,
     ),
-    "run": Run("run-1", 1, 2, AT, AT + MINUTE, 40, 30, 5, 5, 2, 3, 1, True, "sales", {"timeout": 5}, {"AVAILABLE": 30}),
+    "member": Member("BLOCKED", AT),
+    "queued notification": QueuedNotification(
+        "n-1",
+        "ops",
+        Stage.SENT,
+        Notification("n-1", "digest", "ops", "production", AT, (SUBJECT,), 3, 2, "two incidents", is_test=True),
+        (QueuedLine("1f2e3d4c5b6a", TOLD), QueuedLine("6a5b4c3d2e1f", Told())),
+        {"ts": "17.5"},
+        2,
+        AT - MINUTE,
+        AT + MINUTE,
+        "HTTP 503",
+        refused=True,
+        sent_at=AT,
+    ),
+    "shard coverage": ShardCoverage(
+        1, 2, "run-1", AT, AT + MINUTE, 5 * MINUTE, 40, {"sales": AT - MINUTE, "support-de": None}, DAY
+    ),
+    "day coverage": DAY,
+    "run": Run(
+        "run-1",
+        1,
+        2,
+        AT,
+        AT + MINUTE,
+        40,
+        30,
+        5,
+        5,
+        2,
+        3,
+        1,
+        True,
+        "sales",
+        {"timeout": 5},
+        {"AVAILABLE": 30},
+        {141006: 2},
+    ),
     "silence": Silence(
         "s-1",
         Matcher(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
 
 
 class AbandonedThreads:
@@ -11,13 +10,13 @@ class AbandonedThreads:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._threads: list[tuple[Hashable, threading.Thread]] = []
+        self._threads: list[tuple[object, threading.Thread]] = []
 
-    def add(self, key: Hashable, thread: threading.Thread) -> None:
+    def add(self, key: object, thread: threading.Thread) -> None:
         with self._lock:
             self._threads.append((key, thread))
 
-    def running(self, key: Hashable) -> list[threading.Thread]:
+    def running(self, key: object) -> list[threading.Thread]:
         """Return those that work on `key` and have not ended."""
         with self._lock:
             self._threads = [(of, thread) for of, thread in self._threads if thread.is_alive()]

@@ -59,6 +59,8 @@ class CommitBatch:
         self.writes = 0
         self.conflicts = 0
         self.refused: dict[str, None] = {}
+        self.lost: dict[str, None] = {}
+        """The part of `refused` that the store could not take for a while."""
         self.new: set[str] = set()
         """Targets of which nothing was known before."""
         self.error: StoreError | None = None
@@ -68,16 +70,18 @@ class CommitBatch:
         """Whether the store has failed so often that nothing more should be read."""
         return self._failures_in_a_row >= _DOWN_AFTER
 
-    def load(self, targets: Sequence[str]) -> None:
-        """Load snapshots, best before their targets are observed."""
+    def load(self, targets: Sequence[str]) -> bool:
+        """Load snapshots, best before their targets are observed; False where the store fails."""
+        if self.is_down:
+            return False
         now = self._now()
         try:
-            found = {} if self.is_down else self._store.snapshots(targets)
+            found = self._store.snapshots(targets)
         except SchemaError:
             raise
         except StoreError as error:
             self._fail(error)
-            return
+            return False
         for target in targets:
             snapshot = found.get(target)
             self._snapshots[target] = snapshot or Snapshot(target)
@@ -85,6 +89,7 @@ class CommitBatch:
                 self.new.add(target)
             elif snapshot.observed_at is not None and snapshot.observed_at >= now:
                 self._ahead.add(target)
+        return True
 
     def is_loaded(self, target: str) -> bool:
         return target in self._snapshots
@@ -97,7 +102,7 @@ class CommitBatch:
     def take(self, observation: Observation) -> None:
         """Fold an observation of a target whose snapshot is loaded."""
         if observation.target not in self._snapshots:
-            self.refused[observation.target] = None
+            self._lose([observation.target])
             return
         dated = self._dated(observation)
         self._add(dated, lambda snapshot: detect(snapshot, dated, self._thresholds, self._run_id))
@@ -168,8 +173,10 @@ class CommitBatch:
     def _again(self, lost: Sequence[_Work]) -> list[_Work]:
         names = dict.fromkeys(work.target for work in lost)
         passing = [name for name in names if name not in self._snapshots]
-        self.load(list(names))
-        again = [self._work(work.observation, work.fold) for work in lost if self.is_loaded(work.target)]
+        if not self.load(list(names)):
+            self._lose(list(names))
+            return []
+        again = [self._work(work.observation, work.fold) for work in lost]
         self.discard(passing)
         return [work for work in again if work is not None]
 
@@ -191,16 +198,18 @@ class CommitBatch:
         return lost
 
     def _outcomes(self, waiting: Sequence[_Work]) -> list[Outcome]:
-        if not waiting or self.is_down:
-            return [Outcome.REFUSED] * len(waiting)
+        if not waiting:
+            return []
+        if self.is_down:
+            return self._lose([work.target for work in waiting])
         try:
             outcomes = self._store.commit([work.change for work in waiting])
         except SchemaError:
             raise
         except StoreError as error:
             self._fail(error)
-            return [Outcome.REFUSED] * len(waiting)
-        except Exception as error:
+            return self._lose([work.target for work in waiting])
+        except Exception as error:  # noqa: BLE001 - a store that stumbles over one change must not lose the others
             if len(waiting) == 1:
                 self.refuse(waiting[0].target, error)
                 return [Outcome.REFUSED]
@@ -208,8 +217,13 @@ class CommitBatch:
         self._failures_in_a_row = 0
         return outcomes
 
+    def _lose(self, targets: Sequence[str]) -> list[Outcome]:
+        self.lost |= dict.fromkeys(targets)
+        self.refused |= dict.fromkeys(targets)
+        return [Outcome.REFUSED] * len(targets)
+
     def _fail(self, error: StoreError) -> None:
-        logger.error("state: %s", error)
+        logger.warning("the state cannot be read or written for now: %s", error)
         self.error = self.error or error
         self._failures_in_a_row += 1
 

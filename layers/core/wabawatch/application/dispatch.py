@@ -116,9 +116,7 @@ class Dispatch:
     def compose(self, planned: Sequence[Planned]) -> list[QueuedNotification]:
         """Turn decisions into notifications: one for each incident, or a digest where they would be a storm."""
         now = self._clock.now()
-        failed = {
-            (line.incident_id, one.destination): one for one in self._failed(now) for line in one.lines
-        }
+        failed = {(line.incident_id, one.destination): one for one in self._failed(now) for line in one.lines}
         queues: dict[str, list[Planned]] = {}
         for decision in planned:
             if decision.decision.kind is not None:

@@ -28,6 +28,7 @@ from wabawatch.domain.health import READABLE, Reason, rank
 from wabawatch.domain.heartbeat import Pulse
 from wabawatch.domain.incidents import MONITOR, Incident, Key
 from wabawatch.domain.rules import Rules, Steering
+from wabawatch.domain.sharding import sight_division
 
 LEASE: Final = "notify"
 SIGHT: Final = Key(MONITOR, "sight", READABLE)
@@ -46,7 +47,8 @@ class Notified(msgspec.Struct, frozen=True):
     """What one round did. `worked` is False where another notify held the lease. `pending` counts the notifications
     that failed and are still to be delivered, `oldest_undelivered` is how long the first of them has been failing;
     `lag` is the longest time from a change to its delivery in this round; `pulse` is the heartbeat that was sent.
-    `more` tells that the time was over before all was done."""
+    `more` tells that the time was over before all was done. `unread_for` is how long the whole fleet has not been read,
+    None while nothing ever was."""
 
     worked: bool
     folded: int = 0
@@ -61,6 +63,7 @@ class Notified(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...] = ()
     pulse: Pulse | None = None
     more: bool = False
+    unread_for: timedelta | None = None
 
 
 class Notify:
@@ -279,7 +282,9 @@ class Round:
         if not names:
             return None
         some = ", ".join(sorted(set(names))[:5])
-        return Reason(description="set_aside", detail=f"{len(names)} rows could not be used, and were set aside: {some}")
+        return Reason(
+            description="set_aside", detail=f"{len(names)} rows could not be used, and were set aside: {some}"
+        )
 
     def _summarize(self, *, more: bool) -> Notified:
         now = self._clock.now()
@@ -324,10 +329,6 @@ def _kept_for_the_absent(incident: Incident, configured: Collection[str], now: d
 
 
 def _blind_shards(sight: Incident) -> list[tuple[int, int]]:
-    """The shards (shard, of) most of which could not be read: the members are named `~sight-3-8`."""
-    shards = []
-    for name, member in sight.named.items():
-        _, shard, of = name.rsplit("-", 2)
-        if member.is_affected:
-            shards.append((int(shard), int(of)))
-    return shards
+    """The shards (shard, of) most of which could not be read."""
+    affected = (name for name, member in sight.named.items() if member.is_affected)
+    return [division for name in affected if (division := sight_division(name)) is not None]

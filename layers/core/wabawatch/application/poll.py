@@ -33,12 +33,11 @@ from wabawatch.domain.incidents import MONITOR
 from wabawatch.domain.phrases import clean
 from wabawatch.domain.policy import Blind, Policy
 from wabawatch.domain.runs import Run
+from wabawatch.domain.sharding import sight_division, sight_name
 from wabawatch.domain.transitions import Snapshot, Transition
 
 logger = logging.getLogger(__name__)
 
-_SIGHT: Final = "~sight-"
-"""What each shard says of the monitor itself has a snapshot of its own; no target's id begins like this."""
 _SLICE: Final = 2000
 """Targets whose snapshots are loaded at once: many more than are asked at once, few enough to fit small memory."""
 _CAPABILITIES: Final = "capabilities"
@@ -59,7 +58,7 @@ class Pass(msgspec.Struct, frozen=True):
     @property
     def sight(self) -> str:
         """The name under which the shard tells of the monitor itself."""
-        return f"{_SIGHT}{self.shard}-{self.of}"
+        return sight_name(self.shard, self.of)
 
 
 class Polled(msgspec.Struct, frozen=True):
@@ -91,16 +90,12 @@ class Poll:
         the store fails, the pass goes on with what can be stored, records what could not, and raises the StoreError."""
         batch = self._batch(task.run_id)
         ordered = self._ordered(task)
-        run = Run(
-            task.run_id, task.shard, task.of, self._clock.now(), expected=len(ordered), interval=task.interval
-        )
+        run = Run(task.run_id, task.shard, task.of, self._clock.now(), expected=len(ordered), interval=task.interval)
         batch.load([task.sight])
         slices = _Slices(batch, [target.id for target in ordered])
         seen = _Seen()
         logger.info("run %s begins: %d targets", task.run_id, len(ordered))
-        for observation in self._source.observe(
-            ordered, until=task.until, stopped=lambda: stopped() or batch.is_down
-        ):
+        for observation in self._source.observe(ordered, until=task.until, stopped=lambda: stopped() or batch.is_down):
             heard(observation)
             slices.reach(observation.target)
             self._take(batch, seen, slices, observation)
@@ -203,7 +198,7 @@ class Poll:
             interval=task.interval,
             expected=run.expected,
             unread=dict.fromkeys((*failed, *skipped, *(one for one in batch.refused if one != task.sight))),
-            skipped=skipped,
+            skipped=dict.fromkeys((*skipped, *(one for one in batch.lost if one != task.sight))),
             new=batch.new - {task.sight},
         )
         self._save_coverage(reading)
@@ -382,9 +377,7 @@ def _report_of(snapshot: Snapshot) -> Report:
     return Report(tuple(found.values()), contradictions=snapshot.contradictions)
 
 
-def _concluded(
-    run: Run, now: datetime, seen: _Seen, skipped: Sequence[str], batch: CommitBatch, *, blind: bool
-) -> Run:
+def _concluded(run: Run, now: datetime, seen: _Seen, skipped: Sequence[str], batch: CommitBatch, *, blind: bool) -> Run:
     return msgspec.structs.replace(
         run,
         finished_at=now,
@@ -413,6 +406,7 @@ def _listed(causes: dict[str, int]) -> str:
 
 
 def _is_watched(target: str, watched: set[str], shards: int | None) -> bool:
-    if not target.startswith(_SIGHT):
+    division = sight_division(target)
+    if division is None:
         return target in watched
-    return shards is None or target.endswith(f"-{shards}")
+    return shards is None or division[1] == shards

@@ -26,6 +26,8 @@ _BAR_AFTER: Final = timedelta(milliseconds=700)
 """A pass that is over sooner gets no bar: a calm picture does not flicker."""
 _FRAME: Final = 10
 """Lines that are always there: two of the header, two rules, three headings, two blanks, the footer."""
+_MOST_WARNINGS: Final = 3
+"""The worst first; more of them would push out what they are about."""
 _NARROW: Final = 60
 """Below, there is room for what is wrong, and for little else."""
 _WIDE: Final = 100
@@ -84,16 +86,12 @@ def _header(scene: Scene, pictures: Sequence[Picture], now: datetime, *, is_narr
 
 
 def _warnings(scene: Scene) -> Iterator[Text]:
-    for text, style in _said(scene):
-        if text:
-            line = words(text, style)
-            line.no_wrap, line.overflow = True, "ellipsis"
-            yield line
-
-
-def _said(scene: Scene) -> tuple[tuple[str, str], ...]:
     red = "bold red"
-    return (scene.trouble, red), (scene.warning, red), (scene.stale, red), (scene.note, "yellow")
+    said = ((scene.trouble, red), (scene.warning, red), (scene.stale, red), (scene.note, "yellow"))
+    for text, style in [(text, style) for text, style in said if text][:_MOST_WARNINGS]:
+        line = words(text, style)
+        line.no_wrap, line.overflow = True, "ellipsis"
+        yield line
 
 
 def _targets(pictures: Sequence[Picture], room: int, now: datetime, *, is_roomy: bool) -> RenderableType:

@@ -125,7 +125,12 @@ def _last_run(patient: Patient) -> Iterator[Finding]:
     is_late = age > 2 * patient.interval + timedelta(minutes=1)
     said = f"{lasted(age)} ago; one is due every {render(patient.interval)}"
     yield Finding("last run", not is_late, said, _start(patient) if is_late else "")
-    yield from _coverage(patient, parts)
+    rows = patient.app.store.coverages()
+    latest = max(rows, key=lambda row: row.started_at, default=None)
+    rows = [row for row in rows if latest is not None and row.of == latest.of]
+    if rows and not is_late:
+        yield from _completeness(patient, rows)
+    yield from _coverage(rows, parts)
 
 
 def _runbook(patient: Patient) -> Iterator[Finding]:
@@ -151,14 +156,8 @@ def _start(patient: Patient) -> str:
     return f"read the log of function {patient.stack.outputs.get('PollFunctionName')}"
 
 
-def _coverage(patient: Patient, parts: Sequence[Run]) -> Iterator[Finding]:
+def _coverage(rows: Sequence[ShardCoverage], parts: Sequence[Run]) -> Iterator[Finding]:
     """By what every shard's latest pass read: the latest run may not have come to all of them yet."""
-    rows = patient.app.store.coverages()
-    latest = max(rows, key=lambda row: row.started_at, default=None)
-    if latest is None:
-        return
-    rows = [row for row in rows if row.of == latest.of]
-    yield from _completeness(patient, rows)
     expected = sum(row.expected for row in rows)
     answered = expected - sum(len(row.unread) for row in rows)
     skipped = sum(len(row.skipped) for row in rows)

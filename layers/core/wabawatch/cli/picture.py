@@ -193,7 +193,7 @@ def warning(found: Sequence[Picture], coverages: Sequence[ShardCoverage], blind:
     known = {one.target.id for one in found}
     unread = {target for row in coverages for target in row.unread if target in known}
     if len(unread) >= blind.at_least and len(unread) > blind.share * len(found):
-        return f"{len(unread)} of {len(found)} targets could not be read by the last run: what is shown of them is older"
+        return f"{len(unread)} of {len(found)} targets could not be read by the last run; what is shown of them is old"
     return ""
 
 

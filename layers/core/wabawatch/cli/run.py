@@ -32,8 +32,10 @@ _ROUND_EVERY: Final = timedelta(minutes=1)
     $ wabawatch --config fleet.yaml run --once --json
     """,
 )
-@click.option("--once", is_flag=True, help="One pass and one round of notify; for cron, whose interval --interval then says.")
-@click.option("--interval", type=Duration(), default="5m", show_default=True, help="Time between two passes.")
+@click.option("--once", is_flag=True, help="One pass and one round of notify; for cron.")
+@click.option(
+    "--interval", type=Duration(), default="5m", show_default=True, help="Time between two passes; with --once, cron's."
+)
 @as_json
 def run(once: bool, interval: timedelta, as_json: bool) -> int:
     """Read every target, record what changed, and tell the destinations; again and again until stopped.

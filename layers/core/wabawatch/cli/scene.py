@@ -41,7 +41,9 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 class Scene(msgspec.Struct):
-    """All that the view knows. `warning` says that what is shown is old, for most of the fleet. One thread changes it field by field, another one draws it."""
+    """All that the view knows. One thread changes it field by field, another one draws it.
+
+    `warning` says that the monitor cannot read most of the fleet."""
 
     interval: timedelta
     alerts: deque[Alert]

@@ -37,7 +37,8 @@ class ShardCoverage(msgspec.Struct, frozen=True, omit_defaults=True):
     `unread` maps each target that this pass did not read (failed, skipped, not stored) to the start of the last pass
     that did (None: it was never read). `today` goes on counting; it is stored as a row of its own when the day is over.
 
-    `skipped` has those of them that this pass did not even ask, with the start of the last pass that asked them.
+    `skipped` has those of them that this pass did not even ask, or asked for nothing because the store failed, with the
+    start of the last pass that did better.
     `since` is when the first pass over this shard began, in this division of the fleet."""
 
     shard: int
@@ -59,8 +60,10 @@ class ShardCoverage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PassReading(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pass read and what it did not. `skipped` is the part of `unread` that was not asked; `new` are targets of
-    which nothing was known before the pass."""
+    """What a pass read and what it did not.
+
+    `skipped` is the part of `unread` that was not asked, or for nothing; `new` are targets of which nothing was known
+    before the pass."""
 
     shard: int
     of: int
@@ -162,9 +165,7 @@ def _obsolete(coverage: ShardCoverage, stored: Sequence[ShardCoverage]) -> tuple
     return tuple(row for row in stored if row.of != coverage.of)
 
 
-def _count_days(
-    reading: PassReading, previous: ShardCoverage | None, resumed: DayCoverage | None
-) -> list[DayCoverage]:
+def _count_days(reading: PassReading, previous: ShardCoverage | None, resumed: DayCoverage | None) -> list[DayCoverage]:
     """Count the time since the previous pass; the days that are over, and at the end the one that is not."""
     today = reading.started_at.astimezone(UTC).date()
     rows = [previous.today] if previous is not None and previous.today is not None else []

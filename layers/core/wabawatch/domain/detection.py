@@ -106,9 +106,7 @@ def _after(snapshot: Snapshot, at: datetime) -> datetime:
     return at if snapshot.observed_at is None else max(at, snapshot.observed_at + timedelta(microseconds=1))
 
 
-def _readings(
-    observation: Observation, before: dict[tuple[str, str, str], Track], *, is_reset: bool
-) -> list[Reading]:
+def _readings(observation: Observation, before: dict[tuple[str, str, str], Track], *, is_reset: bool) -> list[Reading]:
     readable = (TARGET, observation.target, READABLE)
     outcome = observation.outcome
     if isinstance(outcome, Failure):
@@ -246,7 +244,7 @@ def _conclude(
     moved: list[tuple[Track, Track]],
     run_id: str,
 ) -> Detection:
-    changes = [(old, new) for old, new in moved if _tells(old, new, is_reset=snapshot.is_reset)]
+    changes = [(old, new) for old, new in moved if old is not new and _tells(old, new, is_reset=snapshot.is_reset)]
     tracks = tuple(track for track in after.values() if _kept(track))
     report = observation.outcome
     contradictions = report.contradictions if isinstance(report, Report) else snapshot.contradictions

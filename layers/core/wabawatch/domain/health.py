@@ -114,6 +114,8 @@ def explains(code: int | None) -> str:
 
 def reasons_for(entity: Entity, capability: str) -> tuple[Reason, ...]:
     """The reasons that may explain one capability of an entity: calling's only for calling, the rest for the rest."""
+    if not entity.reasons:
+        return ()
     wanted = CALLING if capability == CALLING else MESSAGING
     return tuple(reason for reason in entity.reasons if reason.capability == wanted)
 
@@ -135,7 +137,7 @@ def target_statuses(report: Report) -> dict[str, str]:
     culprit is not listed then. But the API reports a number that does not use calling as BLOCKED overall; so a status
     that another capability of the report explains, being as bad, does not count.
     """
-    if not report.overall:
+    if all(_is_well(report, capability, status) for capability, status in report.overall.items()):
         return {}
     listed: dict[str, int] = {}
     for entity in report.entities:
@@ -153,6 +155,11 @@ def target_statuses(report: Report) -> dict[str, str]:
     }
 
 
+def _is_well(report: Report, capability: str, status: str) -> bool:
+    """Whether an overall status can't be worse than its entities: most answers are like that, and are done with."""
+    return rank(status) == 0 and any(capability in entity.capabilities for entity in report.entities)
+
+
 def is_urgent(reasons: tuple[Reason, ...]) -> bool:
     """Whether the provider says that the channel is down."""
     return any(reason.description in URGENT_CAUSES for reason in reasons)
@@ -162,7 +169,7 @@ def identities(reasons: tuple[Reason, ...]) -> frozenset[str]:
     """What makes reasons the same between two readings: the code; the text, without its wording's accidents, where
     there is no code or where one code stands for several different texts.
     """
-    if not reasons:
+    if not reasons:  # nearly always: a healthy fleet gives none
         return frozenset()
     texts: dict[int | None, set[str]] = {}
     for reason in reasons:

@@ -9,6 +9,8 @@ from typing import Final
 from zlib import crc32
 
 BUCKETS: Final = 32
+_SIGHT: Final = "~sight-"
+"""What each shard says of the monitor itself has a snapshot of its own; no target's id begins like this."""
 
 
 def bucket_of(target: str) -> int:
@@ -24,3 +26,16 @@ def shards_for(targets: int, most: int) -> int:
 def shard_of(target: str, of: int) -> int:
     """The shard, 0 to of - 1, that a target belongs to."""
     return bucket_of(target) * of // BUCKETS
+
+
+def sight_name(shard: int, of: int) -> str:
+    """Return the name under which a shard tells of the monitor itself, in place of a target's id: `~sight-3-8`."""
+    return f"{_SIGHT}{shard}-{of}"
+
+
+def sight_division(name: str) -> tuple[int, int] | None:
+    """Return the shard and the number of shards that a name stands for; None for a target's id."""
+    shard, _, of = name.removeprefix(_SIGHT).partition("-")
+    if not name.startswith(_SIGHT) or not (shard.isdecimal() and of.isdecimal()):
+        return None
+    return int(shard), int(of)

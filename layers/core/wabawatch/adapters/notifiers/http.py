@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import requests
+from urllib3.exceptions import NewConnectionError
 
 from wabawatch.adapters.notifiers.answers import Answer, is_loopback
 from wabawatch.adapters.retry_after import parse_retry_after
@@ -72,7 +73,8 @@ class Client:
             _abandoned.add(server, thread)
         answer = exchange.answer
         if answer is None:
-            raise DeliveryError(exchange.trouble or f"no answer within {self._seconds:g} s")
+            trouble = exchange.trouble or f"no answer within {self._seconds:g} s"
+            raise DeliveryError(trouble, is_answered=exchange.was_not_sent)
         return answer
 
 
@@ -94,6 +96,8 @@ class _Exchange:
         self._seconds = seconds
         self._head: Answer | None = None
         self._received = bytearray()
+        self.was_not_sent = False
+        """Whether it is certain that the server got nothing."""
         self.trouble = ""
         """Why there is no answer, in words that name no address."""
 
@@ -108,10 +112,14 @@ class _Exchange:
             self._post()
         except requests.exceptions.SSLError:
             self.trouble = "the TLS handshake failed: look at the certificate"
-        except requests.exceptions.Timeout:
+            self.was_not_sent = True
+        except requests.exceptions.Timeout as error:
             self.trouble = "no answer in time"
+            self.was_not_sent = isinstance(error, requests.exceptions.ConnectTimeout)
         except Exception as error:  # noqa: BLE001 - a thread's border, and a traceback would quote the URL
             self.trouble = f"no connection, or one that broke ({type(error).__name__})"
+            reason = getattr(error.args[0] if error.args else None, "reason", None)
+            self.was_not_sent = isinstance(reason, NewConnectionError)
 
     def _post(self) -> None:
         """Send by the session's adapter: the session itself would read the whole body of a redirect, and take

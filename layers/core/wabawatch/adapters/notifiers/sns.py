@@ -32,6 +32,7 @@ _NEVER_SENT: Final = {
     "ProfileNotFound": DeliveryErrorKind.DESTINATION,
 }
 """What botocore itself refuses."""
+_NOT_REACHED: Final = ("EndpointConnectionError", "ConnectTimeoutError", "SSLError", "ProxyConnectionError")
 _BAD_REQUEST: Final = 400
 _NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]")
 
@@ -124,9 +125,10 @@ def _kind(code: str, status: int) -> DeliveryErrorKind:
 
 
 def _unsent(error: Exception) -> DeliveryError:
-    """Nothing readable was answered."""
+    """Nothing readable was answered: unless it is certain that nothing was sent, SNS may have taken it."""
     name = type(error).__name__
-    return DeliveryError(f"SNS was not reached: {name}", _NEVER_SENT.get(name, DeliveryErrorKind.PASSING))
+    kind = _NEVER_SENT.get(name, DeliveryErrorKind.PASSING)
+    return DeliveryError(f"SNS was not reached: {name}", kind, is_answered=name in {*_NEVER_SENT, *_NOT_REACHED})
 
 
 def build(name: str, options: Options, world: World) -> Sns:  # noqa: ARG001 - the signature of every notifier

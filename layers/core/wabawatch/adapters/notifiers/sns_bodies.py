@@ -10,6 +10,7 @@ import msgspec
 
 from wabawatch.adapters.notifiers import document, plain
 from wabawatch.adapters.notifiers.ascii_text import SMS, SUBJECT, SpellingPen, first, gsm, spelled
+from wabawatch.adapters.notifiers.slack_text import FormattedPen, escape_formatting
 from wabawatch.domain.messages import Notification, Subject
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import clean, cut
@@ -132,7 +133,7 @@ def chat_document(notification: Notification) -> str:
     """For Amazon Q Developer in chat applications: its custom notification, which a topic of its own carries.
 
     The sizes stay below those of its published schema; what is beyond them is dropped without a word there."""
-    telling = tell(notification, Pen(_CHAT_ROOM, escape=_chat_escape, cost=len))
+    telling = tell(notification, FormattedPen(_CHAT_ROOM, escape=_chat_escape))
     steps = [
         step
         for one in telling.passages
@@ -167,8 +168,9 @@ _CHAT_ROOM: Final = Room(short=60, long=200, names=6, reasons=5, passages=8)
 
 
 def _chat_escape(text: str) -> str:
-    """It hands Markdown on to Slack, where an unescaped `<!channel>` calls everybody."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """It hands Markdown on to Slack or Teams: an unescaped `<!channel>` calls everybody, and a link in brackets shows
+    something else than where it leads."""
+    return escape_formatting(text.replace("](", "] (").replace("][", "] ["))
 
 
 def _steps(who: str, action: str, link: str) -> list[str]:

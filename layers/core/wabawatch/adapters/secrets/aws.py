@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from wabawatch.adapters.secrets.vaults import UnansweredError
@@ -86,25 +86,41 @@ class SecretsManager:
         return self._batch(names) if len(names) > 1 else self._one(names[0])
 
     def _batch(self, names: Sequence[str]) -> Verdicts:
+        found: Verdicts = {}
         try:
-            answer = self._service.call("batch_get_secret_value", SecretIdList=list(names))
+            for page in self._pages(names):
+                found |= _read_page(page, names)
         except _RefusedError as refusal:
             _log.info("BatchGetSecretValue is refused (%s); reading %d secrets one by one", refusal, len(names))
             return _each(self._one, names)
-        found: Verdicts = {}
-        for secret in answer.get("SecretValues", ()):
-            arn = secret.get("ARN", "")
-            for name in {secret.get("Name"), arn, arn.rpartition("-")[0]}.intersection(names):
-                found[name] = _text(name, secret)
-        for error in answer.get("Errors", ()):
-            found |= _verdict("secretsmanager", error.get("SecretId", ""), error.get("ErrorCode", ""))
         return found
+
+    def _pages(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """Yield the pages of one answer, at most one for each name."""
+        further: dict[str, object] = {}
+        for _ in names:
+            page = self._service.call("batch_get_secret_value", SecretIdList=list(names), **further)
+            yield page
+            if not page.get("NextToken"):
+                return
+            further = {"NextToken": page["NextToken"]}
 
     def _one(self, name: str) -> Verdicts:
         try:
             return {name: _text(name, self._service.call("get_secret_value", SecretId=name))}
         except _RefusedError as refusal:
             return _verdict("secretsmanager", name, str(refusal))
+
+
+def _read_page(page: Mapping[str, Any], names: Sequence[str]) -> Verdicts:
+    found: Verdicts = {}
+    for secret in page.get("SecretValues", ()):
+        arn = secret.get("ARN", "")
+        for name in {secret.get("Name"), arn, arn.rpartition("-")[0]}.intersection(names):
+            found[name] = _text(name, secret)
+    for error in page.get("Errors", ()):
+        found |= _verdict("secretsmanager", error.get("SecretId", ""), error.get("ErrorCode", ""))
+    return found
 
 
 class ParameterStore:

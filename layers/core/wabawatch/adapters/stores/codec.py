@@ -84,4 +84,7 @@ def _deflate(body: bytes) -> bytes:
 
 def _inflate(data: bytes) -> bytes:
     decompressor = zlib.decompressobj(wbits=-15, zdict=_TEXTS)
-    return decompressor.decompress(memoryview(data)[1:]) + decompressor.flush()
+    body = decompressor.decompress(memoryview(data)[1:]) + decompressor.flush()
+    if not decompressor.eof or decompressor.unused_data:
+        raise ValueError("it is cut off, or something follows it")
+    return body

@@ -63,8 +63,8 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Do all of it or nothing. The write lock is taken at the start: what is read inside stays true until the end.
 
-        A commit that fails (a full disk) leaves its transaction open: it is undone, so that the next one can begin. An
-        error of the rollback would hide the cause, and SQLite ends the transaction all the same."""
+        What fails is undone, a commit too, so that the next transaction can begin. An error of the rollback is not
+        raised: it would hide the cause, and SQLite ends the transaction all the same."""
         with self._lock, self._said_clearly():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -87,8 +87,8 @@ class Database:
     def rows_of_each(self, statement: str, keys: Iterable[Values]) -> list[Row]:
         """Run one statement for each of the keys."""
         with self._lock, self._said_clearly():
-            execute = self._connection.execute
-            return [row for key in keys for row in execute(statement, key)]
+            cursor = self._connection.cursor()
+            return [row for key in keys for row in cursor.execute(statement, key)]
 
     def close(self) -> None:
         with self._lock:

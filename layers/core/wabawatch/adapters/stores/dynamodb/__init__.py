@@ -1,34 +1,16 @@
-"""State in one DynamoDB table, for any number of pollers at once.
+"""State in one DynamoDB table, for any number of pollers at once. docs/storage.md describes the rows and their keys.
 
-Access patterns. Every item has `pk` and `sk`; two local indexes, `due` (pk, due) and `when` (pk, when), hold the whole
-items that carry the attribute. They are local, and not global, because a local index can be read consistently: an
-outbox that lags could fold a recovery before its problem. Nothing is ever scanned.
+Costs, in read units (4 KB, consistent; half where a read may lag) and write units (1 KB; two for each in a transaction,
+and the same again for each index that the item is in):
 
-snapshot          pk SNAP#00 to SNAP#31, sk target; `v` the version, `body`
-                  read: up to 32 by key, more by a query of each bucket
-log row           pk LOG#0 to LOG#7, sk target#instant; `seen` the observation, `body` its transitions, `last` their
-                  highest number; with transitions `when`, and `due` while they are pending
-                  read: by `due` what is pending, by `when` the fleet's history, by sk one target's
-incident          pk INCIDENT#0 to INCIDENT#3, sk id; `v`; `body`, or `parts` and `stamp`; `when` when it opened; `due`
-                  when something may have to be told, `~` while it is open and nothing is due, absent when it is done
-                  read: by key, by `due` those due or all open, by `when` the latest
-latest            pk LATEST#0 to LATEST#f, sk digest of an incident's key; `incident` its id, `opened`
-part              pk PART#0 to PART#3, sk owner#00; `stamp`, as in its head, and `body`
-run               pk RUN, sk id#shard; `body`, `when` when it started; read by `when`
-silence           pk SILENCE, sk id; `body`; all are read at once
-acknowledgement   pk ACK, sk incident; `body`; all are read at once
-lease             pk LEASE, sk name; `owner`, `ends_at` in microseconds
-document          pk DOCUMENT, sk name; `body`, or `parts` and `stamp`
-
-Instants in `when`, `due` and `sk` are ISO 8601, UTC, with microseconds, followed by what makes them unique. `by` names
-the call that wrote an item. `expires_at` (seconds) is DynamoDB's time to live: history after the instant, run or
-resolution; an incident that is open, or of which something is still to be told, has none.
-
-Costs, in read units (4 KB, consistent) and write units (1 KB):
-- A pass over 1,000 healthy targets that did not change: about 32 read units for their snapshots (0.5 for each 4 KB of a
-  bucket, read eventually consistent: the condition of the commit guards), nothing written.
-- A change: one transaction of two items, 4 write units, and 4 more for the indexes when it has transitions.
-- A notify with nothing to do: 8 read units for the outbox, 4 for what is due, and a few for steering and documents.
+- A pass over 1,000 healthy targets that did not change: about 32 read units for their snapshots (a query of each bucket
+  that may lag: the condition of the commit guards), and 2 write units for the run and its coverage.
+- A change with transitions: 8 write units (snapshot 2, log row 4, pending change 2); without: 4.
+- Folding it: 2 for the pending change, 2 for a member of a large incident, and the incident: new 6 if it is due at some
+  time (4 and the pointer's 2), changed 4 to 6, moved to what is done 10.
+- Recording what was sent: 1 to 3 for each incident.
+- A notify with nothing to do: 8 read units for what is pending, 8 for what is due, and 1 for each of the queue, the
+  coverage, the silences, the acknowledgements and what was set aside.
 """
 
 from __future__ import annotations
@@ -36,27 +18,85 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from wabawatch.adapters.stores.dynamodb.fleet import Fleet
+from wabawatch.adapters.stores.dynamodb.aside import Aside
+from wabawatch.adapters.stores.dynamodb.documents import Documents, Leases, NotificationQueue
 from wabawatch.adapters.stores.dynamodb.incidents import Incidents
-from wabawatch.adapters.stores.dynamodb.log import Log
-from wabawatch.adapters.stores.dynamodb.running import Running
-from wabawatch.adapters.stores.dynamodb.steering import Steering
+from wabawatch.adapters.stores.dynamodb.periods import Periods
+from wabawatch.adapters.stores.dynamodb.runs import Runs
+from wabawatch.adapters.stores.dynamodb.silences import OperatorActions
+from wabawatch.adapters.stores.dynamodb.snapshots import Snapshots
 from wabawatch.adapters.stores.dynamodb.table import Table
+from wabawatch.adapters.stores.dynamodb.transactions import MAX_ACTIONS
+from wabawatch.adapters.stores.dynamodb.transition_log import TransitionLog
 
 if TYPE_CHECKING:  # the stubs are not there at run time
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class DynamoStore(Fleet, Log, Incidents, Steering, Running):
+class DynamoStore:
     """The Store port over one DynamoDB table, which template.yaml makes; `history` is how long the log is kept.
 
-    Raises StoreError, which names the operation and the table and says what to do, when DynamoDB refuses or cannot be
-    reached; SchemaError for what a later version of Wabawatch wrote.
+    Its methods are those of its parts. Raises StoreError, which names the operation and the table and says what to do,
+    when DynamoDB refuses or cannot be reached; SchemaError for what a later version of Wabawatch wrote.
     """
+
+    fold_limit = MAX_ACTIONS
 
     def __init__(self, client: DynamoDBClient, table: str, history: timedelta) -> None:
         self._table = Table(client, table)
-        self._history = history
+        periods = Periods(self._table, history)
+        aside = Aside(self._table, periods, history)
+
+        snapshots = Snapshots(self._table, aside, periods, history)
+        self.snapshots = snapshots.find
+        self.every_snapshot = snapshots.every
+        self.commit = snapshots.commit
+
+        runs = Runs(self._table, aside, periods, history)
+        self.save_run = runs.save
+        self.runs = runs.latest
+        self.save_coverage = runs.save_coverage
+        self.coverages = runs.coverages
+        self.remove_coverage = runs.remove_coverage
+        self.save_day = runs.save_day
+        self.days = runs.days
+
+        log = TransitionLog(self._table, aside, periods)
+        self.pending = log.pending
+        self.set_aside_change = log.set_aside
+        self.set_aside = aside.since
+        self.history = log.history
+        self.observations = log.observations
+
+        operator_actions = OperatorActions(self._table, aside, history)
+        self.save_silence = operator_actions.save_silence
+        self.silences = operator_actions.silences
+        self.save_acknowledgement = operator_actions.save_acknowledgement
+        self.acknowledgements = operator_actions.acknowledgements
+
+        incidents = Incidents(self._table, aside, periods, operator_actions, history)
+        self.fold = incidents.fold
+        self.latest_incidents = incidents.latest
+        self.generations = incidents.generations
+        self.open_incidents = incidents.open
+        self.due_incidents = incidents.due
+        self.incident = incidents.find
+        self.incidents_by_id = incidents.find_all
+        self.incidents = incidents.recent
+        self.save_incidents = incidents.save
+        self.members = incidents.members
+        self.members_of = incidents.members_of
+
+        queue = NotificationQueue(self._table, aside)
+        self.queue = queue.put
+        self.queued = queue.every
+        self.unqueue = queue.remove
+
+        documents, leases = Documents(self._table, aside), Leases(self._table)
+        self.document = documents.find
+        self.save_document = documents.save
+        self.acquire_lease = leases.acquire
+        self.release_lease = leases.release
 
     def purge(self, before: datetime) -> int:  # noqa: ARG002  # the port's signature
         """Nothing: DynamoDB expires items by itself."""

@@ -1,161 +1,319 @@
-"""Incidents: a head for each, a pointer from its key to the latest, and parts for a body that is large."""
+"""Incidents, in the partitions of what is live or of the month they ended in; the latest one of each key; members."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
 
 import msgspec
 
-from wabawatch.adapters.stores.codec import dump, load
-from wabawatch.adapters.stores.dynamodb.fleet import follows
-from wabawatch.adapters.stores.dynamodb.parts import PART, cut, forget_parts, joined
-from wabawatch.adapters.stores.dynamodb.shapes import (
+from wabawatch.adapters.stores.codec import dump
+from wabawatch.adapters.stores.dynamodb.aside import INCIDENT, MEMBER, Aside
+from wabawatch.adapters.stores.dynamodb.keys import (
     AFTER_ALL,
-    BEFORE_ALL,
-    INCIDENT_BUCKETS,
-    blob,
+    SPREAD,
+    done_key,
+    done_partition,
     expiry,
-    incident_key,
-    incident_partition,
     iso,
+    latest_key,
+    live_key,
+    live_partition,
+    member_key,
+    member_partition,
+    month_of,
+)
+from wabawatch.adapters.stores.dynamodb.periods import Periods
+from wabawatch.adapters.stores.dynamodb.silences import OperatorActions
+from wabawatch.adapters.stores.dynamodb.snapshots import follows
+from wabawatch.adapters.stores.dynamodb.table import (
+    Condition,
+    Item,
+    RefusedError,
+    Table,
+    Value,
+    blob,
     item,
+    key_of,
+    name_of,
     number,
     text,
 )
-from wabawatch.adapters.stores.dynamodb.steering import let_expire
-from wabawatch.adapters.stores.dynamodb.table import Condition, Item, Table, Value
 from wabawatch.adapters.stores.dynamodb.table import Key as ItemKey
-from wabawatch.adapters.stores.dynamodb.units import Action, Unit, lost, put, write
-from wabawatch.domain.incidents import Incident, Key
+from wabawatch.adapters.stores.dynamodb.transactions import (
+    Action,
+    Answer,
+    WriteGroup,
+    delete,
+    put,
+    update,
+    write,
+)
+from wabawatch.adapters.stores.dynamodb.transition_log import fold_action
+from wabawatch.application.ports import FoldBatch, MemberRow, Outcome
+from wabawatch.domain.incidents import Incident, Key, Member
 
-INLINE: Final = 16_000
-"""Bytes up to which a body is in its head. A head is in two indexes, so each of its bytes is written three times; parts
-are in none, and cost another query to read."""
+_log = logging.getLogger(__name__)
+
+_DONE: Final = "DONE"
+_MEMBERS_KEPT: Final = timedelta(days=90)
+"""At least, after a target left an incident: it may come back while the incident lasts."""
+
+
+class _Write(msgspec.Struct, frozen=True):
+    """How an incident is to be written: where its version before is (`origin`), whether that was looked up and not only
+    assumed, and whether it is the latest of its key, as far as is known."""
+
+    incident: Incident
+    origin: ItemKey
+    is_found: bool = False
+    is_latest: bool = True
 
 
 class Incidents:
-    """The part of the store that notify writes."""
+    """What notify writes of incidents."""
 
-    _table: Table
-    _history: timedelta
+    def __init__(
+        self, table: Table, aside: Aside, periods: Periods, operator_actions: OperatorActions, history: timedelta
+    ) -> None:
+        self._table = table
+        self._aside = aside
+        self._periods = periods
+        self._operator_actions = operator_actions
+        self._history = history
 
-    def latest_incidents(self, keys: Sequence[Key]) -> dict[Key, Incident]:
-        pointers = self._table.get_all(_pointer_key(key) for key in keys)
-        heads = self._table.get_all(incident_key(pointer["incident"]["S"]) for pointer in pointers)
-        return {incident.key: incident for incident in self._loaded(heads)}
+    # --- reading
+    def latest(self, keys: Sequence[Key]) -> dict[Key, Incident]:
+        """An incident that moves while it is read is looked for at its new place."""
+        found: dict[Key, Incident] = {}
+        places: dict[ItemKey, ItemKey] = {}
+        wanted = [latest_key(key) for key in keys]
+        while wanted:
+            pointers = {key_of(row): (row["at"]["S"], row["incident"]["S"]) for row in self._table.get_all(wanted)}
+            moved = {pointer: place for pointer, place in pointers.items() if places.get(pointer) != place}
+            heads = self._table.get_all(moved.values())
+            found |= {incident.key: incident for incident in self._decode(heads)}
+            there = {key_of(head) for head in heads}
+            places |= moved
+            wanted = [pointer for pointer, place in moved.items() if place not in there]
+        return found
 
-    def open_incidents(self) -> list[Incident]:
-        found = self._loaded(self._heads("due", None))
-        return sorted(found, key=lambda incident: (incident.opened_at, incident.id))
+    def generations(self, keys: Sequence[Key]) -> dict[Key, int]:
+        pointers = {key_of(row): row for row in self._table.get_all(latest_key(key) for key in keys)}
+        return {key: int(pointers[at]["generation"]["N"]) for key in keys if (at := latest_key(key)) in pointers}
 
-    def due_incidents(self, now: datetime) -> list[Incident]:
-        found = self._loaded(self._heads("due", (BEFORE_ALL, f"{iso(now)}#{AFTER_ALL}")))
-        return sorted(found, key=lambda incident: (incident.due_at or now, incident.id))
+    def open(self, after: str = "", limit: int | None = None) -> list[Incident]:
+        page = limit // SPREAD + 2 if limit else None
+        queries = [self._table.query(live_partition(place), since=after or None, page=page) for place in range(SPREAD)]
+        rows = (row for row in self._table.merge(queries, "sk") if row["sk"]["S"] != after)
+        return list(islice(self._decode(rows), limit))
 
-    def incident(self, incident_id: str) -> Incident | None:
-        head = self._table.get(incident_key(incident_id))
-        return self._load(head) if head else None
+    def due(self, now: datetime, limit: int | None = None) -> list[Incident]:
+        page = limit // 4 + 1 if limit else None
+        until = f"{iso(now)}#{AFTER_ALL}"
+        queries = [self._table.query(live_partition(place), "due", until=until, page=page) for place in range(SPREAD)]
+        return list(islice(self._decode(self._table.merge(queries, "due")), limit))
 
-    def incidents(self, limit: int) -> list[Incident]:
-        heads = sorted(self._heads("when", None, limit), key=lambda head: head["when"]["S"], reverse=True)
-        return self._loaded(heads[:limit])
+    def find(self, incident_id: str) -> Incident | None:
+        return self.find_all([incident_id]).get(incident_id)
 
-    def _heads(self, index: str, between: tuple[str, str] | None, limit: int | None = None) -> list[Item]:
-        def of(bucket: int) -> list[Item]:
-            newest_first = index == "when"
-            heads = self._table.query(incident_partition(bucket), index, between, newest_first=newest_first, page=limit)
-            return list(islice(heads, limit))
+    def find_all(self, ids: Sequence[str]) -> dict[str, Incident]:
+        return {incident.id: incident for incident in self._decode(self._rows(ids).values())}
 
-        return [head for heads in self._table.each(of, range(INCIDENT_BUCKETS)) for head in heads]
+    def recent(self, limit: int) -> list[Incident]:
+        """Those that are live, and of what is done month after month, until no month before can have a later one."""
+        found = {incident.id: incident for incident in self.open()}
+        for month in self._periods.newest_first(_DONE):
+            queries = [
+                self._table.query(done_partition(place, month), "when", newest_first=True, page=limit // 4 + 1)
+                for place in range(SPREAD)
+            ]
+            rows = self._table.merge(queries, "when", newest_first=True)
+            found |= {incident.id: incident for incident in islice(self._decode(rows), limit)}
+            begins = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
+            if sum(incident.opened_at >= begins for incident in found.values()) >= limit:
+                break
+        return sorted(found.values(), key=lambda incident: (incident.opened_at, incident.id), reverse=True)[:limit]
 
-    def _loaded(self, heads: Iterable[Item]) -> list[Incident]:
-        return [incident for incident in self._table.each(self._load, heads) if incident]
+    def members(self, incident_id: str) -> Iterator[tuple[str, Member]]:
+        queries = [self._table.query(member_partition(incident_id, place)) for place in range(SPREAD)]
+        for row in self._table.merge(queries, "sk"):
+            member = self._member(incident_id, row)
+            if member is not None:
+                yield row["sk"]["S"], member
 
-    def _load(self, head: Item) -> Incident | None:
-        name = head["sk"]["S"]
-        body = joined(self._table, _owner(name), head, lambda: self._table.get(incident_key(name)))
-        return load(Incident, body) if body else None
+    def members_of(self, rows: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Member]:
+        wanted = {member_key(*row): row for row in rows}
+        found = {wanted[key_of(row)]: row for row in self._table.get_all(wanted)}
+        members = {name: self._member(name[0], row) for name, row in found.items()}
+        return {name: member for name, member in members.items() if member is not None}
 
-    def save_incidents(self, incidents: Sequence[Incident]) -> list[bool]:
-        """Small ones that were there before go by themselves, which is half the price; the rest in transactions."""
-        bodies = [dump(incident) for incident in incidents]
-        small = [
-            position
-            for position, incident in enumerate(incidents)
-            if incident.version > 1 and len(bodies[position]) <= INLINE
-        ]
-        outcomes = dict(
-            zip(small, self._table.each(lambda one: self._replace(incidents[one], bodies[one]), small), strict=True)
+    def _member(self, incident_id: str, row: Item) -> Member | None:
+        return self._aside.decode(MEMBER, row, f"{incident_id} {name_of(row)}")
+
+    def _rows(self, ids: Iterable[str]) -> dict[str, Item]:
+        """Where they are: live, or in one of the months."""
+        wanted = set(ids)
+        found = {row["sk"]["S"]: row for row in self._table.get_all(live_key(name) for name in wanted)}
+        if missing := wanted - found.keys():
+            months = self._periods.newest_first(_DONE)
+            rows = self._table.get_all(done_key(name, month) for name in missing for month in months)
+            found |= {row["sk"]["S"]: row for row in rows}
+        return found
+
+    def _decode(self, rows: Iterable[Item]) -> Iterator[Incident]:
+        return self._aside.decode_all(INCIDENT, rows, name_of)
+
+    # --- writing
+    def fold(self, batch: FoldBatch) -> Outcome:
+        """All of it in one transaction. It goes again where only the place of an incident was not known."""
+        self._note_months(batch.incidents)
+        rest = (
+            *(self._put_member(row) for row in batch.members),
+            *(fold_action(self._table, change, folded) for change, folded in batch.folded),
         )
-        rest = [position for position in range(len(incidents)) if position not in outcomes]
-        outcomes |= zip(rest, self._write([(incidents[one], bodies[one]) for one in rest]), strict=True)
-        let_expire(self._table, [one for position, one in enumerate(incidents) if outcomes[position] and _done(one)])
+        latest = {incident.key: incident for incident in sorted(batch.incidents, key=lambda one: one.generation)}
+        writes = [_begin(incident, is_latest=latest[incident.key] is incident) for incident in batch.incidents]
+        while True:
+            parts = [self._actions(write_) for write_ in writes]
+            group = WriteGroup((*(action for part in parts for action in part), *rest))
+            if not group.actions:
+                return Outcome.WRITTEN
+            (answer,) = write(self._table, [group])
+            if answer.outcome is not Outcome.CONFLICT:
+                break
+            again = self._again(writes, _split(answer, [len(part) for part in parts]))
+            if any(write_ is None for write_ in again) or max(answer.failed) >= len(group.actions) - len(rest):
+                return Outcome.CONFLICT
+            writes = [write_ for write_ in again if write_]
+        if answer.outcome is Outcome.WRITTEN:
+            self._operator_actions.let_expire(batch.incidents)
+        return answer.outcome
+
+    def save(self, incidents: Sequence[Incident]) -> list[Outcome]:
+        """Those that stay live go by themselves, which is half the price; the rest in transactions."""
+        self._note_months(incidents)
+        outcomes: dict[int, Outcome] = {}
+        writes = {position: _begin(incident) for position, incident in enumerate(incidents)}
+        single = [
+            position for position, incident in enumerate(incidents) if incident.version > 1 and not incident.is_done
+        ]
+        replaced = self._table.each(lambda position: self._replace(incidents[position]), single)
+        answers = dict(zip(single, replaced, strict=True))
+        rest = [position for position in writes if position not in answers]
+        while True:
+            groups = [WriteGroup(self._actions(writes[position])) for position in rest]
+            answers |= zip(rest, write(self._table, groups), strict=True)
+            outcomes |= {position: answer.outcome for position, answer in answers.items()}
+            lost = [position for position, answer in answers.items() if answer.outcome is Outcome.CONFLICT]
+            again = self._again(
+                [writes[position] for position in lost], [answers[position].failed for position in lost]
+            )
+            writes |= {position: write_ for position, write_ in zip(lost, again, strict=True) if write_}
+            rest = [position for position, write_ in zip(lost, again, strict=True) if write_]
+            answers = {}
+            if not rest:
+                break
+        written = [incident for position, incident in enumerate(incidents) if outcomes[position] is Outcome.WRITTEN]
+        self._operator_actions.let_expire(written)
         return [outcomes[position] for position in range(len(incidents))]
 
-    def _replace(self, incident: Incident, body: bytes) -> bool:
-        before = self._table.put_if(self._head(incident, body=blob(body)), follows(incident.version))
-        if before:
-            forget_parts(self._table, _owner(incident.id), before)
-        return before is not None
+    def _note_months(self, incidents: Iterable[Incident]) -> None:
+        self._periods.note(_DONE, (month_of(incident.resolved_at) for incident in incidents if incident.resolved_at))
 
-    def _write(self, incidents: Sequence[tuple[Incident, bytes]]) -> list[bool]:
-        answers = write(self._table, [self._incident(*one) for one in incidents])
-        behind = [position for position, codes in enumerate(answers) if codes and not lost(codes[0])]
-        again = write(self._table, [Unit(self._actions(*incidents[position])) for position in behind])
-        answers = [*answers]
-        for position, codes in zip(behind, again, strict=True):
-            answers[position] = codes
-        return [not codes for codes in answers]
+    def _replace(self, incident: Incident) -> Answer:
+        """Write one that is assumed to be live already."""
+        try:
+            before = self._table.put_if(self._row(incident), follows(incident.version))
+        except RefusedError as refused:
+            _log.warning("%s: incident %s was not written", refused, incident.id)
+            return Answer(Outcome.REFUSED)
+        return Answer(Outcome.CONFLICT, frozenset({0})) if before is None else Answer(Outcome.WRITTEN)
 
-    def _incident(self, incident: Incident, body: bytes) -> Unit:
-        """A new incident becomes the latest of its key, unless a later one is known: then it is written without."""
-        actions = self._actions(incident, body)
-        return Unit((*actions, self._pointing(incident)) if incident.version == 1 else actions)
+    def _actions(self, write_: _Write) -> tuple[Action, ...]:
+        """The first one has the condition of the version; the last one of several points to the incident."""
+        incident, row = write_.incident, self._row(write_.incident)
+        follow = follows(incident.version)
+        if incident.version == 1:
+            first = put(self._table, row, follow)
+            return (first, self._point_first(incident, row)) if write_.is_latest else (first,)
+        if write_.origin == key_of(row):
+            return (put(self._table, row, follow),)
+        moved = (delete(self._table, write_.origin, follow), put(self._table, row))
+        return (*moved, self._point_again(incident, row)) if write_.is_latest else moved
 
-    def _actions(self, incident: Incident, body: bytes) -> tuple[Action, ...]:
-        if len(body) <= INLINE:
-            return (put(self._table, self._head(incident, body=blob(body)), follows(incident.version)),)
-        stamp, count = str(incident.version), -(-len(body) // PART)
-        parts = cut(self._table, _owner(incident.id), stamp, body, self._expiry(incident))
-        head = self._head(incident, parts=number(count), stamp=text(stamp))
-        return (put(self._table, head, follows(incident.version)), *parts)
+    def _again(self, writes: Sequence[_Write], failed: Sequence[frozenset[int]]) -> list[_Write | None]:
+        """How to write those whose conditions failed: without the pointer one that is not the latest of its key, and
+        from where it is one that is not live. None: there is no such version."""
+        unknown = [
+            write_.incident.id
+            for write_, positions in zip(writes, failed, strict=True)
+            if 0 in positions and not write_.is_found and write_.incident.version > 1
+        ]
+        rows = self._rows(unknown) if unknown else {}
+        return [self._retry(write_, positions, rows) for write_, positions in zip(writes, failed, strict=True)]
 
-    def _head(self, incident: Incident, **body: Value) -> Item:
-        opened = f"{iso(incident.opened_at)}#{incident.id}"
-        due = f"{iso(incident.due_at)}#{incident.id}" if incident.due_at else f"{AFTER_ALL}#{opened}"
-        return item(
-            incident_key(incident.id),
-            v=number(incident.version),
-            when=text(opened),
-            due=None if _done(incident) else text(due),
-            expires_at=self._expiry(incident),
-            **body,
+    def _retry(self, write_: _Write, failed: frozenset[int], rows: dict[str, Item]) -> _Write | None:
+        incident = write_.incident
+        if not failed:
+            return write_
+        if incident.version == 1 or (0 in failed and write_.is_found):
+            return None
+        if 0 not in failed:
+            return msgspec.structs.replace(write_, is_latest=False)
+        row = rows.get(incident.id)
+        if row is None or int(row["v"]["N"]) != incident.version - 1:
+            return None
+        return msgspec.structs.replace(write_, origin=key_of(row), is_found=True)
+
+    def _row(self, incident: Incident) -> Item:
+        version, body = number(incident.version), blob(dump(incident))
+        if incident.resolved_at is not None and incident.is_done:
+            return item(
+                done_key(incident.id, month_of(incident.resolved_at)),
+                v=version,
+                body=body,
+                when=text(f"{iso(incident.opened_at)}#{incident.id}"),
+                expires_at=expiry(incident.resolved_at + self._history),
+            )
+        due = text(f"{iso(incident.due_at)}#{incident.id}") if incident.due_at else None
+        return item(live_key(incident.id), v=version, body=body, due=due)
+
+    def _point_first(self, incident: Incident, row: Item) -> Action:
+        pointer = item(
+            latest_key(incident.key), generation=number(incident.generation), incident=text(incident.id), at=row["pk"]
         )
-
-    def _expiry(self, incident: Incident) -> Value | None:
-        resolved_at = incident.resolved_at
-        return expiry(resolved_at + self._history) if resolved_at and _done(incident) else None
-
-    def _pointing(self, incident: Incident) -> Action:
-        pointer = item(_pointer_key(incident.key), incident=text(incident.id), opened=text(iso(incident.opened_at)))
-        condition = Condition("attribute_not_exists(pk) OR opened <= :opened", {":opened": pointer["opened"]})
+        condition = Condition(
+            "attribute_not_exists(pk) OR generation < :generation", {":generation": pointer["generation"]}
+        )
         return put(self._table, pointer, condition)
 
+    def _point_again(self, incident: Incident, row: Item) -> Action:
+        values = {":at": row["pk"], ":incident": text(incident.id)}
+        condition = Condition("incident = :incident", values, {"#at": "at"})
+        return update(self._table, latest_key(incident.key), "SET #at = :at", condition)
 
-def _done(incident: Incident) -> bool:
-    """Nothing more will be told of it."""
-    return not incident.is_open and incident.due_at is None
+    def _put_member(self, row: MemberRow) -> Action:
+        """All members have left when an incident ends, so each row gets its expiry when its target leaves."""
+        key = member_key(row.incident_id, row.target)
+        return put(self._table, item(key, body=blob(dump(row.member)), expires_at=self._member_expiry(row.member)))
+
+    def _member_expiry(self, member: Member) -> Value | None:
+        return None if member.is_affected else expiry(member.since + max(self._history, _MEMBERS_KEPT))
 
 
-def _owner(incident_id: str) -> str:
-    return f"incident {incident_id}"
+def _begin(incident: Incident, *, is_latest: bool = True) -> _Write:
+    """Assume that it is live: one that is done is seldom written again."""
+    return _Write(incident, live_key(incident.id), is_latest=is_latest)
 
 
-def _pointer_key(key: Key) -> ItemKey:
-    """Ids come from outside and may be long: a digest has the length of a key, and no trouble with separators."""
-    digest = hashlib.blake2b(msgspec.json.encode(key), digest_size=16).hexdigest()
-    return f"LATEST#{digest[0]}", digest
+def _split(answer: Answer, lengths: Sequence[int]) -> list[frozenset[int]]:
+    """The failed positions of a group, for each of the parts that it begins with."""
+    starts = [sum(lengths[:position]) for position in range(len(lengths))]
+    return [
+        frozenset(failed - start for failed in answer.failed if start <= failed < start + length)
+        for start, length in zip(starts, lengths, strict=True)
+    ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -26,6 +28,8 @@ Key = tuple[str, str]
 
 THREADS: Final = 8
 """Calls at once. Below the ten pooled connections of a botocore client."""
+MAX_ITEM: Final = 400_000
+"""Bytes, names included: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 KEYS_AT_ONCE: Final = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
 _TRIES: Final = 8
@@ -38,15 +42,19 @@ _ADVICE: Final = {
     "UnrecognizedClientException": "AWS does not know these credentials: check them",
     "InvalidSignatureException": "AWS does not accept these credentials: check the secret key and the clock",
     "ExpiredTokenException": "these credentials have expired: log in again",
-    "ItemCollectionSizeLimitExceededException": "a bucket is full (10 GB): keep history for a shorter time",
 }
+FULL: Final = (
+    "a partition is full (10 GB, a limit that AWS does not raise): poll less often, or split the fleet into several "
+    "deployments"
+)
+TOO_LARGE: Final = "more than DynamoDB can hold in an item (400 KB) or write at once (4 MB)"
 _SLOW_DOWN: Final = "throttled for too long: wait, or raise the table's limits"
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 
-class Lost(Exception):  # noqa: N818  # an outcome inside this package, no error
+class ConditionFailed(Exception):  # noqa: N818  # an outcome inside this package, no error
     """The condition of a write failed. `found` is the stored item, {} where there is none."""
 
     def __init__(self, found: Item) -> None:
@@ -54,12 +62,17 @@ class Lost(Exception):  # noqa: N818  # an outcome inside this package, no error
         self.found = found
 
 
-class Cancelled(Exception):  # noqa: N818  # an outcome inside this package, no error
-    """A transaction was cancelled. `codes` has one entry for each action: "None" or the reason's code."""
+class TransactionCancelled(Exception):  # noqa: N818  # an outcome inside this package, no error
+    """A transaction was cancelled. `reasons` has the code and the message for each action; the code is "None" for one
+    that could have been done."""
 
-    def __init__(self, codes: Sequence[str]) -> None:
+    def __init__(self, reasons: Sequence[tuple[str, str]]) -> None:
         super().__init__()
-        self.codes = codes
+        self.reasons = reasons
+
+
+class RefusedError(StoreError):
+    """DynamoDB cannot hold an item: it is too large, or its partition is full. Trying again cannot help."""
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -98,7 +111,7 @@ class Table:
         return [work(given[0])] if len(given) == 1 else list(self._threads.map(work, given)) if given else []
 
     def call(self, operation: str, **request: Any) -> dict[str, Any]:  # noqa: ANN401  # requests have many shapes
-        """Raises Lost, Cancelled, or StoreError."""
+        """Raises ConditionFailed, TransactionCancelled, RefusedError, or another StoreError."""
         try:
             answer: dict[str, Any] = getattr(self._client, operation)(**request)
         except ClientError as error:
@@ -115,12 +128,16 @@ class Table:
         its session token."""
         code = error.response.get("Error", {}).get("Code", "")
         if code == "ConditionalCheckFailedException":
-            return Lost(error.response.get("Item", {}))  # type: ignore[arg-type]  # the stubs do not know this field
+            return ConditionFailed(error.response.get("Item", {}))  # type: ignore[arg-type]  # the stubs do not know this field
         if code == "TransactionCanceledException":
             reasons = error.response.get("CancellationReasons", [])
-            return Cancelled([str(reason.get("Code", "None")) for reason in reasons])
+            return TransactionCancelled(
+                [(str(one.get("Code", "None")), str(one.get("Message", ""))) for one in reasons]
+            )
+        message = error.response.get("Error", {}).get("Message", "")
+        if why := refusal(code, message):
+            return RefusedError(f"DynamoDB table {self.name}, {operation}: {why}")
         if code == "ValidationException":
-            message = error.response.get("Error", {}).get("Message", "")
             return self.trouble(operation, f"{message[:300]}: was this table made by Wabawatch's template?")
         slow = "Throttl" in code or "LimitExceeded" in code or "ThroughputExceeded" in code
         return self.trouble(operation, f"{code}: {_ADVICE.get(code, _SLOW_DOWN if slow else 'try again later')}")
@@ -141,18 +158,26 @@ class Table:
         self,
         pk: str,
         index: str | None = None,
-        between: tuple[str, str] | None = None,
         *,
+        since: str | None = None,
+        until: str | None = None,
         consistent: bool = True,
         newest_first: bool = False,
         page: int | None = None,
     ) -> Iterator[Item]:
         """Items of a partition in the order of `sk`, or of an index in the order of the attribute that it is named
-        for. `between` includes both ends. Pages of `page` items are fetched as they are consumed."""
+        for, from `since` to `until`, both included. Pages of `page` items are fetched as they are consumed."""
+        values = {":pk": text(pk)}
+        condition = "pk = :pk"
+        if since and until:
+            condition += " AND #range BETWEEN :since AND :until"
+        elif since or until:
+            condition += " AND #range >= :since" if since else " AND #range <= :until"
+        values |= {name: text(bound) for name, bound in ((":since", since), (":until", until)) if bound}
         request: dict[str, Any] = {
             "TableName": self.name,
-            "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeValues": {":pk": {"S": pk}},
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": values,
             "ConsistentRead": consistent,
             "ScanIndexForward": not newest_first,
         }
@@ -160,16 +185,20 @@ class Table:
             request["IndexName"] = index
         if page:
             request["Limit"] = page
-        if between:
-            request["KeyConditionExpression"] += " AND #range BETWEEN :low AND :high"
+        if since or until:
             request["ExpressionAttributeNames"] = {"#range": index or "sk"}
-            request["ExpressionAttributeValues"] |= {":low": {"S": between[0]}, ":high": {"S": between[1]}}
         while True:
             answer = self.call("query", **request)
             yield from answer["Items"]
             if not (last := answer.get("LastEvaluatedKey")):
                 return
             request["ExclusiveStartKey"] = last
+
+    def merge(self, queries: Iterable[Iterator[Item]], by: str, *, newest_first: bool = False) -> Iterator[Item]:
+        """Merge queries that are each in the order of the attribute `by`. Their first pages are fetched at once, later
+        ones as they are consumed."""
+        begun = self.each(_fetch_first, queries)
+        return heapq.merge(*begun, key=lambda found: found[by]["S"], reverse=newest_first)
 
     def get(self, key: Key) -> Item | None:
         """Strongly consistent."""
@@ -193,36 +222,96 @@ class Table:
                 break
         return found
 
-    def put(self, item: Item) -> Item:
+    def put(self, row: Item) -> Item:
         """Write without a condition; what was there before, {} for nothing."""
-        answer = self.call("put_item", TableName=self.name, Item=item, ReturnValues="ALL_OLD")
+        answer = self.call("put_item", TableName=self.name, Item=row, ReturnValues="ALL_OLD")
         found: Item = answer.get("Attributes", {})
         return found
 
-    def put_if(self, item: Item, condition: Condition) -> Item | None:
+    def put_if(self, row: Item, condition: Condition) -> Item | None:
         """Write under a condition; what was there before, or None where the condition failed.
 
         The client tries a call again whose answer was lost. If the first try did write, the second one fails on the
         item that is ours, which `by` tells: that is no failure."""
-        mine = {**item, "by": {"B": uuid.uuid4().bytes}}
+        if size(row) > MAX_ITEM:
+            raise RefusedError(f"DynamoDB table {self.name}, put_item: {TOO_LARGE}")
+        mine = {**row, "by": {"B": uuid.uuid4().bytes}}
         request = {"TableName": self.name, "Item": mine, **condition.request()}
         try:
             answer = self.call(
                 "put_item", **request, ReturnValues="ALL_OLD", ReturnValuesOnConditionCheckFailure="ALL_OLD"
             )
-        except Lost as lost:
-            return {} if lost.found.get("by") == mine["by"] else None
+        except ConditionFailed as failed:
+            return {} if failed.found.get("by") == mine["by"] else None
         found: Item = answer.get("Attributes", {})
         return found
 
-    def delete(self, key: Key) -> None:
-        self.call("delete_item", TableName=self.name, Key=keyed(key))
+    def delete(self, key: Key) -> Item:
+        """Delete without a condition; what was there, {} for nothing."""
+        answer = self.call("delete_item", TableName=self.name, Key=keyed(key), ReturnValues="ALL_OLD")
+        found: Item = answer.get("Attributes", {})
+        return found
 
     def close(self) -> None:
         if "_threads" in self.__dict__:
             self._threads.shutdown()
 
 
+def refusal(code: str, message: str) -> str | None:
+    """Why DynamoDB can't hold an item, by the code and the message of an error or of a transaction's reason; None for
+    other trouble."""
+    if code.startswith("ItemCollectionSizeLimitExceeded"):
+        return FULL
+    if code.startswith("Validation") and "item size" in message.lower() and "exceeded" in message:
+        return TOO_LARGE
+    return None
+
+
+def _fetch_first(found: Iterator[Item]) -> Iterator[Item]:
+    first = next(found, None)
+    return chain(() if first is None else (first,), found)
+
+
+def text(value: str) -> Value:
+    return {"S": value}
+
+
+def number(value: int) -> Value:
+    return {"N": str(value)}
+
+
+def blob(value: bytes) -> Value:
+    return {"B": value}
+
+
 def keyed(key: Key) -> Item:
     """A key as the API wants it."""
-    return {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
+    return {"pk": text(key[0]), "sk": text(key[1])}
+
+
+def key_of(found: Mapping[str, Value]) -> Key:
+    return found["pk"]["S"], found["sk"]["S"]
+
+
+def name_of(found: Mapping[str, Value]) -> str:
+    """What people may call an item."""
+    return str(found["sk"]["S"]).replace("#", " ")
+
+
+def item(key: Key, **attributes: Value | None) -> Item:
+    """An item without the attributes that are None."""
+    return {**keyed(key), **{name: value for name, value in attributes.items() if value is not None}}
+
+
+def body_of(found: Mapping[str, Value], attribute: str = "body") -> bytes:
+    """b"" for one that is not there, which no codec takes."""
+    return bytes(found.get(attribute, {}).get("B", b""))
+
+
+def size(found: Mapping[str, Value]) -> int:
+    """Bytes of an item as DynamoDB counts them, near enough: names and values."""
+    return sum(len(name) + sum(_bytes(content) for content in value.values()) for name, value in found.items())
+
+
+def _bytes(content: bytes | str) -> int:
+    return len(content) if isinstance(content, bytes) else len(content.encode())

@@ -1,0 +1,72 @@
+"""Runs, and what they covered."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import islice
+from typing import Final
+
+from wabawatch.adapters.stores.codec import dump
+from wabawatch.adapters.stores.dynamodb.aside import COVERAGE, DAY, RUN, Aside
+from wabawatch.adapters.stores.dynamodb.chunks import delete_body, save_body
+from wabawatch.adapters.stores.dynamodb.keys import expiry, iso, month_of, shard_name
+from wabawatch.adapters.stores.dynamodb.periods import Periods
+from wabawatch.adapters.stores.dynamodb.table import Table, blob, item, name_of
+from wabawatch.domain.coverage import DayCoverage, ShardCoverage
+from wabawatch.domain.runs import Run
+
+_RUN: Final = "RUN"
+_COVERAGE: Final = "COVERAGE"
+_DAY: Final = "DAY"
+_KEPT: Final = timedelta(days=90)
+"""Runs are many; the coverage of days outlives them."""
+
+
+class Runs:
+    """What passes did."""
+
+    def __init__(self, table: Table, aside: Aside, periods: Periods, history: timedelta) -> None:
+        self._table = table
+        self._aside = aside
+        self._periods = periods
+        self._kept = min(history, _KEPT)
+
+    def save(self, run: Run) -> None:
+        month = month_of(run.started_at)
+        self._periods.note(_RUN, [month])
+        key = (f"{_RUN}#{month}", f"{iso(run.started_at)}#{run.id}#{run.shard:03}")
+        self._table.put(item(key, body=blob(dump(run)), expires_at=expiry(run.started_at + self._kept)))
+
+    def latest(self, limit: int) -> list[Run]:
+        rows = (
+            found
+            for month in self._periods.newest_first(_RUN)
+            for found in self._table.query(f"{_RUN}#{month}", newest_first=True, page=limit)
+        )
+        return list(islice(self._aside.decode_all(RUN, rows, name_of), limit))
+
+    def save_coverage(self, coverage: ShardCoverage) -> None:
+        save_body(self._table, (_COVERAGE, shard_name(coverage.shard, coverage.of)), dump(coverage))
+
+    def coverages(self) -> list[ShardCoverage]:
+        found = self._aside.decode_all(COVERAGE, self._table.query(_COVERAGE), name_of)
+        return sorted(found, key=lambda coverage: (coverage.of, coverage.shard))
+
+    def remove_coverage(self, shard: int, of: int) -> None:
+        delete_body(self._table, (_COVERAGE, shard_name(shard, of)))
+
+    def save_day(self, day: DayCoverage) -> None:
+        year = f"{day.day.year:04}"
+        self._periods.note(_DAY, [year])
+        name = f"{day.day.isoformat()}#{shard_name(day.shard, day.of)}"
+        save_body(self._table, (f"{_DAY}#{year}", name), dump(day))
+
+    def days(self, since: date, until: date) -> list[DayCoverage]:
+        """The end of a query's range is not included here, because every name is longer than the day that it has."""
+        years = self._periods.newest_first(_DAY, f"{since.year:04}", f"{until.year:04}")
+        rows = (
+            found
+            for year in years
+            for found in self._table.query(f"{_DAY}#{year}", since=since.isoformat(), until=until.isoformat())
+        )
+        return sorted(self._aside.decode_all(DAY, rows, name_of), key=lambda day: (day.day, day.of, day.shard))

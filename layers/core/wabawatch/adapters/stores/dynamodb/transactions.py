@@ -1,0 +1,178 @@
+"""Writes that must land together, packed into as few transactions as DynamoDB allows.
+
+A transaction takes 100 actions, 4 MB, and each item once. A condition that fails, or an item that DynamoDB cannot hold,
+cancels all of it. Groups that share a transaction only to save calls must not fail for each other: the one at fault is
+taken out, and the rest goes again.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from wabawatch.adapters.stores.dynamodb.table import (
+    MAX_ITEM,
+    TOO_LARGE,
+    Condition,
+    Item,
+    Key,
+    RefusedError,
+    Table,
+    TransactionCancelled,
+    key_of,
+    keyed,
+    refusal,
+    size,
+)
+from wabawatch.application.ports import Outcome
+
+MAX_ACTIONS: Final = 100
+MAX_BYTES: Final = 4_000_000
+"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html says 4 MB."""
+_CONDITION: Final = "ConditionalCheckFailed"
+_TRANSIENT: Final = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+
+_log = logging.getLogger(__name__)
+
+Action = dict[str, Any]
+
+
+class WriteGroup(msgspec.Struct, frozen=True):
+    """Actions that land together or not at all."""
+
+    actions: tuple[Action, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes, rather too many than too few."""
+        return sum(_size(action) for action in self.actions)
+
+    @property
+    def keys(self) -> list[Key]:
+        """What it touches."""
+        return [_key(action) for action in self.actions]
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether no transaction takes it, whatever else is in it."""
+        sizes = [_size(action) for action in self.actions]
+        return len(sizes) > MAX_ACTIONS or sum(sizes) > MAX_BYTES or max(sizes) > MAX_ITEM
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What became of a group. `failed` has the positions of the actions whose conditions failed."""
+
+    outcome: Outcome
+    failed: frozenset[int] = frozenset()
+
+
+def put(table: Table, row: Item, condition: Condition | None = None) -> Action:
+    """Make an action of a group."""
+    return {"Put": {"TableName": table.name, "Item": row, **(condition.request() if condition else {})}}
+
+
+def delete(table: Table, key: Key, condition: Condition | None = None) -> Action:
+    """Make an action of a group."""
+    return {"Delete": {"TableName": table.name, "Key": keyed(key), **(condition.request() if condition else {})}}
+
+
+def update(table: Table, key: Key, expression: str, condition: Condition) -> Action:
+    """Make an action of a group. The values of the expression are given with the condition's."""
+    request = {"TableName": table.name, "Key": keyed(key), "UpdateExpression": expression, **condition.request()}
+    return {"Update": request}
+
+
+def write(table: Table, groups: Sequence[WriteGroup]) -> list[Answer]:
+    """Write every group by itself, several in a transaction. Raises StoreError for what is no group's own fault."""
+    answers = {
+        position: _refuse(table, group, TOO_LARGE) for position, group in enumerate(groups) if group.is_too_large
+    }
+    rest = [position for position in range(len(groups)) if position not in answers]
+    packs = list(_pack([groups[position] for position in rest]))
+    written = table.each(lambda pack: _write_pack(table, pack), packs)
+    answers |= zip(rest, (answer for pack in written for answer in pack), strict=True)
+    return [answers[position] for position in range(len(groups))]
+
+
+def _pack(groups: Sequence[WriteGroup]) -> Iterator[list[WriteGroup]]:
+    pack: list[WriteGroup] = []
+    actions, bytes_, keys = 0, 0, set[Key]()
+    for group in groups:
+        full = actions + len(group.actions) > MAX_ACTIONS or bytes_ + group.size > MAX_BYTES
+        if pack and (full or not keys.isdisjoint(group.keys)):
+            yield pack
+            pack, actions, bytes_, keys = [], 0, 0, set()
+        pack.append(group)
+        actions, bytes_ = actions + len(group.actions), bytes_ + group.size
+        keys.update(group.keys)
+    if pack:
+        yield pack
+
+
+def _write_pack(table: Table, groups: Sequence[WriteGroup]) -> list[Answer]:
+    """Groups at fault are taken out at once; a pause comes only where none is, because somebody else writes there."""
+    answers: dict[int, Answer] = {}
+    tries = table.tries("transact_write_items")
+    next(tries)
+    while going := [position for position in range(len(groups)) if position not in answers]:
+        try:
+            reasons = _transact(table, [action for position in going for action in groups[position].actions])
+        except RefusedError as refused:  # of the call, which does not say for which action
+            if len(going) == 1:
+                answers[going[0]] = _refuse(table, groups[going[0]], str(refused))
+            else:
+                answers |= {position: _write_pack(table, [groups[position]])[0] for position in going}
+            continue
+        if reasons is None:
+            answers |= dict.fromkeys(going, Answer(Outcome.WRITTEN))
+            continue
+        given = iter(reasons)
+        judged = {
+            position: _judge(table, groups[position], [next(given, ("None", "")) for _ in groups[position].actions])
+            for position in going
+        }
+        at_fault = {position: answer for position, answer in judged.items() if answer}
+        answers |= at_fault
+        if not at_fault:
+            next(tries)
+    return [answers[position] for position in range(len(groups))]
+
+
+def _transact(table: Table, actions: Sequence[Action]) -> Sequence[tuple[str, str]] | None:
+    """None when it was written. The token makes the client's own tries of this call count once."""
+    try:
+        table.call("transact_write_items", TransactItems=actions, ClientRequestToken=uuid.uuid4().hex)
+    except TransactionCancelled as cancelled:
+        return cancelled.reasons
+    return None
+
+
+def _judge(table: Table, group: WriteGroup, reasons: Sequence[tuple[str, str]]) -> Answer | None:
+    """What became of a group of a cancelled transaction, None where it is not at fault. Raises StoreError for what is
+    wrong with the transaction."""
+    if why := next((why for code, message in reasons if (why := refusal(code, message))), None):
+        return _refuse(table, group, why)
+    if wrong := {code for code, _ in reasons} - {"None", _CONDITION} - _TRANSIENT:
+        raise table.trouble("transact_write_items", f"cancelled ({', '.join(sorted(wrong))})")
+    failed = frozenset(position for position, (code, _) in enumerate(reasons) if code == _CONDITION)
+    return Answer(Outcome.CONFLICT, failed) if failed else None
+
+
+def _refuse(table: Table, group: WriteGroup, why: str) -> Answer:
+    pk, sk = _key(group.actions[0])
+    _log.warning("DynamoDB table %s: %s %s was not written: %s", table.name, pk, sk, why)
+    return Answer(Outcome.REFUSED)
+
+
+def _size(action: Action) -> int:
+    ((_, body),) = action.items()
+    return size(body.get("Item", body.get("Key", {}))) + size(body.get("ExpressionAttributeValues", {}))
+
+
+def _key(action: Action) -> Key:
+    ((_, body),) = action.items()
+    return key_of(body.get("Item", body.get("Key")))

@@ -1,0 +1,123 @@
+"""The log of readings that changed something, and the changes of it that are not folded yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final
+
+from wabawatch.adapters.stores.codec import dump
+from wabawatch.adapters.stores.dynamodb.aside import OBSERVATION, PENDING, TRANSITIONS, Aside
+from wabawatch.adapters.stores.dynamodb.keys import (
+    AFTER_ALL,
+    SPREAD,
+    expiry,
+    iso,
+    log_key,
+    log_partition,
+    log_partition_of,
+    month_of,
+    pending_key,
+    pending_partition,
+)
+from wabawatch.adapters.stores.dynamodb.periods import Periods
+from wabawatch.adapters.stores.dynamodb.table import Condition, Item, Table, blob, item, name_of, number, text
+from wabawatch.adapters.stores.dynamodb.transactions import Action, WriteGroup, delete, update, write
+from wabawatch.application.ports import Change, PendingChange
+from wabawatch.domain.health import Observation
+from wabawatch.domain.transitions import Transition
+
+LOG: Final = "LOG"
+_LEAST: Final = timedelta(microseconds=1)
+
+
+def log_rows(change: Change, history: timedelta) -> Iterator[Item]:
+    """The log row of a change and, where it has transitions, the pending change. `when` makes it part of the fleet's
+    history."""
+    seen = change.observation
+    told = blob(dump(change.transitions)) if change.transitions else None
+    yield item(
+        log_key(seen.target, seen.observed_at),
+        seen=blob(dump(seen)),
+        body=told,
+        when=text(f"{iso(seen.observed_at)}#{seen.target}") if told else None,
+        expires_at=expiry(seen.observed_at + history),
+    )
+    if told:
+        yield item(pending_key(seen.target, seen.observed_at), body=told)
+
+
+def fold_action(table: Table, change: PendingChange, folded: int) -> Action:
+    """Take what is folded out of what is pending, unless its first transition is folded already: a notify that was
+    overtaken must not fold it twice."""
+    key = pending_key(change.target, change.at)
+    values = {":first": number(change.transitions[0].seq)}
+    condition = "attribute_exists(pk) AND (attribute_not_exists(folded) OR folded < :first)"
+    if folded >= change.transitions[-1].seq:
+        return delete(table, key, Condition(condition, values))
+    return update(table, key, "SET folded = :folded", Condition(condition, {**values, ":folded": number(folded)}))
+
+
+class TransitionLog:
+    """Reads the log and what is pending."""
+
+    def __init__(self, table: Table, aside: Aside, periods: Periods) -> None:
+        self._table = table
+        self._aside = aside
+        self._periods = periods
+
+    def pending(self, limit: int) -> list[PendingChange]:
+        """The oldest of all partitions; a target's changes are in one of them, in their order."""
+        queries = [self._table.query(pending_partition(place), page=limit // 4 + 1) for place in range(SPREAD)]
+        found = (self._pending(row) for row in self._table.merge(queries, "sk"))
+        return list(islice((change for change in found if change and change.transitions), limit))
+
+    def _pending(self, row: Item) -> PendingChange | None:
+        at, _, target = row["sk"]["S"].partition("#")
+        transitions = self._aside.decode(PENDING, row, f"{target} {at}")
+        if transitions is None:
+            return None
+        folded = int(row.get("folded", number(0))["N"])
+        left = tuple(transition for transition in transitions if transition.seq > folded)
+        return PendingChange(target, datetime.fromisoformat(at), left)
+
+    def set_aside(self, change: PendingChange, error: str) -> None:
+        kept = self._aside.keep(PENDING.name, f"{change.target} {iso(change.at)}", error, dump(change.transitions))
+        write(self._table, [WriteGroup((kept, delete(self._table, pending_key(change.target, change.at))))])
+
+    def history(
+        self, target: str | None = None, since: datetime | None = None, until: datetime | None = None, limit: int = 100
+    ) -> list[Transition]:
+        rows = self._rows_of_all(since, until, limit) if target is None else self._rows_of(target, since, until, limit)
+        changes = self._aside.decode_all(TRANSITIONS, (row for row in rows if "body" in row), name_of)
+        return list(islice((transition for change in changes for transition in reversed(change)), limit))
+
+    def observations(
+        self, target: str, since: datetime | None = None, until: datetime | None = None, limit: int = 100
+    ) -> list[Observation]:
+        rows = (row for row in self._rows_of(target, since, until, limit) if "seen" in row)
+        return list(islice(self._aside.decode_all(OBSERVATION, rows, name_of), limit))
+
+    def _rows_of(self, target: str, since: datetime | None, until: datetime | None, page: int) -> Iterator[Item]:
+        """One target's rows, the latest first. The range of a query includes its end, and `until` is not included."""
+        first = f"{target}#{iso(since) if since else ''}"
+        last = f"{target}#{iso(until - _LEAST) if until else AFTER_ALL}"
+        for month in self._months(since, until):
+            partition = log_partition_of(target, month)
+            yield from self._table.query(partition, since=first, until=last, newest_first=True, page=page)
+
+    def _rows_of_all(self, since: datetime | None, until: datetime | None, limit: int) -> Iterator[Item]:
+        """The fleet's rows with transitions, the latest first."""
+        first, last = iso(since) if since else None, iso(until) if until else None
+        for month in self._months(since, until):
+            queries = [
+                self._table.query(
+                    log_partition(place, month), "when", since=first, until=last, newest_first=True, page=limit // 4 + 1
+                )
+                for place in range(SPREAD)
+            ]
+            yield from self._table.merge(queries, "when", newest_first=True)
+
+    def _months(self, since: datetime | None, until: datetime | None) -> list[str]:
+        return self._periods.newest_first(LOG, month_of(since) if since else None, month_of(until) if until else None)
