@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.application.conftest import fresh_store
 from tests.model.calm import calm_down, recover
 from tests.model.destination import MODES
-from tests.model.system import INLINE_THREADING
+from tests.model.system import OneLaneAtATime
 from tests.model.world import DESTINATIONS, ENTITIES, NUMBERS, World
 from wabawatch.domain.health import Reason
 from wabawatch.domain.policy import Blind, Flapping, Policy, Retry, Thresholds
@@ -33,7 +33,7 @@ SMALL = {
     "wabawatch.application.review._PAGE": 2,
     "wabawatch.application.notify._DUE_AT_ONCE": 3,
     "wabawatch.application.unit_of_work._SAVED_AT_ONCE": 2,
-    "wabawatch.application.delivery.threading": INLINE_THREADING,
+    "wabawatch.application.dispatch.Deliverer": OneLaneAtATime,
 }
 """Limits so low that a small fleet reaches them; and deliveries in a fixed order."""
 COUNTS = st.integers(1, 3)

@@ -1,8 +1,6 @@
 """What stands between the system and its store: a recorder, and the stores and sources of unusual processes."""
 
-import threading
-from types import SimpleNamespace
-
+from wabawatch.application.delivery import Deliverer
 from wabawatch.application.ports import Outcome
 from wabawatch.domain.health import Observation
 
@@ -84,17 +82,15 @@ class OldReadings:
         yield from self._observations
 
 
-class Inline:
-    """Stands for `threading.Thread` where the order of deliveries must be the same in each run of an example."""
+class OneLaneAtATime:
+    """The deliverer, with one destination after the other: the order must be the same in each run of an example."""
 
-    def __init__(self, target, args, name):  # noqa: ARG002
-        self._work = lambda: target(*args)
+    def __init__(self, notifiers, clock):
+        self._deliver = Deliverer(notifiers, clock)
 
-    def start(self):
-        try:
-            self._work()
-        except SystemExit:
-            pass  # the thread of a process that was killed
-
-
-INLINE_THREADING = SimpleNamespace(Thread=Inline, Event=threading.Event)
+    def __call__(self, tasks, until=None):
+        lanes = {}
+        for task in tasks:
+            lanes.setdefault(task[0].destination, []).append(task)
+        for lane in lanes.values():
+            yield from self._deliver(lane, until)

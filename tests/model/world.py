@@ -190,6 +190,7 @@ class World:
 
     def _round(self, store, notifiers, owner, complete):
         self.recorder.calls = 0
+        self.is_overtaken = False
         shown = {one.id: Affected(one.id, one.name, one.labels) for one in targets(*sorted(self.fleet))}
         audience = Audience(shown, lambda _: Advice(), "test")
         troubles = {"configuration": self.trouble}
@@ -201,30 +202,42 @@ class World:
             if not self.is_overtaken:
                 raise
             return None
-        finally:
-            self.is_overtaken = False
 
     def notify_overtaken(self, name):
         """While a destination answers, the lease is lost and another owner does the work."""
 
         def other():
-            self.is_overtaken = False
             self.store.release_lease("notify", "me")
             self._round(self.recorder, self.notifiers(), "other", complete=True)
             self.is_overtaken = True
 
-        self.all[name].meanwhile = [other]
-        self.notify()
-        self.all[name].meanwhile = []
+        self._notify_with(name, other)
 
     def notify_beside(self, name):
         """Another owner comes while the first one works; the lease keeps it away."""
-        others = []
-        work = lambda: others.append(self._round(self.recorder, self.notifiers(), "other", complete=True))  # noqa: E731
+
+        def other():
+            done = self._round(self.recorder, self.notifiers(), "other", complete=True)
+            assert not done.worked, "two rounds of notify worked at once"
+
+        self._notify_with(name, other)
+
+    def _notify_with(self, name, other):
+        """Do a round of notify, and something else while a destination answers. That runs in the lane's thread, where
+        an error would count as the destination's."""
+        errors = []
+
+        def work():
+            try:
+                other()
+            except Exception as error:
+                errors.append(error)
+
         self.all[name].meanwhile = [work]
         self.notify()
         self.all[name].meanwhile = []
-        assert all(not one.worked for one in others if one is not None), "two rounds of notify worked at once"
+        if errors:
+            raise errors[0]
 
     def notifiers(self):
         return {name: self.all[name] for name in self.configured}
