@@ -129,10 +129,10 @@ class Machine(RuleBasedStateMachine):
         self.world.wait(minutes=1)
         self.world.poll_overlapping(shard, seconds)
 
-    @rule(shard=shards)
-    def begin_slow_pass(self, shard):
+    @rule(shard=shards, answers=st.integers(0, 6))
+    def begin_slow_pass(self, shard, answers):
         self.world.wait(seconds=10)
-        self.world.begin_slow_pass(shard)
+        self.world.begin_slow_pass(shard, answers)
 
     @precondition(lambda self: self.world and self.world.slow)
     @rule()

@@ -73,13 +73,15 @@ class Readings:
 
 
 class OldReadings:
-    """A source that hands over what it read long ago."""
+    """A source that read the first of its targets long ago, and reads the rest now."""
 
-    def __init__(self, observations):
+    def __init__(self, observations, rest):
         self._observations = observations
+        self._rest = rest
 
-    def observe(self, targets, *, until, stopped=lambda: False):  # noqa: ARG002
+    def observe(self, targets, *, until, stopped=lambda: False):
         yield from self._observations
+        yield from self._rest.observe(targets[len(self._observations) :], until=until, stopped=stopped)
 
 
 class OneLaneAtATime:

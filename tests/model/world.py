@@ -44,7 +44,7 @@ WELL = (AVAILABLE, 0)
 
 @dataclass
 class SlowPass:
-    """A pass that has read its targets and has committed nothing yet."""
+    """A pass that has read the first of its targets and has committed nothing yet."""
 
     task: Pass
     loaded: dict
@@ -169,18 +169,20 @@ class World:
 
         self.poll(shard, other)
 
-    def begin_slow_pass(self, shard):
+    def begin_slow_pass(self, shard, answers):
         task = self._task(shard % self.shards)
         names = [target.id for target in task.targets]
         loaded = self.store.snapshots([*names, task.sight])
-        observations = [Observation(name, self.clock.now(), self.read(name)) for name in names]
+        observations = [Observation(name, self.clock.now(), self.read(name)) for name in names[:answers]]
         self.slow.append(SlowPass(task, loaded, observations, self.elapsed))
 
     def end_slow_pass(self):
         slow = self.slow.pop(0)
+        self.wait(seconds=5)
         if self.elapsed - slow.began_at > LONGEST_PASS:
             return
-        source = OldReadings(slow.observations)
+        rest = Readings(self.read, self.clock)
+        source = OldReadings(slow.observations, rest)
         self._run(lambda store, _: Poll(StaleStore(store, slow.loaded), source, self.clock, self.policy)(slow.task))
 
     # --- rounds of notify
