@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import traceback
 import warnings
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from wabawatch.application.errors import WabawatchError
+from wabawatch.application.errors import WabawatchError, describe_place
 from wabawatch.application.poll import Polled
 from wabawatch.serverless import Serverless, Tick, read_event, read_shard
 
@@ -83,8 +81,7 @@ def _reason(error: Exception) -> str:
     """What went wrong; of a bug only its place, because its text may quote what must not be logged."""
     if isinstance(error, WabawatchError):
         return f"{type(error).__name__}: {error}"
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"unexpected {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+    return f"unexpected {describe_place(error)}"
 
 
 def _receives(record: dict[str, Any]) -> int:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from tests.model import checks
-from tests.model.world import DESTINATIONS, ENTITIES, NUMBERS
+from tests.model.world import DESTINATIONS, ENTITIES
 
 MOST_ROUNDS = 30
 """Rounds of notify in a row after which it must have nothing more to do at once."""

@@ -19,8 +19,19 @@ from wabawatch.application.poll import Pass, Poll
 from wabawatch.bootstrap import Application
 from wabawatch.domain.calendar import Weekly
 from wabawatch.domain.composition import Audience
-from wabawatch.domain.health import AVAILABLE, MESSAGING, READABLE, UNKNOWN, Entity, Failure, Observation, Reason, Report
-from wabawatch.domain.health import rank, worst
+from wabawatch.domain.health import (
+    AVAILABLE,
+    MESSAGING,
+    READABLE,
+    UNKNOWN,
+    Entity,
+    Failure,
+    Observation,
+    Reason,
+    Report,
+    rank,
+    worst,
+)
 from wabawatch.domain.incidents import DESTINATION, MONITOR, Key
 from wabawatch.domain.messages import Advice, Affected
 from wabawatch.domain.routing import Window
@@ -199,7 +210,9 @@ class World:
         if self.trouble:
             self._note(CONFIGURATION, UNKNOWN)
         try:
-            return Notify(store, notifiers, self.clock, self.rules, audience).run(owner, troubles=troubles, complete=complete)
+            return Notify(store, notifiers, self.clock, self.rules, audience).run(
+                owner, troubles=troubles, complete=complete
+            )
         except StoreError:
             if not self.is_overtaken:
                 raise
@@ -319,7 +332,9 @@ class World:
                 continue
             if match.entity and incident.entity_id not in match.entity:
                 continue
-            if match.target and not {one for one, member in incident.named.items() if member.is_affected or not incident.is_open} & set(match.target):
+            if match.target and not {
+                one for one, member in incident.named.items() if member.is_affected or not incident.is_open
+            } & set(match.target):
                 continue
             matched.append(route)
             if route.stop:

@@ -208,8 +208,8 @@ class Poll:
         return completes
 
     def _save_coverage(self, reading: PassReading) -> bool:
-        """Store what was not read; whether the run is complete now. A day that is over is stored before the coverage that does not count it any more: a crash in between only
-        repeats it."""
+        """Store what was not read; whether the run is complete now. A day that is over is stored before the coverage
+        that does not count it any more: a crash in between only repeats it."""
         stored = self._store.coverages()
         resumed = None
         if not any((row.shard, row.of) == (reading.shard, reading.of) for row in stored):
