@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ from wabawatch.application.configured import GOOD
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.application.poll import Pass, Poll
 from wabawatch.bootstrap import Application, remove
+from wabawatch.domain.health import Observation
 from wabawatch.domain.policy import Policy
 
 PLACE = "s3://conf/config.json"
@@ -395,3 +397,29 @@ def test_what_is_older_than_the_history_leaves_a_database(watch):
     assert application.purge_if_due() > 0
     assert application.store.history() == []
     assert watch.held == {"a", "b"}
+
+
+class SlowSource:
+    """The first number is blocked; after the first hundred and twenty each answer takes twenty seconds."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def observe(self, targets, *, until, stopped=lambda: False):  # noqa: ARG002 - the port's signature
+        for place, target in enumerate(targets):
+            reading = phone() if place else phone("BLOCKED", PAYMENT)
+            yield Observation(target.id, self.clock.now(), reading(target.id))
+            self.clock.advance(seconds=20 * (place >= 120))
+
+
+def test_during_a_long_pass_people_are_told_of_what_it_found_so_far(tmp_path, monkeypatch):
+    clock, console, rounds = FakeClock(), io.StringIO(), []
+    path = tmp_path / "fleet.json"
+    path.write_text(fleet(*(f"n{number:03}" for number in range(130)), destinations={"c": {"kind": "console"}}))
+    app = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {}, console=console, clock=clock)
+    monkeypatch.setattr(Application, "source", SlowSource(clock))
+    app.cycle(told=rounds.append)
+    assert (rounds[0].opened, rounds[0].sent) == (1, 1)
+    assert len(rounds) > 1
+    assert console.getvalue().count("cannot send") == 1
+    app.close()
