@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.application.fakes import PAYMENT, T0, business, failing, phone, targets
-from wabawatch.application import commits
 from wabawatch.application import poll as polling
 from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.application.poll import Poll
@@ -276,7 +275,7 @@ def test_every_observation_that_changed_something_is_in_the_log(stage):
 def small_slices(monkeypatch):
     """Also few changes in one commit: moto's transactions are not thread-safe, and many share several."""
     monkeypatch.setattr(polling, "_SLICE", 10)
-    monkeypatch.setattr(commits, "_FLUSH_AT", 8)
+    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 8)
 
 
 @pytest.mark.usefixtures("small_slices")
@@ -407,7 +406,7 @@ class Stubborn:
 
 
 def test_where_the_store_fails_for_a_moment_the_rest_of_the_pass_is_kept_and_the_error_is_raised(stage, monkeypatch):
-    monkeypatch.setattr(commits, "_FLUSH_AT", 2)
+    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 2)
     stage.fleet = targets(*"abcdef")
     passes(stage)
     stage.says(phone("BLOCKED"))
@@ -452,7 +451,7 @@ def test_a_change_that_lost_and_cannot_be_made_again_counts_as_not_stored(stage)
 
 
 def test_a_store_that_is_down_is_not_asked_for_every_target_and_nothing_more_is_probed(stage, monkeypatch):
-    monkeypatch.setattr(commits, "_FLUSH_AT", 1)
+    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 1)
     stage.fleet = targets(*(f"n{place:03}" for place in range(50)))
     calls = []
 
