@@ -275,7 +275,9 @@ def test_every_observation_that_changed_something_is_in_the_log(stage):
 
 @pytest.fixture
 def small_slices(monkeypatch):
+    """Also few changes in one commit: moto's transactions are not thread-safe, and many share several."""
     monkeypatch.setattr(polling, "_SLICE", 10)
+    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 8)
 
 
 @pytest.mark.usefixtures("small_slices")
