@@ -185,7 +185,8 @@ def _completeness(patient: Patient, rows: Sequence[ShardCoverage]) -> Iterator[F
 
 def _deliveries(patient: Patient) -> Iterator[Finding]:
     failing = {
-        queued.destination: f"{queued.destination} has failed since {queued.failing_since:%Y-%m-%d %H:%M} UTC: {queued.error}"
+        queued.destination: f"{queued.destination} has failed since {queued.failing_since:%Y-%m-%d %H:%M} UTC: "
+        f"{queued.error}"
         for queued in patient.app.store.queued()
         if queued.failing_since is not None
     }
