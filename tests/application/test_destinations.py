@@ -223,3 +223,25 @@ def test_an_end_is_told_before_the_same_trouble_that_came_back_meanwhile(stage):
     stage.ops.always = None
     stage.cycle(10)
     assert stage.ops.said == ["opened None>LIMITED", "resolved LIMITED>AVAILABLE", "opened AVAILABLE>BLOCKED"]
+
+
+def test_who_heard_of_a_problem_only_when_it_was_repeated_hears_that_it_is_over(stage):
+    stage.cycle()
+    stage.ops.errors = [DeliveryError("no answer", is_answered=False)]
+    stage.says(phone("BLOCKED", PAYMENT))
+    stage.cycle()
+    stage.says(phone())
+    for _ in range(2):  # it ends before the notification is repeated
+        stage.clock.advance(seconds=1)
+        stage.poll()
+    stage.notify(complete=True)
+    assert stage.ops.said == []
+    stage.cycle(3)
+    assert stage.ops.said == ["opened AVAILABLE>BLOCKED", "resolved BLOCKED>AVAILABLE"]
+
+
+def test_what_was_told_is_due_at_its_first_reminder(stage):
+    stage.says(phone("BLOCKED", PAYMENT))
+    stage.cycle()
+    (incident,) = stage.incidents()
+    assert incident.due_at == stage.clock.now() + stage.policy.reminders["blocked"][0]

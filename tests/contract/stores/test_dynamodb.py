@@ -688,23 +688,6 @@ def test_a_fold_that_met_another_transaction_is_tried_again(dynamo):
     assert dynamo.fold(FoldBatch((incident("i"),))) is WRITTEN
 
 
-def test_a_notify_that_was_overtaken_folds_nothing_twice(dynamo, dynamodb):
-    """It read what is pending before another notify folded it, and the incidents after that."""
-    other = DynamoStore(*dynamodb, HISTORY)
-    dynamo.commit([change("a", seqs=(1, 2))])
-    (stale,) = dynamo.pending(10)
-    first = incident("i")
-    other.fold(FoldBatch((first,), folded=((stale, 1),)))
-    assert dynamo.fold(FoldBatch((later(first),), folded=((stale, 1),))) is CONFLICT
-    assert dynamo.fold(FoldBatch((later(first),), folded=((stale, 2),))) is CONFLICT
-    assert dynamo.fold(FoldBatch(folded=((stale, 1),))) is WRITTEN
-    (left,) = dynamo.pending(10)
-    assert [one.seq for one in left.transitions] == [2]
-    assert dynamo.fold(FoldBatch((later(first),), folded=((left, 2),))) is WRITTEN
-    assert dynamo.pending(10) == []
-    other.close()
-
-
 @pytest.mark.parametrize(
     ("error", "advice"),
     [

@@ -77,11 +77,12 @@ class Dispatch:
         )
 
     def held(self, now: datetime) -> dict[tuple[str, str], datetime]:
-        """Until when nothing new is decided about an incident (incident id, destination): it is in the queue."""
+        """Until when nothing new is decided about an incident (incident id, destination): it is in the queue, and not
+        recorded yet."""
         return {
             (line.incident_id, one.destination): max(one.retry_at or now, now + _A_MOMENT)
             for one in self._queue.values()
-            if not self._is_decided_anew(one, now)
+            if one.id not in self._recorded and not self._is_decided_anew(one, now)
             for line in one.lines
         }
 
@@ -148,7 +149,9 @@ class Dispatch:
         return attempts
 
     def record(self) -> None:
-        """Write what was sent into the incidents' ledgers; `finish` removes it from the queue once that is saved."""
+        """Write what was sent into the incidents' ledgers; `finish` removes it from the queue once that is saved.
+
+        It makes them due: what was repeated as it is stored may be over by now, and that is to be said next."""
         for sent in [one for one in self._queue.values() if one.stage is Stage.SENT and one.id not in self._recorded]:
             lines = {line.incident_id: line.told for line in sent.lines}
             for incident in self._load(lines):
@@ -306,7 +309,8 @@ class Dispatch:
             thread=sent.thread or before.thread,
             last_id=sent.id,
         )
-        self._incidents.put(msgspec.structs.replace(incident, ledger={**incident.ledger, sent.destination: told}))
+        ledger = {**incident.ledger, sent.destination: told}
+        self._incidents.put(msgspec.structs.replace(incident, ledger=ledger, due_at=self._clock.now()))
 
     def _remove(self, ids: Iterable[str]) -> None:
         gone = [one for one in ids if one in self._queue]

@@ -219,8 +219,8 @@ class Round:
             self._correlator.report(messages_to(name), self._dispatch.refused(name))
 
     def _schedule(self, decided: Sequence[Planned]) -> bool:
-        """Write down when each incident must be looked at again; False where the time was over before that. Who was to
-        hear something is asked anew: it was sent, or it waits."""
+        """Write down when each incident must be looked at again; False where the time was over before that. What was to
+        be said, or was recorded as said, is decided anew: it was sent, or it waits."""
         outlook = self._outlook()
         decisions: dict[str, list[Planned]] = {incident_id: [] for incident_id in self._looked_at}
         for planned in decided:
@@ -228,7 +228,8 @@ class Round:
         for incident_id, before in decisions.items():
             incident = self._incidents.current(self._looked_at[incident_id])
             had_news = any(planned.decision.kind is not None for planned in before)
-            after = self._planner.decide(incident, outlook) if had_news else before
+            has_changed = incident is not self._looked_at[incident_id]
+            after = self._planner.decide(incident, outlook) if had_news or has_changed else before
             due_at = _next_review(incident, after, outlook)
             if due_at != incident.due_at:
                 self._incidents.put(msgspec.structs.replace(incident, due_at=due_at))

@@ -390,6 +390,9 @@ def _write_incidents(connection: sqlite3.Connection, incidents: Sequence[Inciden
 
 
 def _write_folds(connection: sqlite3.Connection, batches: Sequence[FoldBatch]) -> bool:
+    """Write batches, unless another notify folded one of their changes meanwhile. Where a batch makes nothing of its
+    changes, that does not matter."""
+    makes_something = any(batch.incidents or batch.members for batch in batches)
     wholly: list[tuple[object, ...]] = []
     partly: list[tuple[object, ...]] = []
     for batch in batches:
@@ -400,14 +403,15 @@ def _write_folds(connection: sqlite3.Connection, batches: Sequence[FoldBatch]) -
             [(row.incident_id, row.target, dump(row.member)) for row in batch.members],
         )
         for change, number in batch.folded:
-            key = (change.target, microseconds(change.at))
+            key = (change.target, microseconds(change.at), change.transitions[0].seq)
             if number < change.transitions[-1].seq:
                 partly.append((number, *key))
             else:
                 wholly.append(key)
-    connection.executemany("DELETE FROM pending_changes WHERE target = ? AND at = ?", wholly)
-    connection.executemany("UPDATE pending_changes SET folded = max(folded, ?) WHERE target = ? AND at = ?", partly)
-    return True
+    unfolded = "WHERE target = ? AND at = ? AND folded < ?"
+    done = _reaches_all(connection, f"DELETE FROM pending_changes {unfolded}", wholly)  # noqa: S608 - as above
+    done &= _reaches_all(connection, f"UPDATE pending_changes SET folded = ? {unfolded}", partly)  # noqa: S608 - as above
+    return done or not makes_something
 
 
 def _reaches_all(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> bool:
