@@ -31,13 +31,13 @@ def handler(event, context): ...
 READY = """
 import os
 from importlib.util import module_from_spec, spec_from_file_location
-from wabawatch.bootstrap import read_settings
+from wabawatch.bootstrap import Parts, read_settings
 spec = spec_from_file_location("poll", "{app}")
 poll = module_from_spec(spec)
 spec.loader.exec_module(poll)
 application = poll.serverless().application
 application.store
-application._configured.value = read_settings(None, os.environ)
+application._configured.value = Parts(read_settings(None, os.environ), application)
 application.rules
 application.source
 handler = poll.handler

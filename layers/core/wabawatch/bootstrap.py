@@ -312,6 +312,12 @@ class Application:
             now=now,
         )
 
+    def has_notify_work(self, now: datetime) -> bool:
+        """Whether a round of notify would find something to do: an incident to look at, or a delivery to repeat."""
+        if self.store.due_incidents(now, limit=1):
+            return True
+        return any((queued.retry_at or now) <= now for queued in self.store.queued())
+
     def begin_heartbeat(self, run_id: str) -> None:
         """Tell the dead-man's switch that a pass over the fleet begins, where the configuration has one. A switch that
         cannot be told now delays nobody and alarms by itself when the success does not come."""

@@ -129,7 +129,7 @@ class Loop:
     def _look(self) -> None:
         try:
             now = self._app.clock.now()
-            if now - self._told_at < _ROUND_EVERY and not self._app.store.due_incidents(now):
+            if now - self._told_at < _ROUND_EVERY and not self._app.has_notify_work(now):
                 return
             self._told_at = now
             trouble = self._app.refresh()
