@@ -12,7 +12,7 @@ from tests.crash.stories import NOTIFY, POLL, STORIES
 
 EVERY = bool(os.environ.get("WABAWATCH_PROVE"))
 """Whether every point is tried, as `make prove` does; else a part of them."""
-STEPS = {"sqlite": 1 if EVERY else 3, "dynamodb": 1 if EVERY else 29}
+STEPS = {"sqlite": 1 if EVERY else 3, "dynamodb": 1 if EVERY else 53}
 """Every how many-th point is tried; primes, so that both sides and all kinds of effects come up."""
 STILL = 6
 """Passes after a story, in which nothing changes any more."""
