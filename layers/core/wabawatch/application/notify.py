@@ -310,11 +310,13 @@ class Round:
 
 
 def _next_review(incident: Incident, decided: Sequence[Planned], outlook: Outlook) -> datetime | None:
-    """When an incident must be looked at again. What is in the queue comes back by itself when its time has come."""
+    """When an incident must be looked at again. What is in the queue keeps it due: another notify that was too slow may
+    have taken it out of there."""
     times = [
-        outlook.now if planned.decision.kind is not None else planned.decision.due_at
+        outlook.now
+        if planned.decision.kind is not None
+        else outlook.held.get((incident.id, planned.destination), planned.decision.due_at)
         for planned in decided
-        if (incident.id, planned.destination) not in outlook.held
     ]
     times.append(_kept_for_the_absent(incident, {planned.destination for planned in decided}, outlook.now))
     return min((at for at in times if at is not None), default=None)
