@@ -8,7 +8,7 @@ import pytest
 
 from tests.application.conftest import Stage
 from tests.application.fakes import PAYMENT, Dying, FakeNotifier, KilledError, phone, targets
-from wabawatch.application.errors import StoreError
+from wabawatch.application.errors import DeliveryError, StoreError
 
 
 @pytest.fixture
@@ -158,3 +158,29 @@ def test_an_incident_that_another_notify_wrote_meanwhile_stops_this_one(local):
         local.notify(complete=True)
     assert len(local.ops.taken) == 2
     assert len({one.id for one in local.ops.taken}) == 1
+
+
+def test_what_a_slower_notify_takes_out_of_the_queue_is_decided_anew(local):
+    local.fleet = targets("n1", "n2")
+    local.says(phone("BLOCKED"))
+    local.cycle()
+    local.says(phone())
+    for _ in range(2):
+        local.clock.advance(minutes=1)
+        local.poll()
+
+    def fails_while_another_works(*given):
+        local.ops.deliver = fails
+        local.store.release_lease("notify", "me")
+        local.notify(owner="other", complete=True)
+        fails(*given)
+
+    def fails(*_):
+        raise DeliveryError("HTTP 503")
+
+    deliver, local.ops.deliver = local.ops.deliver, fails_while_another_works
+    with pytest.raises(StoreError, match="another notify"):
+        local.notify(complete=True)
+    local.ops.deliver = deliver
+    local.cycle(3, minutes=30)
+    assert local.ops.said == ["opened None>BLOCKED"] * 2 + ["resolved BLOCKED>AVAILABLE"] * 2

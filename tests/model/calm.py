@@ -19,6 +19,8 @@ def calm_down(world):
     Then these work, too."""
     keep_still(world)
     if any(one.mode in PATIENT for one in world.all.values()):
+        for destination in world.all.values():
+            destination.has_said_that_it_is_dead = False
         pass_time(world, LONG)
         checks.everybody_hears_of_lasting_problems(world)
         checks.somebody_hears_of_dead_destinations(world)

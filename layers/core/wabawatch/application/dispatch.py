@@ -79,8 +79,11 @@ class Dispatch:
     def held(self, now: datetime) -> dict[tuple[str, str], datetime]:
         """Until when nothing new is decided about an incident (incident id, destination): it is in the queue, and not
         recorded yet."""
+        paused = self._backoff.paused()
         return {
-            (line.incident_id, one.destination): max(one.retry_at or now, now + _A_MOMENT)
+            (line.incident_id, one.destination): max(
+                one.retry_at or now, paused.get(one.destination, now), now + _A_MOMENT
+            )
             for one in self._queue.values()
             if one.id not in self._recorded and not self._is_decided_anew(one, now)
             for line in one.lines
