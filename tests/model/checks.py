@@ -25,9 +25,7 @@ def check_all(world):
 def lasting_problems(world):
     """By key, the present status of every cause that is bad, as the API reports it to a configured target."""
     return {
-        key_of(name): world.reported(name)
-        for name in ENTITIES
-        if world.has_own_trouble(name) and world.readers(name)
+        key_of(name): world.reported(name) for name in ENTITIES if world.has_own_trouble(name) and world.readers(name)
     }
 
 
@@ -83,7 +81,10 @@ def somebody_hears_of_dead_destinations(world):
     others = [one for name, one in world.all.items() if one.mode not in {"is dead"}]
     for name in dead:
         key = Key(DESTINATION, name, "delivery")
-        assert not others or any(last_words_by_key(world, one).get(key) == "UNKNOWN" for one in others), (name, "died unheard")
+        assert not others or any(last_words_by_key(world, one).get(key) == "UNKNOWN" for one in others), (
+            name,
+            "died unheard",
+        )
 
 
 def nobody_believes_in_a_problem_that_is_over(world):
@@ -103,7 +104,9 @@ def nothing_that_happened_was_kept_from_anybody(world):
         if incident.is_open:
             continue
         for name, destination in world.all.items():
-            if not world.owed.get((incident.id, name)) or incident.id in {one.incident_id for _, one in destination.words}:
+            if not world.owed.get((incident.id, name)) or incident.id in {
+                one.incident_id for _, one in destination.words
+            }:
                 continue
             muted = world.is_muted_throughout(incident.key, incident.confirmed_at, incident.resolved_at)
             assert muted, (name, incident.key, incident.confirmed_at, incident.resolved_at, "was not told")

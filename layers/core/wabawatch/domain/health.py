@@ -126,8 +126,12 @@ def status_of(report: Report, capability: str = MESSAGING) -> str:
     UNKNOWN where the report says nothing about this capability.
     """
     found = [entity.capabilities[capability] for entity in report.entities if capability in entity.capabilities]
-    overall = target_statuses(report).get(capability)
-    return worst([*found, overall] if overall else found or [UNKNOWN])
+    listed = worst(found) if found else UNKNOWN
+    overall = report.overall.get(capability)
+    if overall is None or (found and rank(overall) <= rank(listed)):
+        return listed
+    counted = target_statuses(report).get(capability)
+    return worst([*found, counted]) if counted else listed
 
 
 def target_statuses(report: Report) -> dict[str, str]:
