@@ -29,6 +29,8 @@ from wabawatch.domain.policy import Policy
 
 _A_MOMENT: Final = timedelta(seconds=1)
 _LOADED_AT_ONCE: Final = 500
+_LARGEST_DIGEST: Final = 20_000
+"""Incidents in one digest: what is stored of it must fit one transaction."""
 _REFUSED_OFTEN: Final = 3
 """Refusals of one message after which people are told of it."""
 
@@ -211,7 +213,7 @@ class Dispatch:
         limit = self._backoff.digest_limit(destination)
         if len(news) > self._policy.digest_over and limit != 1:
             ranked = sorted(news, key=lambda planned: SEVERITIES.index(planned.severity))
-            size = limit or len(ranked)
+            size = min(limit or _LARGEST_DIGEST, _LARGEST_DIGEST)
             return [ranked[start : start + size] for start in range(0, len(ranked), size)]
 
         def urgency(cause: Sequence[Planned]) -> tuple[int, int]:
