@@ -31,8 +31,9 @@ _UNDECODED: Final = "\ufffd"
 _NO_TYPE: Final = "UNKNOWN_TYPE"
 _OUR_TYPES: Final = frozenset({TARGET, MONITOR, DESTINATION})
 
-_MOST_NODES: Final = 50
-"""Entities, and the target itself where it has an overall status: as many incidents can one answer open."""
+_MOST_NODES: Final = 25
+"""Entities, and the target itself where it has an overall status. Each can open two incidents, about messaging and
+about calling, so that one answer opens fifty at most; a real one has four entities."""
 _MOST_LISTED: Final = 1000
 _MOST_CAPABILITIES: Final = 16
 _MOST_REASONS: Final = 20
