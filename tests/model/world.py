@@ -129,7 +129,10 @@ class World:
         return worst([self.statuses.get(one, WELL)[0] for one in depends_on])
 
     def present(self, key):
-        """How a key stands now, as the configured targets report it."""
+        """How a key stands now, as the configured targets report it. A destination that nothing was sent to since it
+        failed still counts as failing."""
+        if key.entity_type == DESTINATION:
+            return UNKNOWN if self.all[key.entity_id].failed_last else AVAILABLE
         if key.capability == READABLE and key.entity_type == TARGET:
             return UNKNOWN if key.entity_id in self.fleet & self.unread.keys() else AVAILABLE
         known = KINDS.get(key.entity_id) == key.entity_type and self.readers(key.entity_id)
