@@ -29,6 +29,10 @@ run: .venv/.run ## Watch the simulator's story; with D360_API_KEY set, your own 
 test: .venv/.dev ## All tests that need no AWS tools
 	$(BIN)/pytest -n auto --maxprocesses=4 -m "not e2e"
 
+.PHONY: prove
+prove: .venv/.dev ## Every crash point and long random histories, on both stores; up to half an hour
+	WABAWATCH_PROVE=1 $(BIN)/pytest -n auto --maxprocesses=4 tests/crash tests/model
+
 .PHONY: coverage
 coverage: .venv/.dev ## The tests, with branch coverage
 	$(BIN)/pytest -n auto --maxprocesses=4 -m "not e2e" --cov --cov-report=term

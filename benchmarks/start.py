@@ -33,10 +33,10 @@ READY = (
     IMPORT
     + """
 import os
-from wabawatch.bootstrap import read_settings
+from wabawatch.bootstrap import Parts, read_settings
 application = app.serverless().application
 application.store
-application._configured.value = read_settings(None, os.environ)
+application._configured.value = Parts(read_settings(None, os.environ), application)
 application.rules
 application.source
 """

@@ -16,7 +16,7 @@ from moto.dynamodb.models import dynamo_type
 def copying_tables_once():
     """Copy a table once in each transaction, and not all of it.
 
-    moto keeps the state from before a transaction, to go back to it when one condition fails. It makes a deep copy of the
+    moto keeps the state from before a transaction, to go back to it when a condition fails. It makes a deep copy of the
     table for each action; the copies of one transaction are the same."""
     transact = models.DynamoDBBackend.transact_write_items
     kept = {}

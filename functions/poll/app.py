@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import traceback
 import warnings
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from wabawatch.application.errors import WabawatchError
+from wabawatch.application.errors import WabawatchError, describe_place
 from wabawatch.application.poll import Polled
 from wabawatch.serverless import Serverless, Tick, read_event, read_shard
 
@@ -83,8 +81,7 @@ def _reason(error: Exception) -> str:
     """What went wrong; of a bug only its place, because its text may quote what must not be logged."""
     if isinstance(error, WabawatchError):
         return f"{type(error).__name__}: {error}"
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"unexpected {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+    return f"unexpected {describe_place(error)}"
 
 
 def _receives(record: dict[str, Any]) -> int:
@@ -113,7 +110,7 @@ def _report(polled: Polled) -> dict[str, Any]:
     read = run.answered + run.unknown
     for status in ("AVAILABLE", "LIMITED", "BLOCKED", "UNKNOWN"):
         metrics.add_metric(f"Status{status.capitalize()}", MetricUnit.Count, run.statuses.get(status, 0))
-    metrics.add_metric("RunsCompleted", MetricUnit.Count, 0 if run.skipped or not read else 1)
+    metrics.add_metric("RunsCompleted", MetricUnit.Count, int(polled.completes))
     metrics.add_metric("UnknownShare", MetricUnit.Percent, 100 * run.unknown / read if read else 0)
     for cause, count in run.causes.items():
         with single_metric("ProbeFailures", MetricUnit.Count, count, namespace="Wabawatch") as metric:

@@ -62,7 +62,9 @@ def test_a_webhook_that_fails_three_times_gets_the_message_once(site, sink):
     sink.answers = [500, 503, 500]
     outcomes = [site.once()["deliveries"] for _ in range(5)]
 
-    assert [one["failed"] for one in outcomes] == [1, 1, 1, 0, 0]
+    assert outcomes[0]["failed"] >= 1
+    assert sum(one["failed"] for one in outcomes) == 3  # a round tries again itself when the wait is over by then
+    assert outcomes[-1] == {"sent": 0, "failed": 0, "pending": 0}
     assert len(sink.messages) == 1
 
 

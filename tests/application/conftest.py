@@ -10,6 +10,7 @@ import pytest
 from moto import mock_aws
 
 from tests.application.fakes import FakeClock, FakeNotifier, FakeSource, targets
+from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
 from wabawatch.adapters.stores.dynamodb import DynamoStore
 from wabawatch.adapters.stores.sqlite import SqliteStore
@@ -44,7 +45,7 @@ def dynamodb_client():
 
 @pytest.fixture(scope="module")
 def aws():
-    with mock_aws():
+    with mock_aws(), copying_tables_once():
         yield
 
 

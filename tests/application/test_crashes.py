@@ -182,5 +182,5 @@ def test_what_a_slower_notify_takes_out_of_the_queue_is_decided_anew(local):
     with pytest.raises(StoreError, match="another notify"):
         local.notify(complete=True)
     local.ops.deliver = deliver
-    local.cycle(3)
+    local.cycle(3, minutes=30)
     assert local.ops.said == ["opened None>BLOCKED"] * 2 + ["resolved BLOCKED>AVAILABLE"] * 2

@@ -11,6 +11,7 @@ from tests.application.fakes import T0, FakeClock, FakeNotifier, phone, targets
 from wabawatch.application.delivery import Deliverer
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification_queue import Stage
 
 SHORT = timedelta(seconds=0.2)
 LONG = timedelta(seconds=30)
@@ -150,9 +151,10 @@ def test_a_destination_that_hangs_is_recorded_as_failing_and_delays_no_other(sta
     notified = stage.notify(complete=True, until=stage.clock.now() + SHORT)
     assert stage.ops.said == ["opened None>BLOCKED"]
     assert (notified.sent, notified.failed, notified.pending) == (1, 1, 1)
-    (incident,) = stage.incidents()
-    assert incident.ledger["hangs"].failing_since == stage.clock.now()
+    (queued,) = stage.store.queued()
+    assert (queued.destination, queued.stage, queued.failing_since) == ("hangs", Stage.SENDING, stage.clock.now())
     hanging.come_back()
     stage.cycle(2)
     assert hanging.said == ["opened None>BLOCKED"] * 2
     assert len({one.id for one in hanging.taken}) == 1
+    assert stage.store.queued() == []

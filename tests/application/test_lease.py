@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.application.conftest import STORES, fresh_store
-from tests.application.fakes import FakeClock, FakeStore, KilledError
+from tests.application.fakes import FakeClock, KilledError
 from wabawatch.application.errors import StoreError
 from wabawatch.application.lease import Lease
 
@@ -19,18 +19,18 @@ class Watched:
     """A store that counts how often a lease was asked for; `breaks` says that it is away."""
 
     def __init__(self, store):
-        self._store = store
+        self.inner = store
         self.asked = threading.Semaphore(0)
         self.breaks = False
 
     def __getattr__(self, name):
-        return getattr(self._store, name)
+        return getattr(self.inner, name)
 
     def acquire_lease(self, *given):
         try:
             if self.breaks:
                 raise StoreError("away")
-            return self._store.acquire_lease(*given)
+            return self.inner.acquire_lease(*given)
         finally:
             self.asked.release()
 
@@ -38,9 +38,15 @@ class Watched:
         return all(self.asked.acquire(timeout=10) for _ in range(times))
 
 
+def another_gets_it(store, at):
+    """Whether another notify would get the lease at an instant; it has it then, for a moment."""
+    return store.inner.acquire_lease("notify", "other", at, timedelta(seconds=1))
+
+
 @pytest.fixture
-def store():
-    return Watched(FakeStore())
+def store(tmp_path):
+    with fresh_store("sqlite", tmp_path) as opened:
+        yield Watched(opened)
 
 
 @pytest.fixture(params=STORES)
@@ -75,8 +81,9 @@ def stops_renewing():
 def test_it_is_renewed_while_the_round_waits(store, clock, lease):
     clock.advance(seconds=50)
     assert store.was_asked(3)
-    assert store.leases["notify"] == ("me", clock.now() + timedelta(seconds=60))
     lease.keep()
+    assert not another_gets_it(store, clock.now() + timedelta(seconds=59))
+    assert another_gets_it(store, clock.now() + timedelta(seconds=60))
 
 
 def test_every_store_lets_a_thread_renew_it(any_store, clock):
@@ -97,28 +104,29 @@ def test_a_store_that_is_away_for_a_moment_loses_no_lease(store, clock, lease):
     store.breaks = False
     clock.advance(seconds=50)
     assert store.was_asked(3)
-    assert store.leases["notify"] == ("me", clock.now() + timedelta(seconds=60))
     lease.keep()
+    assert not another_gets_it(store, clock.now() + timedelta(seconds=59))
+    assert another_gets_it(store, clock.now() + timedelta(seconds=60))
 
 
 def test_where_another_took_over_it_is_not_renewed_any_more_and_the_round_stops(store, clock, lease):
-    store.leases["notify"] = ("other", clock.now() + timedelta(seconds=60))
+    assert another_gets_it(store, clock.now() + timedelta(seconds=60))
     assert stops_renewing()
-    store.leases.clear()  # the other one is done, which does not bring this one back
+    store.release_lease("notify", "other")  # the other one is done, which does not bring this one back
     with pytest.raises(StoreError, match="another one took over"):
         lease.keep()
-    assert store.leases == {}
+    assert another_gets_it(store, clock.now())
 
 
-def test_it_is_not_renewed_after_it_was_given_back(store, lease):
+def test_it_is_not_renewed_after_it_was_given_back(store, clock, lease):
     assert store.was_asked(2)
     lease.release()
     assert stops_renewing()
-    assert store.leases == {}
+    assert another_gets_it(store, clock.now())
 
 
 def test_who_does_not_get_it_renews_nothing(store, clock):
-    store.leases["notify"] = ("other", clock.now() + timedelta(seconds=60))
+    assert another_gets_it(store, clock.now())
     assert not Lease(store, clock, "notify", "me", renew_every=OFTEN).take()
     assert stops_renewing()
 

@@ -12,6 +12,13 @@ from wabawatch.domain.policy import Policy, Thresholds
 from wabawatch.domain.routing import Route, Window
 from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
 
+
+@pytest.fixture
+def stage(local):
+    """On one store: mutes are decided from what is stored, and how that is stored is the contract suite's matter."""
+    return local
+
+
 EVERY_DAY = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 

@@ -11,8 +11,10 @@ from wabawatch.application.poll import Poll
 from wabawatch.application.ports import Outcome
 from wabawatch.domain.health import MESSAGING, Entity, Reason, Report
 from wabawatch.domain.incidents import MONITOR
+from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.transitions import Snapshot
+from wabawatch.domain.wording import headline
 
 
 def told(stage):
@@ -273,7 +275,9 @@ def test_every_observation_that_changed_something_is_in_the_log(stage):
 
 @pytest.fixture
 def small_slices(monkeypatch):
+    """Also few changes in one commit: moto's transactions are not thread-safe, and many share several."""
     monkeypatch.setattr(polling, "_SLICE", 10)
+    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 8)
 
 
 @pytest.mark.usefixtures("small_slices")
@@ -703,3 +707,46 @@ def test_a_capability_that_is_taken_out_tells_nothing(stage):
     before = told(stage)
     restate(stage, MESSAGING)
     assert told(stage) == before
+
+
+def headlines(stage):
+    return [headline(one, Pen(Room())) for one in stage.ops.taken]
+
+
+def test_a_capability_that_is_added_while_it_is_blocked_opens_an_incident(stage):
+    stage.says(template_blocked)
+    restate(stage, MESSAGING)
+    stage.cycle(3)
+    assert stage.ops.said == []
+    restate(stage, MESSAGING, "can_send_template")
+    stage.ruled(policy=stage.policy)
+    stage.cycle(3)
+    assert stage.ops.said == ["opened AVAILABLE>BLOCKED"]
+    stage.says(phone())
+    stage.cycle(3)
+    assert stage.ops.said[-1].startswith("resolved")
+
+
+def test_what_cannot_be_stored_is_told_to_people_until_it_can_be(stage):
+    stage.fleet = targets(*"abc")
+    stage.cycle()
+    for _ in range(3):
+        stage.clock.advance(minutes=1)
+        stage.says(phone(), phone("BLOCKED"), phone())
+        Stubborn(stage, "b").poll()
+        stage.notify(complete=True)
+    assert headlines(stage) == ["The state of some numbers cannot be stored"]
+    assert stage.ops.taken[0].subject.reasons[0].reason.detail == "the state of 1 target (b) could not be stored"
+    stage.says(phone())
+    stage.cycle()
+    assert headlines(stage)[1:] == ["The state of all numbers can be stored again, after 3 min"]
+
+
+def test_an_incident_ends_though_the_snapshot_of_its_only_target_was_lost(stage):
+    stage.says(phone("BLOCKED", PAYMENT))
+    stage.cycle()
+    stage.says(phone())
+    stage.clock.advance(minutes=1)
+    stage.poll(store=reset(stage, "n1"))
+    stage.notify(complete=True)
+    assert stage.ops.said == ["opened None>BLOCKED", "resolved BLOCKED>AVAILABLE"]

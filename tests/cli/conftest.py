@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from wabawatch.cli import program
-from wabawatch.simulator import Fleet, Number, RunningServer, Scenario, running, write_config
+from wabawatch.simulator import Fleet, Number, RunningServer, Scenario, generated_fleet, running, write_config
 
 FLEET = Fleet(
     (
@@ -72,6 +72,16 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     with running(Scenario(fleet=FLEET), paused=True) as server:
         yield Site(server, tmp_path)
+
+
+@pytest.fixture
+def crowd(tmp_path: Path) -> Iterator[Site]:
+    """Thirty numbers of one business that is found blocked: more than an incident names by itself."""
+    with running(Scenario(fleet=generated_fleet(30, businesses=1)), paused=True) as server:
+        server.set("business:business-1", status="BLOCKED", reasons=[141010])
+        found = Site(server, tmp_path)
+        found.once()
+        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -222,6 +222,14 @@ def test_route_test_takes_a_real_incident(routed):
     assert told(routed.document("config", "route-test", "--incident", incident)) == {"billing"}
 
 
+def test_route_test_of_a_real_incident_knows_all_that_it_affects(crowd):
+    (incident,) = crowd.document("incidents")["incidents"]
+    to = list(crowd.settings["destinations"])
+    crowd.configure(routes=[{"match": {"target": one["id"]}, "to": to} for one in crowd.settings["targets"]])
+    found = crowd.document("config", "route-test", "--incident", incident["id"])
+    assert [one["failing"] for one in found["routes"]] == [[]] * 30
+
+
 def test_route_test_of_a_target_that_cannot_be_read(routed):
     found = routed.document("config", "route-test", "--target", "support-de", "--cause", "disabled")
     assert (found["status"], found["severity"]) == ("UNKNOWN", "error")

@@ -94,7 +94,7 @@ def test_a_state_that_cannot_be_read_exits_75(site):
 
 
 def test_a_bug_exits_70_with_one_line_that_quotes_nothing(site, monkeypatch):
-    def broken(_app):
+    def broken(*_):
         raise ValueError("https://hooks.example/secret-token")
 
     monkeypatch.setattr(health, "fleet", broken)
@@ -107,7 +107,7 @@ def test_a_bug_exits_70_with_one_line_that_quotes_nothing(site, monkeypatch):
 
 
 def test_a_bug_shows_with_vv_where_it_is_and_still_quotes_nothing(site, monkeypatch):
-    def broken(_app):
+    def broken(*_):
         text = "https://hooks.example/secret-token"
         raise ValueError(text)
 
@@ -120,7 +120,7 @@ def test_a_bug_shows_with_vv_where_it_is_and_still_quotes_nothing(site, monkeypa
 
 
 def test_ctrl_c_in_a_one_shot_command_exits_130(site, monkeypatch):
-    def interrupted(_app):
+    def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(incidents, "open_ones", interrupted)

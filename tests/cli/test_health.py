@@ -280,6 +280,14 @@ def test_what_is_known_to_be_blocked_decides_the_exit_code_and_what_was_blocked_
     assert site.call("status").exit_code == 3
 
 
+def test_how_often_the_fleet_is_read_decides_when_a_reading_is_too_old(site, clock):
+    site.call("run", "--once", "--interval", "1h")
+    clock.advance(minutes=110)
+    assert site.call("status").exit_code == 0
+    clock.advance(minutes=20)
+    assert site.call("status").exit_code == 3
+
+
 def test_a_number_that_was_added_since_the_last_run_was_not_read(site):
     targets = site.settings["targets"]
     site.configure(targets=targets[:2])

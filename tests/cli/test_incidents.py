@@ -187,3 +187,13 @@ def test_explain_tells_what_a_target_s_thresholds_wait_for(site):
     (waiting,) = [one for one in found["tracks"] if one["towards"]]
     assert (waiting["towards"], waiting["count"], waiting["needed"]) == ("AVAILABLE", 1, 2)
     assert len(found["incidents"]) == 1
+
+
+def test_each_target_of_a_large_incident_is_listed_and_explained_as_part_of_it(crowd):
+    (incident,) = crowd.document("incidents")["incidents"]
+    ids = [target["id"] for target in crowd.settings["targets"]]
+    assert incident["affected"] == sorted(ids)
+    assert incident["title"] == "30 numbers cannot send messages"
+    for target in ids:
+        (found,) = crowd.document("explain", target)["incidents"]
+        assert found["incident"]["id"] == incident["id"]

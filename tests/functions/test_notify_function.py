@@ -46,20 +46,22 @@ def test_the_metrics_show_open_incidents_failures_and_lag_and_name_nobody(functi
     notify(LOOK)
     found = notify.metrics()
     assert found.values["IncidentsOpen"] == [1]
+    assert found.values["SecondsSinceCompleteRun"][0] >= 0
     assert found.values["DeliveriesFailed"] == found.values["OldestUndeliveredSeconds"] == [0]
     assert found.values.keys() == {
         "IncidentsOpen",
         "DeliveriesFailed",
         "OldestUndeliveredSeconds",
         "DeliveryLagSeconds",
+        "SecondsSinceCompleteRun",
     }
     assert found.sets == {("service",)}
 
 
-def test_lag_is_reported_only_where_something_was_told(function):
+def test_where_nothing_was_told_and_nothing_ever_read_there_is_no_lag_and_no_complete_run(function):
     notify = function("notify")
     notify(LOOK)
-    assert "DeliveryLagSeconds" not in notify.metrics().values
+    assert notify.metrics().values.keys() == {"IncidentsOpen", "DeliveriesFailed", "OldestUndeliveredSeconds"}
 
 
 @pytest.mark.usefixtures("blocked")

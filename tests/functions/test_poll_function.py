@@ -17,12 +17,14 @@ def message(body, name="m1", receives=1):
     return {"messageId": name, "body": text, "attributes": {"ApproximateReceiveCount": str(receives)}}
 
 
-def shard(index=0, of=1, scheduled_at=NOW, run_id="r"):
-    return {"wabawatch": "shard", "run_id": run_id, "scheduled_at": scheduled_at, "shard": index, "of": of}
-
-
 def ago(**length):
     return (datetime.now(UTC) - timedelta(**length)).isoformat()
+
+
+def shard(index=0, of=1, scheduled_at="", run_id="r"):
+    """A message that was sent just now, or when it says."""
+    due = scheduled_at or ago(seconds=0)
+    return {"wabawatch": "shard", "run_id": run_id, "scheduled_at": due, "shard": index, "of": of}
 
 
 def store_of(poll):
@@ -194,7 +196,7 @@ def test_a_fleet_too_large_for_one_run_is_cut_and_its_shards_read_every_number_o
         sqs = boto3.client("sqs", "eu-central-1")
         url = sqs.create_queue(QueueName="shards")["QueueUrl"]
         poll = function("poll", WABAWATCH_SHARD_QUEUE_URL=url, WABAWATCH_SHARD_SIZE="1")
-        shards = poll(TICK)["shards"]
+        shards = poll(TICK | {"scheduled_at": ago(seconds=0)})["shards"]
         bodies = []
         while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
             bodies += [one["Body"] for one in batch]
@@ -244,3 +246,25 @@ def test_state_that_cannot_be_reached_is_told_in_one_clear_line(function, tmp_pa
     (error,) = poll.errors()
     assert str(tmp_path / "state.db") in error["reason"]
     assert len(poll.text.splitlines()) == 1
+
+
+def test_a_shard_that_is_never_read_is_told_though_the_others_are_read_in_every_run(function, monkeypatch):
+    sharded = {"WABAWATCH_SHARD_QUEUE_URL": "https://queue", "WABAWATCH_SHARD_SIZE": "1"}
+    poll, notify = function("poll", **sharded), function("notify", **sharded)
+    ahead = timedelta(0)
+    monkeypatch.setattr("wabawatch.bootstrap.SystemClock.now", lambda _: datetime.now(UTC) + ahead)
+    of = poll.module.serverless().application.shards
+
+    def run():
+        due = (datetime.now(UTC) + ahead).isoformat()
+        for place in range(of - 1):
+            poll({"Records": [message(shard(place, of, due, run_id=f"run-{ahead}"))]}, seconds_left=3600)
+        notify({"wabawatch": "notify", "scheduled_at": due}, seconds_left=3600)
+
+    run()
+    assert "Part of the fleet is not read" not in notify.text
+    for _ in range(3):
+        ahead += timedelta(minutes=4)
+        run()
+    assert "Part of the fleet is not read" in notify.text
+    assert f"shard {of - 1} of {of}" in notify.text

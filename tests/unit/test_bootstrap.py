@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import timedelta
-from typing import ClassVar
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from tests.application.fakes import PAYMENT, T0, FakeClock, FakeSource, FakeStore, phone, targets
+from tests.application.fakes import PAYMENT, T0, FakeClock, FakeSource, phone, targets
 from wabawatch.adapters.documents import S3Documents
+from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.configured import GOOD
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.application.poll import Pass, Poll
 from wabawatch.bootstrap import Application, remove
+from wabawatch.domain.health import Observation
 from wabawatch.domain.policy import Policy
 
 PLACE = "s3://conf/config.json"
@@ -311,15 +313,12 @@ def test_the_removal_is_repeated_though_the_clock_was_set_back(watch):
 # --- how long history is kept
 
 
-class Opened(FakeStore):
+class Opened(SqliteStore):
     """Opened by the application, and what it was told to keep and to forget."""
 
-    all: ClassVar = []
-
-    def __init__(self, state, history):
-        super().__init__()
-        self.state, self.history_kept, self.purged = state, history, []
-        self.all.append(self)
+    def __init__(self, path, history):
+        super().__init__(path)
+        self.history_kept, self.purged = history, []
 
     def purge(self, before):
         self.purged.append(before)
@@ -327,10 +326,18 @@ class Opened(FakeStore):
 
 
 @pytest.fixture
-def opened(monkeypatch):
-    monkeypatch.setattr(Opened, "all", [])
-    monkeypatch.setattr("wabawatch.bootstrap.open_store", Opened)
-    return Opened.all
+def opened(monkeypatch, tmp_path):
+    """The stores that an application opens, one after the other on one state."""
+    stores = []
+
+    def open_store(_, history):
+        stores.append(Opened(tmp_path / "opened.db", history))
+        return stores[-1]
+
+    monkeypatch.setattr("wabawatch.bootstrap.open_store", open_store)
+    yield stores
+    for store in stores:
+        store.close()
 
 
 @pytest.mark.parametrize(
@@ -386,7 +393,33 @@ def test_what_is_older_than_the_history_leaves_a_database(watch):
     application = watch.pollers[0]
     assert application.store.history()
     watch.clock.advance(days=401)
-    application.notify("me")
+    application.notify.run("me")
     assert application.purge_if_due() > 0
     assert application.store.history() == []
     assert watch.held == {"a", "b"}
+
+
+class SlowSource:
+    """The first number is blocked; after the first hundred and twenty each answer takes twenty seconds."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def observe(self, targets, *, until, stopped=lambda: False):  # noqa: ARG002 - the port's signature
+        for place, target in enumerate(targets):
+            reading = phone() if place else phone("BLOCKED", PAYMENT)
+            yield Observation(target.id, self.clock.now(), reading(target.id))
+            self.clock.advance(seconds=20 * (place >= 120))
+
+
+def test_during_a_long_pass_people_are_told_of_what_it_found_so_far(tmp_path, monkeypatch):
+    clock, console, rounds = FakeClock(), io.StringIO(), []
+    path = tmp_path / "fleet.json"
+    path.write_text(fleet(*(f"n{number:03}" for number in range(130)), destinations={"c": {"kind": "console"}}))
+    app = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {}, console=console, clock=clock)
+    monkeypatch.setattr(Application, "source", SlowSource(clock))
+    app.cycle(told=rounds.append)
+    assert (rounds[0].opened, rounds[0].sent) == (1, 1)
+    assert len(rounds) > 1
+    assert console.getvalue().count("cannot send") == 1
+    app.close()

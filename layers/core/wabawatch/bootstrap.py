@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 _PATIENCE: Final = 8.0
 _PATIENCE_AT_START: Final = 2.0
 """Seconds for the dead-man's switch; at the start of a pass the whole fleet waits for it."""
+_TELL_EVERY: Final = timedelta(seconds=30)
+"""During a pass: people must hear of an outage within a minute after it is confirmed."""
 _WATCHED: Final = "watched"
 _LONGEST_PASS: Final = timedelta(minutes=15)
 """What Lambda allows at most."""
@@ -258,15 +260,28 @@ class Application:
         *,
         stopped: Callable[[], bool] = lambda: False,
         heard: Callable[[Observation], None] = lambda _: None,
+        told: Callable[[Notified], None] = lambda _: None,
     ) -> Cycle:
-        """One pass over the whole fleet, and the round of notify that tells what it found."""
+        """One pass over the whole fleet, and the round of notify that tells what it found.
+
+        A pass over a large fleet takes minutes: people are told in the middle of it, too, and `told` is called with
+        what such a round did."""
         trouble = self.refresh()
         self.forget_unwatched()
         run_id = self.new_run_id()
         self.poll.restate_added(run_id)
         self.begin_heartbeat(run_id)
         task = Pass(run_id, self.settings.targets, interval=self.interval)
-        polled = self.poll(task, stopped=stopped, heard=heard)
+        told_at = self.clock.now()
+
+        def hear(observation: Observation) -> None:
+            nonlocal told_at
+            heard(observation)
+            if self.clock.now() - told_at >= _TELL_EVERY:
+                self._tell_meanwhile(trouble, told)
+                told_at = self.clock.now()
+
+        polled = self.poll(task, stopped=stopped, heard=hear)
         return Cycle(polled, self.tell(trouble, complete=True))
 
     def tell(self, trouble: Reason | None, *, complete: bool = False, until: datetime | None = None) -> Notified:
@@ -280,6 +295,13 @@ class Application:
         pulse = self._beat(notified.oldest_undelivered)
         return msgspec.structs.replace(notified, pulse=pulse, unread_for=fleet.age(now))
 
+    def _tell_meanwhile(self, trouble: Reason | None, told: Callable[[Notified], None]) -> None:
+        """Whatever happens, the pass goes on: the round at its end does the same again."""
+        try:
+            told(self.tell(trouble))
+        except WabawatchError as error:
+            logger.warning("%s", error)
+
     def _completeness(self, now: datetime) -> Completeness:
         """Whether the whole fleet is read, by what its passes stored."""
         return completeness(
@@ -289,6 +311,12 @@ class Application:
             interval=self.interval,
             now=now,
         )
+
+    def has_notify_work(self, now: datetime) -> bool:
+        """Whether a round of notify would find something to do: an incident to look at, or a delivery to repeat."""
+        if self.store.due_incidents(now, limit=1):
+            return True
+        return any((queued.retry_at or now) <= now for queued in self.store.queued())
 
     def begin_heartbeat(self, run_id: str) -> None:
         """Tell the dead-man's switch that a pass over the fleet begins, where the configuration has one. A switch that

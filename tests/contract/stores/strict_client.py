@@ -20,9 +20,9 @@ ASSIGNMENT = re.compile(r"(#?\w+) = (:\w+)")
 class StrictClient:
     """Calls go one at a time: moto undoes a cancelled transaction by restoring the whole state from before it.
 
-    `write_units` counts by partition key: a started KB of the larger of the item before and the item after, and the same
-    for each index that one of them is in (of an index whose attribute changed, the item that is removed too); all of it
-    twice in a transaction. Only writes that went through are counted."""
+    `write_units` counts by partition key: a started KB of the larger of the item before and the item after, and the
+    same for each index that one of them is in (of an index whose attribute changed, the item that is removed too); all
+    of it twice in a transaction. Only writes that went through are counted."""
 
     def __init__(self, client):
         self._client = client
@@ -52,9 +52,8 @@ class StrictClient:
 
     def rows(self, table: str, *partitions: str) -> list[dict]:
         """All items whose partition key begins with one of these, by key. Not counted: stores do not scan."""
-        found = self._client.scan(TableName=table, ConsistentRead=True)
-        assert "LastEvaluatedKey" not in found
-        kept = [item for item in found["Items"] if item["pk"]["S"].startswith(partitions or ("",))]
+        pages = self._client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        kept = [item for page in pages for item in page["Items"] if item["pk"]["S"].startswith(partitions or ("",))]
         return sorted(kept, key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
 
     def _count_writes(self, operation, request):

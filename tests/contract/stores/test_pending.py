@@ -20,6 +20,8 @@ from tests.contract.stores.values import (
 )
 from wabawatch.application.ports import FoldBatch, Outcome, PendingChange
 
+CONFLICT, WRITTEN = Outcome.CONFLICT, Outcome.WRITTEN
+
 WRITTEN, CONFLICT = Outcome.WRITTEN, Outcome.CONFLICT
 
 
@@ -239,3 +241,19 @@ def test_what_was_set_aside_comes_the_latest_first_100_at_most_and_since_an_inst
     assert "t104" in kept[0].name
     assert store.set_aside(kept[0].at + timedelta(seconds=1)) == []
     assert [one.name for one in store.set_aside(kept[0].at)][:1] == [kept[0].name]
+
+
+def test_a_notify_that_was_overtaken_folds_nothing_twice(stores):
+    """It read what is pending before another notify folded it, and the incidents after that."""
+    store, other = stores(), stores()
+    store.commit([change("a", seqs=(1, 2))])
+    (stale,) = store.pending(10)
+    first = incident("i")
+    other.fold(FoldBatch((first,), folded=((stale, 1),)))
+    assert store.fold(FoldBatch((later(first),), folded=((stale, 1),))) is CONFLICT
+    assert store.fold(FoldBatch((later(first),), folded=((stale, 2),))) is CONFLICT
+    assert store.fold(FoldBatch(folded=((stale, 1),))) is WRITTEN
+    (left,) = store.pending(10)
+    assert [one.seq for one in left.transitions] == [2]
+    assert store.fold(FoldBatch((later(first),), folded=((left, 2),))) is WRITTEN
+    assert store.pending(10) == []

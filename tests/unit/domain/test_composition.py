@@ -1,31 +1,30 @@
 import msgspec
 import pytest
 
-from tests.unit.domain.causes import incident_after
+from tests.unit.domain.causes import folded, involved
 from tests.unit.domain.readings import PAYMENT, VERIFICATION, minute, moved
 from wabawatch.domain.composition import Audience, News, compose, notification_id, subject
-from wabawatch.domain.correlation import fold
 from wabawatch.domain.incidents import Told
 from wabawatch.domain.ledger import record_sent
 from wabawatch.domain.messages import Advice, Affected
-from wabawatch.domain.policy import Policy
 
 FLEET = {f"n{n}": Affected(f"n{n}", f"Number {n}", {"team": "x"}) for n in range(100)}
 AUDIENCE = Audience(FLEET, lambda reason: Advice(who=f"who fixes {reason.code}"), "prod")
 
 
 def news(incident, kind="opened", told=Told(), severity="critical"):  # noqa: B008 - an immutable value
-    return News(incident, told, kind, severity)
+    return News(incident, involved(incident), told, kind, severity)
 
 
-BLOCKED = incident_after(*(moved(f"n{n}", 1, "A", "B", reasons=(PAYMENT,)) for n in range(40)))
-FOUND = incident_after(moved("n1", 1, None, "B"))
-OVER = incident_after(moved("n1", 1, "A", "B", reasons=(PAYMENT,)), moved("n1", 2, "B", "A", 30))
+BLOCKED = folded(*(moved(f"n{n}", 1, "A", "B", reasons=(PAYMENT,)) for n in range(40)))
+FOUND = folded(moved("n1", 1, None, "B"))
+OVER = folded(moved("n1", 1, "A", "B", reasons=(PAYMENT,)), moved("n1", 2, "B", "A", 30))
 HEARD = record_sent(BLOCKED, Told(), "opened", minute(1), {})
 
 
 def test_a_subject_names_twenty_and_counts_all():
-    told = subject(news(BLOCKED), AUDIENCE)
+    everybody = msgspec.structs.replace(news(BLOCKED), targets=tuple(FLEET)[:40])
+    told = subject(everybody, AUDIENCE)
     assert ([one.name for one in told.affected], told.affected_total, told.share) == (
         [f"Number {n}" for n in range(20)],
         40,
@@ -50,13 +49,13 @@ def test_a_subject_goes_from_what_was_told_to_what_is(said, old, new):
 
 
 def test_a_subject_says_what_is_new_and_what_is_gone():
-    changed = fold(BLOCKED, moved("n1", 2, "B", "B", 9, reasons=(VERIFICATION,)), Policy())
+    changed = folded(moved("n1", 2, "B", "B", 9, reasons=(VERIFICATION,)), latest=BLOCKED)
     told = subject(news(changed, "reasons_changed", HEARD), AUDIENCE)
     assert ([one.reason.code for one in told.reasons], [one.code for one in told.reasons_gone]) == ([141010], [141006])
 
 
 def test_a_subject_says_how_many_have_recovered_and_how_many_were_told():
-    fewer = fold(BLOCKED, moved("n1", 2, "B", "A", 9), Policy())
+    fewer = folded(moved("n1", 2, "B", "A", 9), latest=BLOCKED)
     told = subject(news(fewer, "receded", HEARD), AUDIENCE)
     assert (told.affected_before, told.affected_total, told.recovered_total) == (40, 39, 1)
 
@@ -67,8 +66,8 @@ def test_the_story_holds_only_points_at_which_the_status_changed():
 
 
 def test_a_trouble_of_the_monitor_affects_no_number():
-    blind = incident_after(moved("~sight-0", 1, "A", "UNKNOWN", entity_type="MONITOR"))
-    told = subject(news(blind), AUDIENCE)
+    blind = folded(moved("~sight-0", 1, "A", "UNKNOWN", entity_type="MONITOR"))
+    told = subject(msgspec.structs.replace(news(blind), targets=()), AUDIENCE)
     assert (told.affected, told.affected_total, told.share) == ((), 0, 0.0)
 
 
@@ -81,7 +80,7 @@ def test_the_same_news_has_the_same_id_and_other_news_another():
         notification_id("other", "opened", [news(BLOCKED)]),
         notification_id("ops", "resolved", [news(BLOCKED)]),
         notification_id("ops", "opened", [news(BLOCKED, told=HEARD)]),
-        notification_id("ops", "opened", [news(fold(BLOCKED, moved("x", 1, "A", "B"), Policy()))]),
+        notification_id("ops", "opened", [news(folded(moved("x", 1, "A", "B"), latest=BLOCKED))]),
         notification_id("ops", "opened", [news(FOUND)]),
     ]
     assert len({same, *others}) == 6
@@ -99,9 +98,7 @@ def test_an_incident_that_is_told_twice_is_numbered():
 
 
 def test_a_digest_begins_with_the_worst_and_counts_those_it_leaves_out():
-    small = [
-        news(incident_after(moved(f"n{n}", 1, "A", "L", entity_id=f"e{n}")), severity="warning") for n in range(60)
-    ]
+    small = [news(folded(moved(f"n{n}", 1, "A", "L", entity_id=f"e{n}")), severity="warning") for n in range(60)]
     digest = compose("ops", [*small, news(FOUND), news(BLOCKED)], minute(1), AUDIENCE)
     assert (digest.kind, digest.total, len(digest.subjects), digest.deployment) == ("digest", 62, 50, "prod")
     assert [one.affected_total for one in digest.subjects[:3]] == [40, 1, 1]

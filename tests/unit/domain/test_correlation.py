@@ -3,6 +3,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from tests.unit.domain.causes import folded, involved
 from tests.unit.domain.readings import PAYMENT, VERIFICATION, minute, moved
 from wabawatch.domain.correlation import UNWATCHED, fold, monitor_transition, settle
 from wabawatch.domain.health import CALLING, READABLE, Reason
@@ -10,26 +11,6 @@ from wabawatch.domain.incidents import INLINE_MEMBERS, Key, Member
 from wabawatch.domain.policy import Flapping, Policy
 
 POLICY = Policy()
-
-
-def folded(*transitions, policy=POLICY, latest=None, rows=None):
-    """The latest incident after these transitions. `rows` are the members' parts in large incidents, as a store keeps
-    them."""
-    rows = {} if rows is None else rows
-    for transition in transitions:
-        before = None
-        if latest is not None:
-            named = latest.named.get(transition.target)
-            before = rows.get((latest.id, transition.target)) if latest.has_member_rows else named
-        done = fold(latest, before, transition, policy)
-        if done.member is not None:
-            rows[done.incident.id, transition.target] = done.member
-        latest = done.incident
-    return latest
-
-
-def affected(incident):
-    return sorted(target for target, member in incident.named.items() if member.is_affected)
 
 
 def test_forty_targets_of_one_business_are_one_incident_of_forty():
@@ -46,7 +27,7 @@ def test_late_joiners_and_early_leavers_change_the_same_incident():
     incident = folded(
         moved("a", 1, "A", "B"), moved("b", 1, "A", "B", 5), moved("a", 2, "B", "A", 9), moved("c", 1, "A", "L", 11)
     )
-    assert (affected(incident), incident.recovered, incident.status) == (["b", "c"], 1, "BLOCKED")
+    assert (sorted(involved(incident)), incident.recovered, incident.status) == (["b", "c"], 1, "BLOCKED")
     assert [(one.status, one.affected) for one in incident.changes] == [
         ("BLOCKED", 1), ("BLOCKED", 2), ("BLOCKED", 1), ("BLOCKED", 2),
     ]  # fmt: skip
@@ -57,7 +38,7 @@ def test_who_left_and_joins_again_is_affected_and_has_not_left():
     incident = folded(
         moved("a", 1, "A", "B"), moved("b", 1, "A", "B"), moved("a", 2, "B", "A", 1), moved("a", 3, "A", "B", 2)
     )
-    assert (affected(incident), incident.recovered) == (["a", "b"], 0)
+    assert (sorted(involved(incident)), incident.recovered) == (["a", "b"], 0)
 
 
 @pytest.mark.parametrize(
@@ -264,5 +245,5 @@ def test_a_member_in_rows_alone_leaves_an_incident_that_does_not_name_it():
 def test_an_affected_target_takes_the_place_of_one_that_recovered_among_those_named():
     incident = folded(*(moved(f"n{n}", 1, "A", "B", n) for n in range(INLINE_MEMBERS)), moved("n0", 2, "B", "A", 30))
     grown = folded(moved("late", 1, "A", "B", 31), latest=incident)
-    assert "late" in affected(grown)
+    assert "late" in involved(grown)
     assert len(grown.named) == INLINE_MEMBERS

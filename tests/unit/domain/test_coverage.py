@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
@@ -207,3 +208,12 @@ class TestCompleteness:
 
 def test_the_shard_that_was_read_longest_ago_goes_first():
     assert oldest_first([row(0, 3, at=5), row(2, 3, at=1), row(1, 2, at=0)], 3) == [1, 2, 0]
+
+
+def test_where_every_run_reads_only_a_part_of_the_shards_no_shard_is_left_out():
+    rows, reads = {}, Counter()
+    for run in range(32):
+        for place, shard in enumerate(oldest_first(list(rows.values()), 32)[:24]):
+            rows[shard] = row(shard, 32, at=5 * run + place / 10)
+            reads[shard] += 1
+    assert set(reads.values()) == {24}

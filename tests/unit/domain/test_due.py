@@ -5,13 +5,13 @@ from datetime import time, timedelta
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.domain.causes import FLEET, incident_after
+from tests.unit.domain.causes import FLEET, folded, involved
 from tests.unit.domain.readings import PAYMENT, VERIFICATION, minute, moved
 from wabawatch.domain.calendar import WEEKDAYS, Weekly
 from wabawatch.domain.correlation import settle
 from wabawatch.domain.health import READABLE, Reason
 from wabawatch.domain.incidents import Told
-from wabawatch.domain.ledger import record_failed, record_sent
+from wabawatch.domain.ledger import record_sent
 from wabawatch.domain.planning import plan
 from wabawatch.domain.policy import Flapping, Policy
 from wabawatch.domain.routing import Route, Window
@@ -66,7 +66,7 @@ rules = st.builds(
 
 
 @st.composite
-def stories(draw, policy):
+def stories(draw):
     """An incident after some transitions, and the ledger's line of a destination that was told after some of them."""
     capability, told, now, latest, status, seqs = (
         draw(st.sampled_from(["can_send_message", READABLE])),
@@ -82,20 +82,18 @@ def stories(draw, policy):
         move = moved(target, seqs[target], status.get(target, "A"), new, now, capability=capability, reasons=reasons)
         status[target] = new
         latest.append(move)
-        incident = incident_after(*latest)
+        incident = folded(*latest)
         if incident is not None and draw(st.booleans()):
             kind = draw(st.sampled_from(["opened", "reminder", "spread", "flapping"]))
             told = record_sent(incident, told, kind, minute(now + draw(st.integers(0, 9))), {})
-        elif draw(st.integers(0, 5)) == 0:
-            told = record_failed(told, "HTTP 503", minute(now), policy, draw(st.sampled_from([None, 9000.0])))
-    return incident_after(*latest), told, now
+    return folded(*latest), told, now
 
 
 @st.composite
 def worlds(draw):
     """Everything that decides about one destination, but the time; and a first time to look."""
     chosen = draw(rules)
-    incident, told, last = draw(stories(chosen.policy))
+    incident, told, last = draw(stories())
     if incident is None:
         return None
     acknowledgement = Acknowledgement(
@@ -108,12 +106,14 @@ def worlds(draw):
     options = {
         "blind": draw(st.booleans()),
         "paused_until": draw(st.none() | instants.map(minute)),
+        "retry_at": draw(st.none() | instants.map(minute)),
         "known_since": draw(st.none() | instants.map(minute)),
     }
 
     def decide(at):
         settled = settle(incident, at, chosen.policy.flapping)
-        case = chosen.case(settled, "ops", told, steering, FLEET, at, **options)
+        facts = chosen.facts(settled, involved(settled), FLEET)
+        case = chosen.case(settled, "ops", told, steering, at, facts=facts, **options)
         return plan(settled, told, case.situation, chosen.policy)
 
     return decide, minute(last + draw(instants))

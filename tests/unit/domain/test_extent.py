@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.domain.causes import incident_after
+from tests.unit.domain.causes import folded
 from tests.unit.domain.readings import PAYMENT, minute, moved
-from wabawatch.domain.correlation import fold, settle
+from wabawatch.domain.correlation import settle
 from wabawatch.domain.incidents import Told
 from wabawatch.domain.ledger import record_sent
 from wabawatch.domain.planning import Situation, plan
@@ -18,12 +18,14 @@ DAY = 24 * 60
 
 def told_in_a_day(status, count, every, toggled=1):
     """(minute, kind, number told) of each message, where some of the targets come and go in every pass."""
-    incident = incident_after(*(moved(f"n{number}", 1, "A", status, 0, reasons=(PAYMENT,)) for number in range(count)))
+    rows = {}
+    joining = (moved(f"n{number}", 1, "A", status, 0, reasons=(PAYMENT,)) for number in range(count))
+    incident = folded(*joining, rows=rows)
     told, messages = Told(), []
     for seq, now in enumerate(range(0, DAY, every), 2):
         for number in range(toggled if now else 0):
             old, new = (status, "A") if seq % 2 else ("A", status)
-            incident = fold(incident, moved(f"n{number}", seq, old, new, now, reasons=(PAYMENT,)), POLICY)
+            incident = folded(moved(f"n{number}", seq, old, new, now, reasons=(PAYMENT,)), latest=incident, rows=rows)
         incident = settle(incident, minute(now), POLICY.flapping)
         decision = plan(incident, told, Situation(minute(now)), POLICY)
         if decision.kind is not None:
@@ -52,9 +54,9 @@ def test_where_much_of_it_comes_and_goes_it_is_told_some_times_and_then_with_the
 
 
 def test_what_grows_slowly_is_told_with_the_reminders():
-    incident = incident_after(*(moved(f"n{number}", 1, "A", "B", 0) for number in range(200)))
+    incident = folded(*(moved(f"n{number}", 1, "A", "B", 0) for number in range(200)))
     told = record_sent(incident, Told(), "opened", minute(0), {})
-    incident = fold(incident, moved("another", 1, "A", "B", 9), POLICY)
+    incident = folded(moved("another", 1, "A", "B", 9), latest=incident)
     decision = plan(incident, told, Situation(minute(10)), POLICY)
     assert (decision.kind, decision.due_at) == (None, minute(0) + timedelta(hours=1))
     assert plan(incident, told, Situation(decision.due_at), POLICY).kind == "reminder"

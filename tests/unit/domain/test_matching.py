@@ -1,13 +1,15 @@
 import pytest
 
-from tests.unit.domain.causes import BOTH, FLEET, RESOLVED, bad
+from tests.unit.domain.causes import BOTH, FLEET, RESOLVED, bad, involved
 from wabawatch.domain.health import CALLING, READABLE, Reason
 from wabawatch.domain.matching import matches
 from wabawatch.domain.messages import Affected
 from wabawatch.domain.rules import Rules
 from wabawatch.domain.steering import Matcher
 
-RULES = Rules()
+
+def facts_about(incident):
+    return Rules().facts(incident, involved(incident), FLEET)
 
 
 @pytest.mark.parametrize(
@@ -45,17 +47,17 @@ RULES = Rules()
     ],
 )
 def test_a_rule_needs_one_affected_target_and_a_mute_needs_them_all(matcher, one, every):
-    facts = Rules().facts(BOTH, FLEET)
+    facts = facts_about(BOTH)
     assert (matches(matcher, facts), matches(matcher, facts, every=True)) == (one, every)
 
 
 def test_a_resolved_incident_is_matched_as_it_was_at_its_worst():
-    facts = Rules().facts(RESOLVED, FLEET)
+    facts = facts_about(RESOLVED)
     assert (facts.status, [one.id for one in facts.affected], facts.codes) == ("BLOCKED", ["a"], frozenset())
 
 
 def test_a_target_that_is_not_configured_any_more_has_no_labels():
-    assert Rules().facts(bad("z"), FLEET).affected == (Affected("z", "z"),)
+    assert facts_about(bad("z")).affected == (Affected("z", "z"),)
 
 
 @pytest.mark.parametrize(
@@ -77,4 +79,4 @@ def test_a_target_that_is_not_configured_any_more_has_no_labels():
     ],
 )
 def test_the_usual_severity(incident, severity):
-    assert Rules().facts(incident, FLEET).severity == severity
+    assert facts_about(incident).severity == severity

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, time, timedelta
 import msgspec
 import pytest
 
-from tests.unit.domain.causes import incident_after
+from tests.unit.domain.causes import folded
 from tests.unit.domain.readings import PAYMENT, VERIFICATION, minute, moved
 from wabawatch.domain.calendar import Weekly
 from wabawatch.domain.health import READABLE, Reason
@@ -31,7 +31,7 @@ MUTE = Mute("silence s1 by ana: planned", minute(500))
 
 def told_after(*transitions, at=1, kind="opened", told=Told()):  # noqa: B008 - an immutable value
     """The ledger's line of a destination that was told what was so after these transitions."""
-    return record_sent(incident_after(*transitions), told, kind, minute(at), {}) if transitions else told
+    return record_sent(folded(*transitions), told, kind, minute(at), {}) if transitions else told
 
 
 def flapping(count):
@@ -337,7 +337,7 @@ ROWS = [
 def test_what_a_destination_hears_and_why(story, heard, when, situation, kind, why, due):
     told = told_after(*flapping(5), kind="flapping") if heard is None else told_after(*heard)
     policy = situation.pop("policy", POLICY)
-    decision = plan(incident_after(*story), told, Situation(minute(when), **situation), policy)
+    decision = plan(folded(*story), told, Situation(minute(when), **situation), policy)
     assert (decision.kind, decision.why) == (kind, why)
     assert decision.due_at == (None if due is None else minute(due))
 
@@ -354,7 +354,7 @@ def test_every_kind_is_in_the_table_but_those_that_plan_does_not_make():
 
 
 def test_a_reminder_that_came_with_the_digest_comes_with_each_one():
-    limited, told = incident_after(WORSE_FIRST), told_after(WORSE_FIRST, at=7 * DAY + 301, kind="reminder")
+    limited, told = folded(WORSE_FIRST), told_after(WORSE_FIRST, at=7 * DAY + 301, kind="reminder")
     decision = plan(limited, told, Situation(minute(7 * DAY + 302), digest=MONDAYS), POLICY)
     assert decision.due_at == minute(14 * DAY + 300)
 
@@ -370,12 +370,12 @@ def test_a_digest_is_a_week_of_the_calendar_after_the_last_one(last, following):
     digest = Weekly(("mon",), time(9), time(9), "Europe/Berlin")
     said_at = datetime.fromisoformat(last).replace(tzinfo=UTC) + timedelta(minutes=3)
     told = Told(status="LIMITED", reasons=("141006",), affected=1, at=said_at)
-    decision = plan(incident_after(WORSE_FIRST), told, Situation(said_at, digest=digest), POLICY)
+    decision = plan(folded(WORSE_FIRST), told, Situation(said_at, digest=digest), POLICY)
     assert decision.due_at == datetime.fromisoformat(following).replace(tzinfo=UTC)
 
 
 def test_the_end_of_flapping_is_told_with_the_real_status():
-    calm = msgspec.structs.replace(incident_after(*flapping(5)), flapping_since=None)
+    calm = msgspec.structs.replace(folded(*flapping(5)), flapping_since=None)
     told = told_after(*flapping(5), kind="flapping")
     assert plan(calm, told, Situation(minute(99)), POLICY).kind == "flapping_ended"
     after = record_sent(calm, told, "flapping_ended", minute(99), {})
@@ -385,7 +385,7 @@ def test_the_end_of_flapping_is_told_with_the_real_status():
 def test_what_gets_worse_than_all_that_flapped_is_told_once():
     wobble = [moved("a", n, *("AL" if n % 2 else "LA"), n) for n in range(1, 6)]
     told = told_after(*wobble, kind="flapping")
-    blocked = incident_after(*wobble, moved("a", 6, "L", "B", 7))
+    blocked = folded(*wobble, moved("a", 6, "L", "B", 7))
     assert plan(blocked, told, Situation(minute(8)), POLICY).kind == "escalated"
     after = record_sent(blocked, told, "escalated", minute(8), {})
     assert plan(blocked, after, Situation(minute(9)), POLICY).why == "flapping"

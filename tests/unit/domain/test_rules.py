@@ -2,7 +2,7 @@ from datetime import time, timedelta
 
 import pytest
 
-from tests.unit.domain.causes import BOTH, FLEET, RESOLVED, bad, incident_after
+from tests.unit.domain.causes import BOTH, FLEET, RESOLVED, bad, folded, involved
 from tests.unit.domain.readings import T0, VERIFICATION, minute, moved
 from wabawatch.domain.calendar import WEEKDAYS, Weekly
 from wabawatch.domain.health import Reason
@@ -14,6 +14,10 @@ from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
 RULES = Rules()
 
 
+def facts_about(incident, rules):
+    return rules.facts(incident, involved(incident), FLEET)
+
+
 def test_the_first_severity_rule_that_matches_decides():
     rules = Rules(
         severities=(
@@ -22,9 +26,9 @@ def test_the_first_severity_rule_that_matches_decides():
             SeverityRule("warning"),
         )
     )
-    assert rules.facts(BOTH, FLEET).severity == "error"
-    assert rules.facts(bad("a", reasons=(VERIFICATION,)), FLEET).severity == "info"
-    assert rules.facts(bad("a"), FLEET).severity == "warning"
+    assert facts_about(BOTH, rules).severity == "error"
+    assert facts_about(bad("a", reasons=(VERIFICATION,)), rules).severity == "info"
+    assert facts_about(bad("a"), rules).severity == "warning"
 
 
 ROUTES = Rules(
@@ -54,12 +58,12 @@ BLIND = bad("~sight-0", entity_type="MONITOR", status="UNKNOWN", reasons=(Reason
     ],
 )
 def test_where_an_incident_goes(rules, incident, reached):
-    facts = rules.facts(incident, FLEET)
+    facts = facts_about(incident, rules)
     assert {name for name in ("billing", "support", "all") if rules.routed(facts, name)[0]} == reached
 
 
 def case(rules, incident, *, now=minute(5), destination="ops", told=Told(), steering=Steering(), **options):  # noqa: B008 - immutable
-    return rules.case(incident, destination, told, steering, FLEET, now, **options)
+    return rules.case(incident, destination, told, steering, now, facts=facts_about(incident, rules), **options)
 
 
 def silence(name="s", start=0, end=60, **matcher):
@@ -103,7 +107,7 @@ ALL_DAY = Weekly(WEEKDAYS, time(8), time(8), "Europe/Berlin")
 
 def over(start, end):
     """An incident that was confirmed at a minute and ended at another."""
-    return incident_after(moved("a", 1, "A", "B", start), moved("a", 2, "B", "A", end))
+    return folded(moved("a", 1, "A", "B", start), moved("a", 2, "B", "A", end))
 
 
 @pytest.mark.parametrize(
@@ -178,8 +182,8 @@ def test_what_is_made_critical_does_not_wait_for_working_hours():
     assert case(rules, LIMITED).situation.opens_at is None
 
 
-EASED = incident_after(moved("a", 1, "A", "L"), moved("a", 2, "L", "B", 10), moved("a", 3, "B", "L", 20))
-WORSE = incident_after(moved("a", 1, "A", "L"), moved("a", 2, "L", "B", 10))
+EASED = folded(moved("a", 1, "A", "L"), moved("a", 2, "L", "B", 10), moved("a", 3, "B", "L", 20))
+WORSE = folded(moved("a", 1, "A", "L"), moved("a", 2, "L", "B", 10))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.domain.causes import FLEET, incident_after
+from tests.unit.domain.causes import FLEET, folded, involved
 from tests.unit.domain.readings import moved
 from wabawatch.domain.composition import Audience, News, compose, subject
 from wabawatch.domain.health import CALLING, GONE, MESSAGING, READABLE
@@ -34,11 +34,11 @@ def lived(key, status, end=None):
     entity_type, entity_id, capability = key
     about = {"entity_type": entity_type, "entity_id": entity_id, "capability": capability, "proven": True}
     moves = [moved("a", 1, "A", status, 0, **about)]
-    return incident_after(*moves, *([moved("a", 2, status, end, 9, **about)] if end else []))
+    return folded(*moves, *([moved("a", 2, status, end, 9, **about)] if end else []))
 
 
 def news(incident, kind="opened"):
-    return News(incident, Told(), kind, "error")
+    return News(incident, involved(incident), Told(), kind, "error")
 
 
 def titles(incident):

@@ -9,8 +9,10 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from wabawatch.adapters.notifiers.world import World
 from wabawatch.adapters.secrets import Secrets, parse_reference
-from wabawatch.application.errors import ConfigurationError, SecretError
+from wabawatch.adapters.secrets.vaults import UnansweredError
+from wabawatch.application.errors import ConfigurationError, DeliveryError, DeliveryErrorKind, SecretError
 
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://aws.invalid")
 
@@ -391,3 +393,16 @@ def test_no_value_is_printed_or_logged(aws, secrets, clock, caplog):
         clock.passes(minutes=6)
     shown = caplog.text + repr(secrets) + repr(vars(secrets)) + repr(list(vars(secrets).values()))
     assert "hidden-value" not in shown + trouble_of(secrets, "ssm:p") + trouble_of(secrets, "secretsmanager:s#k")
+
+
+def test_a_vault_that_cannot_be_asked_is_a_passing_failure_of_a_delivery_and_a_missing_secret_a_lasting_one():
+    def resolve(reference):
+        raise UnansweredError(f"{reference}: not now") if reference == "ssm:/busy" else SecretError("there is none")
+
+    world = World(resolve, lambda *_: None)
+    kinds = []
+    for reference in ("ssm:/busy", "ssm:/none"):
+        with pytest.raises(DeliveryError) as raised:
+            world.secret(reference)
+        kinds.append(raised.value.kind)
+    assert kinds == [DeliveryErrorKind.PASSING, DeliveryErrorKind.DESTINATION]

@@ -19,7 +19,7 @@ from wabawatch.domain.transitions import Detection, Snapshot, Transition
 
 logger = logging.getLogger(__name__)
 
-_FLUSH_AT: Final = 100
+_FLUSH_AT: Final = 250
 """Changes that wait for one commit: few enough to lose little time to a crash, enough to share a round trip."""
 _TRIES: Final = 5
 _DOWN_AFTER: Final = 3

@@ -6,10 +6,9 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
 
-from wabawatch.application.errors import ConfigurationError, WabawatchError
+from wabawatch.application.errors import ConfigurationError, WabawatchError, describe_place
 from wabawatch.application.ports import Store
 from wabawatch.domain.health import Reason
 
@@ -189,8 +188,7 @@ def refuse_surprises(name: str) -> Iterator[None]:
     except WabawatchError:
         raise
     except Exception as error:  # noqa: BLE001 - the border around one document
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"unexpected {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+        what = f"unexpected {describe_place(error)}"
         _log.error("%s: %s", name, what)
         _log.debug("%s", "".join(traceback.format_tb(error.__traceback__)))
         raise ConfigurationError(f"{name}: {what}, a bug; write the configuration otherwise, and report it") from None

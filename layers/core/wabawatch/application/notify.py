@@ -41,6 +41,8 @@ _DUE_AT_ONCE: Final = 2000
 _SET_ASIDE_FOR: Final = timedelta(days=1)
 """How long a row that was set aside is an open incident."""
 _ABSENCE: Final = timedelta(days=7)
+_QUEUED: Final = timedelta(hours=1)
+"""After which an incident that is over is looked at, though what is to be said of it is in the queue."""
 
 
 class Notified(msgspec.Struct, frozen=True):
@@ -310,14 +312,18 @@ class Round:
 
 
 def _next_review(incident: Incident, decided: Sequence[Planned], outlook: Outlook) -> datetime | None:
-    """When an incident must be looked at again. What is in the queue keeps it due: another notify that was too slow may
-    have taken it out of there."""
+    """When an incident must be looked at again. What is in the queue comes back by itself when its time has come.
+
+    A notify that was too slow may have taken it out of there. The review of all incidents finds that, unless nothing is
+    left to do for the incident: so one that is over stays due, and is not written anew with each attempt."""
     times = [
-        outlook.now
-        if planned.decision.kind is not None
-        else outlook.held.get((incident.id, planned.destination), planned.decision.due_at)
+        outlook.now if planned.decision.kind is not None else planned.decision.due_at
         for planned in decided
+        if (incident.id, planned.destination) not in outlook.held
     ]
+    if not incident.is_open and len(times) < len(decided):
+        is_kept = incident.due_at is not None and outlook.now < incident.due_at <= outlook.now + _QUEUED
+        times.append(incident.due_at if is_kept else outlook.now + _QUEUED)
     times.append(_kept_for_the_absent(incident, {planned.destination for planned in decided}, outlook.now))
     return min((at for at in times if at is not None), default=None)
 

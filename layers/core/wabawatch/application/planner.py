@@ -36,8 +36,8 @@ class Outlook(msgspec.Struct, frozen=True):
 
     `paused` says until when destinations that are down are left alone; `held` until when a failed notification about an
     incident (incident id, destination) waits for its next attempt; `blind` holds the shards (shard, of) most of which
-    could not be read; `known_since` when each destination was first configured; `complete` tells that a pass over the whole fleet has just ended, so that waiting for related
-    changes is needless."""
+    could not be read; `known_since` says when each destination was first configured; `complete` tells that a pass over
+    the whole fleet has just ended, so that waiting for related changes is needless."""
 
     now: datetime
     steering: Steering = Steering()

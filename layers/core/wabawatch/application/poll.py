@@ -16,7 +16,7 @@ import msgspec
 from wabawatch.application.commits import CommitBatch, named
 from wabawatch.application.ports import Clock, HealthSource, Store, Target
 from wabawatch.domain.correlation import UNWATCHED
-from wabawatch.domain.coverage import PassReading, update_coverage
+from wabawatch.domain.coverage import PassReading, completes_run, update_coverage
 from wabawatch.domain.health import (
     AVAILABLE,
     READABLE,
@@ -62,10 +62,12 @@ class Pass(msgspec.Struct, frozen=True):
 
 
 class Polled(msgspec.Struct, frozen=True):
-    """What a pass did: its record, and the transitions that it committed."""
+    """What a pass did: its record, and the transitions that it committed. `completes` tells that with it the whole
+    fleet was asked: every shard of its run, and every target of each."""
 
     run: Run
     transitions: tuple[Transition, ...]
+    completes: bool = False
 
 
 class Poll:
@@ -109,13 +111,13 @@ class Poll:
         skipped = [target.id for target in ordered if target.id not in seen.reached]
         slices.look_up(skipped)
         done = _concluded(run, self._clock.now(), seen, skipped, batch, blind=blind)
-        self._record(task, done, seen, skipped, batch)
+        completes = self._record(task, done, seen, skipped, batch)
         logger.info(
             "run %s: %d of %d answered; %d transitions", done.id, done.answered, done.expected, done.transitions
         )
         if batch.error is not None:
             raise batch.error
-        return Polled(done, tuple(batch.transitions))
+        return Polled(done, tuple(batch.transitions), completes)
 
     def forget_all_but(
         self, targets: Iterable[str], run_id: str = UNWATCHED, *, shards: int | None = None
@@ -185,8 +187,8 @@ class Poll:
         report = Report((_own("sight", sight if blind else None), _own("state", state if names else None)))
         return Observation(task.sight, self._clock.now(), report)
 
-    def _record(self, task: Pass, run: Run, seen: _Seen, skipped: Sequence[str], batch: CommitBatch) -> None:
-        """Record the run, what it did not read, and where the next one begins."""
+    def _record(self, task: Pass, run: Run, seen: _Seen, skipped: Sequence[str], batch: CommitBatch) -> bool:
+        """Record the run, what it did not read, and where the next one begins; whether the run is complete with it."""
         self._store.save_run(run)
         failed = [failure.target for failure in seen.failures]
         reading = PassReading(
@@ -201,12 +203,13 @@ class Poll:
             skipped=dict.fromkeys((*skipped, *(one for one in batch.lost if one != task.sight))),
             new=batch.new - {task.sight},
         )
-        self._save_coverage(reading)
+        completes = self._save_coverage(reading)
         self._remember(task, run.resume_at)
+        return completes
 
-    def _save_coverage(self, reading: PassReading) -> None:
-        """A day that is over is stored before the coverage that does not count it any more: a crash in between only
-        repeats it."""
+    def _save_coverage(self, reading: PassReading) -> bool:
+        """Store what was not read; whether the run is complete now. A day that is over is stored before the coverage
+        that does not count it any more: a crash in between only repeats it."""
         stored = self._store.coverages()
         resumed = None
         if not any((row.shard, row.of) == (reading.shard, reading.of) for row in stored):
@@ -220,6 +223,7 @@ class Poll:
             self._store.save_coverage(update.coverage)
         for row in update.obsolete:
             self._store.remove_coverage(row.shard, row.of)
+        return update.coverage is not None and completes_run(update.coverage, stored)
 
     def _remember(self, task: Pass, resume_at: str | None) -> None:
         if (self._store.document(_cursor(task)) or b"").decode() != (resume_at or ""):

@@ -185,9 +185,9 @@ def _completeness(patient: Patient, rows: Sequence[ShardCoverage]) -> Iterator[F
 
 def _deliveries(patient: Patient) -> Iterator[Finding]:
     failing = {
-        queued.destination: f"{queued.destination} has failed since {queued.failing_since:%Y-%m-%d %H:%M} UTC: {queued.error}"
-        for queued in patient.app.store.queued()
-        if queued.failing_since is not None
+        one.destination: f"{one.destination} has failed since {one.failing_since:%Y-%m-%d %H:%M} UTC: {one.error}"
+        for one in patient.app.store.queued()
+        if one.failing_since is not None
     }
     if not failing:
         yield Finding("deliveries", ok=True, said="none is waiting after a failure")

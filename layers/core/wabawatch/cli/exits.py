@@ -11,12 +11,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import click
 
-from wabawatch.application.errors import SchemaError, StoreError, WabawatchError
+from wabawatch.application.errors import SchemaError, StoreError, WabawatchError, describe_place
 
 OK: Final = 0
 FAULTS: Final = 1
@@ -78,9 +77,7 @@ def _bug(error: Exception) -> str:
     if logging.getLogger("wabawatch").isEnabledFor(logging.DEBUG):
         frames = "".join(traceback.format_tb(error.__traceback__))
         return f"Traceback, without the error's text, which may quote a secret:\n{frames}{type(error).__name__}"
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(last.filename).name}:{last.lineno}"
-    return f"wabawatch: unexpected {type(error).__name__} at {where}, a bug; run it again with -vv for the traceback"
+    return f"wabawatch: unexpected {describe_place(error)}, a bug; run it again with -vv for the traceback"
 
 
 def discard_output() -> int:

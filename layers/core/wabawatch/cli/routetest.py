@@ -9,6 +9,7 @@ import click
 import msgspec
 from rich.text import Text
 
+from wabawatch.application.membership import affected_targets
 from wabawatch.bootstrap import Application
 from wabawatch.cli.arguments import Instant, Pair
 from wabawatch.cli.completing import complete_incident, complete_target
@@ -136,7 +137,7 @@ def _example(
 def try_routes(app: Application, example: Incident, at: datetime) -> RouteTest:
     """Put an incident before the rules; changes nothing."""
     rules, said = app.rules, steering(app)
-    facts = rules.facts(example, example.named, app.audience.fleet)
+    facts = rules.facts(example, affected_targets(app.store, example), app.audience.fleet)
     names = app.settings.destinations
     cases = {name: rules.case(example, name, Told(), said, at, facts=facts).situation for name in names}
     going = [

@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from wabawatch.application.errors import WabawatchError
+from wabawatch.application.notify import Notified
 from wabawatch.bootstrap import Application
 from wabawatch.cli.arguments import Duration
 from wabawatch.cli.exits import INTERRUPTED, OK
@@ -106,12 +107,15 @@ class Loop:
         try:
             self._reporter.configured(self._app.refresh())
             self._reporter.passing(len(self._app.settings.targets))
-            cycle = self._app.cycle(stopped=self._stop, heard=self._reporter.heard)
+            cycle = self._app.cycle(stopped=self._stop, heard=self._reporter.heard, told=self._show)
             self._told_at = self._app.clock.now()
             self._reporter.passed(self._app, cycle)
             self._app.purge_if_due()
         except WabawatchError as error:
             self._reporter.trouble(str(error))
+
+    def _show(self, notified: Notified) -> None:
+        self._reporter.told(self._app, notified)
 
     def _wait(self, next_at: datetime) -> None:
         """Until the next pass; a pass that took longer than the interval is followed by the next one at once."""
@@ -125,7 +129,7 @@ class Loop:
     def _look(self) -> None:
         try:
             now = self._app.clock.now()
-            if now - self._told_at < _ROUND_EVERY and not self._app.store.due_incidents(now):
+            if now - self._told_at < _ROUND_EVERY and not self._app.has_notify_work(now):
                 return
             self._told_at = now
             trouble = self._app.refresh()

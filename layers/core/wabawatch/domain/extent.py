@@ -24,7 +24,7 @@ def extent_is_news(before: int, now: int, changes: Sequence[Change]) -> bool:
     digits = len(str(now))
     if digits <= len(str(before)):
         return False
-    sizes = [len(str(change.affected)) for change in changes]
+    sizes = [1, *(len(str(change.affected)) for change in changes)]  # it began with none, in however few points
     return sum(earlier < digits <= later for earlier, later in pairwise(sizes)) <= 1
 
 

@@ -126,8 +126,12 @@ def status_of(report: Report, capability: str = MESSAGING) -> str:
     UNKNOWN where the report says nothing about this capability.
     """
     found = [entity.capabilities[capability] for entity in report.entities if capability in entity.capabilities]
-    overall = target_statuses(report).get(capability)
-    return worst([*found, overall] if overall else found or [UNKNOWN])
+    listed = worst(found) if found else UNKNOWN
+    overall = report.overall.get(capability)
+    if overall is None or (found and rank(overall) <= rank(listed)):
+        return listed
+    counted = target_statuses(report).get(capability)
+    return worst([*found, counted]) if counted else listed
 
 
 def target_statuses(report: Report) -> dict[str, str]:
@@ -169,7 +173,7 @@ def identities(reasons: tuple[Reason, ...]) -> frozenset[str]:
     """What makes reasons the same between two readings: the code; the text, without its wording's accidents, where
     there is no code or where one code stands for several different texts.
     """
-    if not reasons:  # nearly always: a healthy fleet gives none
+    if not reasons:
         return frozenset()
     texts: dict[int | None, set[str]] = {}
     for reason in reasons:

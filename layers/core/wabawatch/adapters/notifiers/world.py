@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, TextIO
 
 import msgspec
 
+from wabawatch.adapters.secrets.vaults import UnansweredError
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 Reference = Annotated[str, msgspec.Meta(extra={"reference": True}, description="a reference to a secret")]
@@ -32,9 +33,11 @@ class World(msgspec.Struct, frozen=True):
         """What a reference holds, without the line break that files end in.
 
         A secret that cannot be read is a failure of the destination: somebody must act, and is told through another.
-        The delivery is tried again all the same."""
+        The delivery is tried again all the same. A vault that cannot be asked at the moment is a passing failure."""
         try:
             value = self.resolve(reference).strip()
+        except UnansweredError as error:
+            raise DeliveryError(str(error), DeliveryErrorKind.PASSING) from error
         except SecretError as error:
             raise DeliveryError(str(error), DeliveryErrorKind.DESTINATION) from error
         if not value:

@@ -123,6 +123,8 @@ def _parsed(references: Iterable[str]) -> list[Reference]:
 
 
 def _part(reference: Reference, held: _Held) -> str:
+    if isinstance(held.error, UnansweredError):
+        raise UnansweredError(str(held.error))
     if held.value is None:
         raise SecretError(str(held.error))
     value = held.value if reference.scheme != SECRETS_MANAGER else _json_part(reference, held.value)

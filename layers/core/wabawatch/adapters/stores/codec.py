@@ -49,10 +49,10 @@ def instant(stored: int) -> datetime:
     return _EPOCH + stored * _MICROSECOND
 
 
-def dump(value: object) -> bytes:
-    """Encode a value to the bytes to store."""
+def dump(value: object, deflate_from: int = _WORTH_DEFLATING) -> bytes:
+    """Encode a value to the bytes to store; deflated from so many bytes on, if that makes it smaller."""
     body = _encode(value)
-    if len(body) >= _WORTH_DEFLATING and len(deflated := _deflate(body)) < len(body):
+    if len(body) >= deflate_from and len(deflated := _deflate(body)) < len(body):
         return bytes((FORMAT | _DEFLATED,)) + deflated
     return bytes((FORMAT,)) + body
 

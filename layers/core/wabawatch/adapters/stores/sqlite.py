@@ -42,6 +42,7 @@ T = TypeVar("T")
 _AT_ONCE: Final = 1000
 """Rows in one transaction or page: between two of them another process or thread gets its turn."""
 _FOLD_LIMIT: Final = 5000
+_LARGE: Final = 4096
 _LISTED_ASIDE: Final = 100
 _CANNOT_BE_HELD: Final = (sqlite3.DataError, sqlite3.IntegrityError, OverflowError, UnicodeError)
 """Too large, a number of more than 64 bits, half a character, a second change at one instant."""
@@ -326,6 +327,12 @@ def _attempt(
     return outcome
 
 
+def _dump(value: object) -> bytes:
+    """Encode what is written in thousands. Deflating it takes as long as all the rest of the writing, and a file pays
+    nothing by its size."""
+    return dump(value, _LARGE)
+
+
 def _write_changes(connection: sqlite3.Connection, changes: Sequence[Change]) -> bool:
     first: list[tuple[object, ...]] = []
     following: list[tuple[object, ...]] = []
@@ -333,14 +340,14 @@ def _write_changes(connection: sqlite3.Connection, changes: Sequence[Change]) ->
     pending: list[tuple[object, ...]] = []
     for change in changes:
         snapshot, seen = change.snapshot, change.observation
-        row = (snapshot.version, snapshot.seq, dump(snapshot), snapshot.target)
+        row = (snapshot.version, snapshot.seq, _dump(snapshot), snapshot.target)
         if snapshot.version > 1:
             following.append((*row, snapshot.version - 1))
         else:
             first.append(row)
         at = microseconds(seen.observed_at)
-        transitions = dump(change.transitions) if change.transitions else None
-        log.append((seen.target, at, len(change.transitions), dump(seen), transitions))
+        transitions = _dump(change.transitions) if change.transitions else None
+        log.append((seen.target, at, len(change.transitions), _dump(seen), transitions))
         if transitions is not None:
             pending.append((seen.target, at, transitions))
     insert = "INSERT INTO snapshots (version, seq, body, target) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -390,6 +397,9 @@ def _write_incidents(connection: sqlite3.Connection, incidents: Sequence[Inciden
 
 
 def _write_folds(connection: sqlite3.Connection, batches: Sequence[FoldBatch]) -> bool:
+    """Write batches, unless another notify folded one of their changes meanwhile. Where a batch makes nothing of its
+    changes, that does not matter."""
+    makes_something = any(batch.incidents or batch.members for batch in batches)
     wholly: list[tuple[object, ...]] = []
     partly: list[tuple[object, ...]] = []
     for batch in batches:
@@ -400,14 +410,15 @@ def _write_folds(connection: sqlite3.Connection, batches: Sequence[FoldBatch]) -
             [(row.incident_id, row.target, dump(row.member)) for row in batch.members],
         )
         for change, number in batch.folded:
-            key = (change.target, microseconds(change.at))
+            key = (change.target, microseconds(change.at), change.transitions[0].seq)
             if number < change.transitions[-1].seq:
                 partly.append((number, *key))
             else:
                 wholly.append(key)
-    connection.executemany("DELETE FROM pending_changes WHERE target = ? AND at = ?", wholly)
-    connection.executemany("UPDATE pending_changes SET folded = max(folded, ?) WHERE target = ? AND at = ?", partly)
-    return True
+    unfolded = "WHERE target = ? AND at = ? AND folded < ?"
+    done = _reaches_all(connection, f"DELETE FROM pending_changes {unfolded}", wholly)  # noqa: S608 - as above
+    done &= _reaches_all(connection, f"UPDATE pending_changes SET folded = ? {unfolded}", partly)  # noqa: S608 - as above
+    return done or not makes_something
 
 
 def _reaches_all(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> bool:

@@ -6,11 +6,13 @@ and the same again for each index that the item is in):
 - A pass over 1,000 healthy targets that did not change: about 32 read units for their snapshots (a query of each bucket
   that may lag: the condition of the commit guards), and 2 write units for the run and its coverage.
 - A change with transitions: 8 write units (snapshot 2, log row 4, pending change 2); without: 4.
-- Folding it: 2 for the pending change, 2 for a member of a large incident, and the incident: new 6 if it is due at some
-  time (4 and the pointer's 2), changed 4 to 6, moved to what is done 10.
-- Recording what was sent: 1 to 3 for each incident.
+- Folding it: 2 for the pending change, 2 for a member of a large incident, and once in a batch for each incident: 6 for
+  a new one that is due at some time (4, and 2 for its key), 4 to 6 for one that changes, 10 for one that moves to what
+  is done.
+- Recording what was sent: 1 to 3 for each incident, which is written without a transaction.
 - A notify with nothing to do: 8 read units for what is pending, 8 for what is due, and 1 for each of the queue, the
   coverage, the silences, the acknowledgements and what was set aside.
+- The first row of a month by a process: 1 write unit.
 """
 
 from __future__ import annotations

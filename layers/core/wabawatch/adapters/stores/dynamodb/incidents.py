@@ -169,29 +169,35 @@ class Incidents:
 
     # --- writing
     def fold(self, batch: FoldBatch) -> Outcome:
-        """All of it in one transaction. It goes again where only the place of an incident was not known."""
+        """All of it in one transaction. It goes again where only the place of an incident was not known.
+
+        A change that is not pending any more is a conflict, because what it did to an incident would count twice; a
+        batch that does nothing to incidents leaves it out."""
         self._note_months(batch.incidents)
-        rest = (
-            *(self._put_member(row) for row in batch.members),
-            *(fold_action(self._table, change, folded) for change, folded in batch.folded),
-        )
-        latest = {incident.key: incident for incident in sorted(batch.incidents, key=lambda one: one.generation)}
+        latest = {incident.key: incident for incident in sorted(batch.incidents, key=lambda each: each.generation)}
         writes = [_begin(incident, is_latest=latest[incident.key] is incident) for incident in batch.incidents]
-        while True:
+        members = [self._put_member(row) for row in batch.members]
+        folded = [fold_action(self._table, change, last) for change, last in batch.folded]
+        outcome = Outcome.WRITTEN
+        while writes or members or folded:
             parts = [self._actions(write_) for write_ in writes]
-            group = WriteGroup((*(action for part in parts for action in part), *rest))
-            if not group.actions:
-                return Outcome.WRITTEN
-            (answer,) = write(self._table, [group])
-            if answer.outcome is not Outcome.CONFLICT:
+            actions = [*(action for part in parts for action in part), *members]
+            (answer,) = write(self._table, [WriteGroup((*actions, *folded))])
+            outcome = answer.outcome
+            if outcome is not Outcome.CONFLICT:
                 break
-            again = self._again(writes, _split(answer, [len(part) for part in parts]))
-            if any(write_ is None for write_ in again) or max(answer.failed) >= len(group.actions) - len(rest):
+            gone = {position - len(actions) for position in answer.failed if position >= len(actions)}
+            if gone and actions:
                 return Outcome.CONFLICT
+            folded = [action for position, action in enumerate(folded) if position not in gone]
+            again = self._again(writes, _split(answer, [len(part) for part in parts]))
             writes = [write_ for write_ in again if write_]
-        if answer.outcome is Outcome.WRITTEN:
+            if len(writes) < len(again):
+                return Outcome.CONFLICT
+            outcome = Outcome.WRITTEN
+        if outcome is Outcome.WRITTEN:
             self._operator_actions.let_expire(batch.incidents)
-        return answer.outcome
+        return outcome
 
     def save(self, incidents: Sequence[Incident]) -> list[Outcome]:
         """Those that stay live go by themselves, which is half the price; the rest in transactions."""

@@ -68,12 +68,7 @@ class Snapshots:
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
         """Each change is one group of a transaction; several changes share a transaction."""
         self._periods.note(LOG, (month_of(change.observation.observed_at) for change in changes))
-        outcomes = [Outcome.CONFLICT] * len(changes)
-        for wave in _waves(changes):
-            answers = write(self._table, [self._group(changes[position]) for position in wave])
-            for position, answer in zip(wave, answers, strict=True):
-                outcomes[position] = answer.outcome
-        return outcomes
+        return [answer.outcome for answer in write(self._table, [self._group(change) for change in changes])]
 
     def _group(self, change: Change) -> WriteGroup:
         snapshot = change.snapshot
@@ -93,16 +88,3 @@ def follows(version: int) -> Condition:
     if version == 1:
         return Condition("attribute_not_exists(pk)")
     return Condition("v = :before", {":before": number(version - 1)})
-
-
-def _waves(changes: Sequence[Change]) -> Iterator[list[int]]:
-    """Positions, so cut that a target's second change is written after its first."""
-    waves: list[list[int]] = []
-    seen: dict[str, int] = {}
-    for position, change in enumerate(changes):
-        wave = seen.get(change.snapshot.target, -1) + 1
-        seen[change.snapshot.target] = wave
-        if wave == len(waves):
-            waves.append([])
-        waves[wave].append(position)
-    return iter(waves)

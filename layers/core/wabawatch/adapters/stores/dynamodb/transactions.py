@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -87,28 +87,43 @@ def update(table: Table, key: Key, expression: str, condition: Condition) -> Act
 
 
 def write(table: Table, groups: Sequence[WriteGroup]) -> list[Answer]:
-    """Write every group by itself, several in a transaction. Raises StoreError for what is no group's own fault."""
+    """Write every group by itself, several in a transaction. Of groups that touch the same item, an earlier one is
+    written before a later one. Raises StoreError for what is no group's own fault."""
     answers = {
         position: _refuse(table, group, TOO_LARGE) for position, group in enumerate(groups) if group.is_too_large
     }
-    rest = [position for position in range(len(groups)) if position not in answers]
-    packs = list(_pack([groups[position] for position in rest]))
-    written = table.each(lambda pack: _write_pack(table, pack), packs)
-    answers |= zip(rest, (answer for pack in written for answer in pack), strict=True)
+    for wave in _waves(groups):
+        packs = list(_pack({position: groups[position] for position in wave if position not in answers}))
+        written = table.each(lambda pack: _write_pack(table, [*pack.values()]), packs)
+        for pack, pack_answers in zip(packs, written, strict=True):
+            answers |= zip(pack, pack_answers, strict=True)
     return [answers[position] for position in range(len(groups))]
 
 
-def _pack(groups: Sequence[WriteGroup]) -> Iterator[list[WriteGroup]]:
-    pack: list[WriteGroup] = []
-    actions, bytes_, keys = 0, 0, set[Key]()
-    for group in groups:
-        full = actions + len(group.actions) > MAX_ACTIONS or bytes_ + group.size > MAX_BYTES
-        if pack and (full or not keys.isdisjoint(group.keys)):
+def _waves(groups: Sequence[WriteGroup]) -> list[list[int]]:
+    """Positions of groups, so cut that those of a wave have no item in common."""
+    waves: list[list[int]] = []
+    last: dict[Key, int] = {}
+    for position, group in enumerate(groups):
+        keys = group.keys
+        wave = 1 + max(last.get(key, -1) for key in keys)
+        last |= dict.fromkeys(keys, wave)
+        if wave == len(waves):
+            waves.append([])
+        waves[wave].append(position)
+    return waves
+
+
+def _pack(groups: Mapping[int, WriteGroup]) -> Iterator[dict[int, WriteGroup]]:
+    pack: dict[int, WriteGroup] = {}
+    actions, bytes_ = 0, 0
+    for position, group in groups.items():
+        length, size_ = len(group.actions), group.size
+        if pack and (actions + length > MAX_ACTIONS or bytes_ + size_ > MAX_BYTES):
             yield pack
-            pack, actions, bytes_, keys = [], 0, 0, set()
-        pack.append(group)
-        actions, bytes_ = actions + len(group.actions), bytes_ + group.size
-        keys.update(group.keys)
+            pack, actions, bytes_ = {}, 0, 0
+        pack[position] = group
+        actions, bytes_ = actions + length, bytes_ + size_
     if pack:
         yield pack
 
