@@ -3,7 +3,7 @@
 from collections import Counter
 
 from tests.model.world import CONFIGURATION, ENTITIES, KINDS, NUMBERS
-from wabawatch.domain.health import AVAILABLE, MESSAGING, READABLE, identities, rank
+from wabawatch.domain.health import AVAILABLE, MESSAGING, READABLE, TARGET, identities, rank
 from wabawatch.domain.incidents import DESTINATION, MONITOR, Key
 
 NEWS = frozenset({"reminder", "digest"})
@@ -23,10 +23,11 @@ def check_all(world):
 
 
 def lasting_problems(world):
-    """By key, the present status of every cause that is bad, as the API reports it to a configured target."""
-    return {
-        key_of(name): world.reported(name) for name in ENTITIES if world.has_own_trouble(name) and world.readers(name)
-    }
+    """By key, the present status of every cause that is bad: of entities with a trouble of their own that a configured
+    target reports, and of targets that can't be read."""
+    causes = [key_of(name) for name in ENTITIES if world.has_own_trouble(name)]
+    causes += [Key(TARGET, name, READABLE) for name in NUMBERS]
+    return {key: status for key in causes if rank(status := world.present(key)) > 0}
 
 
 def key_of(name):
@@ -78,7 +79,7 @@ def everybody_hears_of_lasting_problems(world):
 def somebody_hears_of_dead_destinations(world):
     """Where a destination has said that it takes nothing, another one knows."""
     dead = {name for name, one in world.all.items() if one.has_said_that_it_is_dead and name in world.configured}
-    others = [one for name, one in world.all.items() if one.mode not in {"is dead"}]
+    others = [one for name, one in world.all.items() if one.mode != "is dead"]
     for name in dead:
         key = Key(DESTINATION, name, "delivery")
         assert not others or any(last_words_by_key(world, one).get(key) == "UNKNOWN" for one in others), (
@@ -93,8 +94,7 @@ def nobody_believes_in_a_problem_that_is_over(world):
         for (key, incident_id), status in last_words(destination, lambda one: (by_key(one), one.incident_id)).items():
             if status == AVAILABLE:
                 continue
-            assert key.entity_id in ENTITIES, (name, key, status)
-            present = world.reported(key.entity_id) if world.readers(key.entity_id) else AVAILABLE
+            present = world.present(key)
             assert status == present, (name, incident_id, key, f"is {present}, and {status} was told last")
 
 
@@ -185,15 +185,16 @@ def open_incidents_are_the_causes_that_last(world):
     problems = lasting_problems(world)
     assert problems.keys() <= found.keys(), sorted(problems.keys() - found.keys())
     for key, incident in found.items():
-        assert key.entity_id in ENTITIES, (key, "is open")
-        assert incident.status == world.reported(key.entity_id), (key, incident.status)
+        assert incident.status == world.present(key), (key, incident.status, world.present(key))
 
 
 def affected_targets_are_counted_rightly(world):
     for incident in world.store.open_incidents():
         if not incident.is_open:
             continue
-        readers = world.readers(incident.entity_id)
+        readers = (
+            {incident.entity_id} if incident.entity_type in {TARGET, DESTINATION} else world.readers(incident.entity_id)
+        )
         assert incident.affected == len(readers), (incident.key, incident.counts, readers)
         members = dict(world.store.members(incident.id) if incident.has_member_rows else incident.named)
         assert {name for name, one in members.items() if one.is_affected} == readers, (incident.key, members)
@@ -220,4 +221,5 @@ def removed_targets_stay_away(world):
 
 def nothing_stays_open(world):
     found = [one.key for one in world.store.open_incidents() if one.is_open]
+    found = [key for key in found if world.present(key) == AVAILABLE]
     assert not found, found

@@ -18,6 +18,7 @@ class Destination:
         self.refused = frozenset()
         self.taken = []
         self.failures = 0
+        self.failed_last = False
         self.meanwhile = []
         """Called, one for each delivery, before it is answered."""
         self.has_said_that_it_is_dead = False
@@ -27,10 +28,13 @@ class Destination:
         if self.meanwhile:
             self.meanwhile.pop(0)()
         try:
-            return self._answer(notification)
+            receipt = self._answer(notification)
         except DeliveryError:
             self.failures += 1
+            self.failed_last = True
             raise
+        self.failed_last = False
+        return receipt
 
     def _answer(self, notification):
         if self.mode == "fails":

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.application.conftest import fresh_store
+from tests.application.conftest import aws, fresh_store  # noqa: F401 - a fixture
 from tests.model.calm import calm_down, recover
 from tests.model.machine import SMALL, Machine
 from tests.model.world import World
@@ -104,7 +104,9 @@ MUTATIONS = {
         "wabawatch.application.backoff.Backoff", "record_refused_digest", lambda *_: None, digest_is_refused,
     ),
     "nobody hears that a destination is dead": (Rules, "taken", with_every_route, destination_dies),
-    "muted at both ends is muted throughout": (Rules, "_muted_throughout", at_both_ends, problem_lies_between_two_mutes),
+    "muted at both ends is muted throughout": (
+        Rules, "_muted_throughout", at_both_ends, problem_lies_between_two_mutes,
+    ),
     "a removal is not repeated": (
         "wabawatch.bootstrap", "_LONGEST_PASS", timedelta(days=999), removed_target_is_brought_back,
     ),
@@ -118,14 +120,15 @@ def cycle(world, minutes):
     world.look()
 
 
-def play(story, folder):
-    """Play a story beside the model, to its calm end."""
+def play(stories, folder, kind="sqlite"):
+    """Play stories beside the model, to their calm end."""
     with ExitStack() as resources:
         for name, value in SMALL.items():
             resources.enter_context(mock.patch(name, value))
-        world = World(resources.enter_context(fresh_store("sqlite", folder)), POLICY)
+        world = World(resources.enter_context(fresh_store(kind, folder)), POLICY)
         cycle(world, 1)
-        story(world)
+        for story in stories:
+            story(world)
         calm_down(world)
         recover(world)
 
@@ -136,14 +139,18 @@ def broken(place, name, value):
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_a_story_ends_well_in_the_program_as_it_is(mutation, tmp_path):
-    play(MUTATIONS[mutation][-1], tmp_path)
+    play([MUTATIONS[mutation][-1]], tmp_path)
+
+
+def test_all_stories_after_each_other_end_well_on_a_table(tmp_path, aws):  # noqa: ARG001, F811
+    play([story for *_, story in MUTATIONS.values()], tmp_path, "dynamodb")
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_a_story_shows_what_is_broken(mutation, tmp_path):
     *where, story = MUTATIONS[mutation]
     with broken(*where), pytest.raises((AssertionError, StoreError)):
-        play(story, tmp_path)
+        play([story], tmp_path)
 
 
 @pytest.mark.skipif(not PROVE, reason="takes long; run with WABAWATCH_PROVE=1")
@@ -167,4 +174,4 @@ def test_random_histories_find_what_is_broken(mutation):
     )
     with broken(*where), pytest.raises((AssertionError, StoreError)) as found:
         run_state_machine_as_test(Counted, settings=bounds)
-    print(f"model: {mutation}: found in run {len(runs)}: {found.value!r:.200}")
+    print(f"model: {mutation}: found in run {len(runs)}: {found.value!r:.200}")  # noqa: T201 - for who proves

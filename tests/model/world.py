@@ -23,6 +23,7 @@ from wabawatch.domain.health import (
     AVAILABLE,
     MESSAGING,
     READABLE,
+    TARGET,
     UNKNOWN,
     Entity,
     Failure,
@@ -83,6 +84,7 @@ class World:
         self.all = {name: Destination(self.wait) for name in DESTINATIONS}
         self.configured = list(DESTINATIONS)
         self.silences = []
+        """Of one that was ended early, also as it was before: what it kept from people is not told later."""
         self.trouble = None
         self.slow = []
         self.fate = Fate()
@@ -115,7 +117,7 @@ class World:
     def read(self, number):
         """What the API answers now. A number has the worst status of all it depends on, and its own reasons."""
         if number in self.unread:
-            self._note(Key("TARGET", number, READABLE), UNKNOWN)
+            self._note(Key(TARGET, number, READABLE), UNKNOWN)
             return Failure(self.unread[number])
         return Report(tuple(self._entity(name, self.reported(name)) for name in self.read_by(number)))
 
@@ -125,6 +127,16 @@ class World:
     def reported(self, name):
         depends_on = self.read_by(name) if name in BUSINESSES else (name,)
         return worst([self.statuses.get(one, WELL)[0] for one in depends_on])
+
+    def present(self, key):
+        """How a key stands now, as the configured targets report it. A destination that nothing was sent to since it
+        failed still counts as failing."""
+        if key.entity_type == DESTINATION:
+            return UNKNOWN if self.all[key.entity_id].failed_last else AVAILABLE
+        if key.capability == READABLE and key.entity_type == TARGET:
+            return UNKNOWN if key.entity_id in self.fleet & self.unread.keys() else AVAILABLE
+        known = KINDS.get(key.entity_id) == key.entity_type and self.readers(key.entity_id)
+        return self.reported(key.entity_id) if known else AVAILABLE
 
     def has_own_trouble(self, name):
         return rank(self.statuses.get(name, WELL)[0]) > 0
@@ -245,7 +257,7 @@ class World:
         def work():
             try:
                 other()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised again below
                 errors.append(error)
 
         self.all[name].meanwhile = [work]
@@ -294,13 +306,16 @@ class World:
     def silence(self, entity, minutes):
         now = self.clock.now()
         match = Matcher(entity=(entity,)) if entity else Matcher()
-        found = Silence(f"s{len(self.silences)}", match, "ana", "work", now, now + timedelta(minutes=minutes))
+        found = Silence(
+            f"s{self.runs}-{len(self.silences)}", match, "ana", "work", now, now + timedelta(minutes=minutes)
+        )
         self.silences.append(found)
         self.store.save_silence(found)
 
     def end_silence(self):
-        ended = msgspec.structs.replace(self.silences[-1], ends_at=min(self.silences[-1].ends_at, self.clock.now()))
-        self.silences[-1] = ended
+        last = self.silences[-1]
+        ended = msgspec.structs.replace(last, ends_at=min(last.ends_at, self.clock.now()))
+        self.silences.append(ended)
         self.store.save_silence(ended)
 
     def acknowledge(self, position):
@@ -332,9 +347,7 @@ class World:
                 continue
             if match.entity and incident.entity_id not in match.entity:
                 continue
-            if match.target and not {
-                one for one, member in incident.named.items() if member.is_affected or not incident.is_open
-            } & set(match.target):
+            if match.target and not self._affected(incident) & set(match.target):
                 continue
             matched.append(route)
             if route.stop:
@@ -342,6 +355,11 @@ class World:
         if not self.routes or (not matched and incident.entity_type == MONITOR):
             return True
         return any(name in route.to for route in matched)
+
+    def _affected(self, incident):
+        """Those affected now, or ever where it is over."""
+        members = self.store.members(incident.id) if incident.has_member_rows else incident.named.items()
+        return {name for name, member in members if member.is_affected or not incident.is_open}
 
     def is_muted(self, key, at):
         if self.windows and at.hour == 11:
