@@ -2,7 +2,7 @@ import msgspec
 
 from tests.application.fakes import PAYMENT, FakeNotifier, business, failing, phone, targets
 from tests.crash.mortal import Fate, MortalStore
-from wabawatch.domain.health import READABLE
+from wabawatch.domain.health import MESSAGING, READABLE, Entity, Reason, Report
 
 
 def test_a_block_and_its_recovery_are_one_message_each(stage):
@@ -137,3 +137,17 @@ def test_nothing_changed_means_nothing_written(local):
     local.store = MortalStore(local.store, fate)
     local.cycle(5)
     assert set(fate.names) == {"save_run", "save_coverage", "acquire_lease", "release_lease"}
+
+
+def test_a_change_that_is_cut_between_two_writes_is_folded_whole_in_one_round(stage):
+    stage.store.fold_limit = 5  # one incident, and the change that made it
+
+    def report(target):
+        business_reason = Reason(141010, "The business is not verified.")
+        number = Entity("PHONE_NUMBER", target, {MESSAGING: "BLOCKED"}, (PAYMENT,))
+        return Report((number, Entity("BUSINESS", "b", {MESSAGING: "BLOCKED"}, (business_reason,))))
+
+    stage.says(report)
+    stage.cycle()
+    assert stage.store.pending(10) == []
+    assert {one.entity_type for one in stage.incidents()} == {"PHONE_NUMBER", "BUSINESS"}

@@ -166,7 +166,7 @@ class Batch:
         A change whose transition can't be folded is `poison`, with the reason; the rest of it is left out."""
         for position, (change, transition) in enumerate(steps):
             if self.steps and self._rows + self._rows_of(change, transition) > limit:
-                return list(steps[position:])
+                return self._rest(steps[position:])
             if self.poison and self.poison[-1][0] is change:
                 continue
             try:
@@ -178,6 +178,14 @@ class Batch:
             self.steps.append((change, transition))
             self.folded[change.target, change.at] = (change, transition.seq)
         return []
+
+    def _rest(self, steps: Sequence[Step]) -> list[Step]:
+        """Return the steps that are left; of a change that is cut, with its transitions that are left: the store
+        refuses one of which more is folded already."""
+        cut = steps[0][0]
+        _, last = self.folded.get((cut.target, cut.at), (cut, 0))
+        left = msgspec.structs.replace(cut, transitions=tuple(one for one in cut.transitions if one.seq > last))
+        return [(left if change is cut else change, transition) for change, transition in steps]
 
     @property
     def _rows(self) -> int:
