@@ -245,3 +245,41 @@ def test_what_was_told_is_due_at_its_first_reminder(stage):
     stage.cycle()
     (incident,) = stage.incidents()
     assert incident.due_at == stage.clock.now() + stage.policy.reminders["blocked"][0]
+
+
+def test_a_destination_that_perhaps_took_the_problem_and_left_hears_of_its_end_when_it_is_back(stage):
+    """It took the message, its answer was lost, and then it left the configuration."""
+    away = FakeNotifier()
+    stage.destinations["away"] = away
+    deliver = away.deliver
+
+    def lose_the_answer(*given):
+        deliver(*given)
+        raise DeliveryError("no answer", is_answered=False)
+
+    away.deliver = lose_the_answer
+    stage.cycle()
+    stage.says(phone("BLOCKED", PAYMENT))
+    stage.cycle()
+    del stage.destinations["away"]
+    stage.ruled()
+    stage.cycle()
+    stage.says(phone())
+    stage.cycle(4)
+    away.deliver = deliver
+    stage.destinations["away"] = away
+    stage.ruled()
+    stage.cycle(2)
+    assert away.said == ["opened AVAILABLE>BLOCKED", "resolved BLOCKED>AVAILABLE"]
+
+
+def test_a_retry_that_was_set_before_the_clock_was_set_back_is_made_now(stage):
+    stage.cycle()
+    stage.clock.advance(days=9)
+    stage.ops.always = DOWN
+    stage.says(phone("BLOCKED", PAYMENT))
+    stage.cycle()
+    stage.clock.advance(days=-9)
+    stage.ops.always = None
+    stage.cycle(2)
+    assert "opened AVAILABLE>BLOCKED" in stage.ops.said

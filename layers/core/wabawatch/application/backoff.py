@@ -41,9 +41,15 @@ class Backoff:
         self._states = {name: stored[name] for name in destinations if name in stored}
         self._saved = stored
 
-    def paused(self) -> dict[str, datetime]:
-        """Until when each of them is left alone; instants that have passed too."""
-        return {name: state.until for name, state in self._states.items() if state.until is not None}
+    def paused(self, now: datetime) -> dict[str, datetime]:
+        """Until when each of them is left alone. A time that is farther away than any wait was set before the clock was
+        set back, and is over."""
+        farthest = self._retry.farthest(now)
+        return {
+            name: state.until
+            for name, state in self._states.items()
+            if state.until is not None and now < state.until <= farthest
+        }
 
     def trouble(self, destination: str, now: datetime) -> str:
         """Why the destination counts as one that cannot be reached: somebody must act, or it has failed for as long as

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 _FLUSH_AT: Final = 250
 """Changes that wait for one commit: few enough to lose little time to a crash, enough to share a round trip."""
+_FLUSH_AFTER: Final = timedelta(seconds=10)
+"""However few they are: people hear of a change only once it is committed, and a pass can take minutes."""
 _TRIES: Final = 5
 _DOWN_AFTER: Final = 3
 """Failed calls in a row after which the store counts as down: each may have taken as long as its retries do."""
@@ -54,6 +56,7 @@ class CommitBatch:
         self._snapshots: dict[str, Snapshot] = {}
         self._ahead: set[str] = set()
         self._waiting: list[_Work] = []
+        self._waiting_since = now()
         self._failures_in_a_row = 0
         self.transitions: list[Transition] = []
         self.writes = 0
@@ -106,6 +109,8 @@ class CommitBatch:
             return
         dated = self._dated(observation)
         self._add(dated, lambda snapshot: detect(snapshot, dated, self._thresholds, self._run_id))
+        if self._waiting and self._now() - self._waiting_since >= _FLUSH_AFTER:
+            self.flush()
 
     def forget(self, snapshot: Snapshot, at: datetime) -> None:
         """Close what a target holds that is no longer watched."""
@@ -150,6 +155,8 @@ class CommitBatch:
         work = self._work(observation, fold)
         if work is None:
             return
+        if not self._waiting:
+            self._waiting_since = self._now()
         self._waiting.append(work)
         if len(self._waiting) >= _FLUSH_AT:
             self.flush()

@@ -70,21 +70,23 @@ class Dispatch:
         self._queue = {one.id: one for one in self._store.queued()}
 
     def drop_removed(self) -> None:
-        """Drop what destinations that are not configured any more did not take: the ledgers know what they were
-        told."""
-        self._remove(
-            one.id
-            for one in list(self._queue.values())
-            if one.destination not in self._notifiers and one.stage is not Stage.SENT
-        )
+        """Drop what destinations that are not configured any more did not take. What they perhaps took counts as sent:
+        one that comes back must hear how it ended."""
+        for one in list(self._queue.values()):
+            if one.destination in self._notifiers:
+                continue
+            if one.stage is Stage.FAILED:
+                self._remove([one.id])
+            elif one.stage is Stage.SENDING:
+                self._queue[one.id] = msgspec.structs.replace(one, stage=Stage.SENT, sent_at=self._clock.now())
 
     def held(self, now: datetime) -> dict[tuple[str, str], datetime]:
         """Until when nothing new is decided about an incident (incident id, destination): it is in the queue, and not
         recorded yet."""
-        paused = self._backoff.paused()
+        paused = self._backoff.paused(now)
         return {
             (line.incident_id, one.destination): max(
-                one.retry_at or now, paused.get(one.destination, now), now + _A_MOMENT
+                self._retry_at(one, now), paused.get(one.destination, now), now + _A_MOMENT
             )
             for one in self._queue.values()
             if one.id not in self._recorded and not self._is_decided_anew(one, now)
@@ -178,7 +180,12 @@ class Dispatch:
         return Reason(description="refused", detail=often[0].error) if often else None
 
     def _is_decided_anew(self, queued: QueuedNotification, now: datetime) -> bool:
-        return queued.stage is Stage.FAILED and (queued.retry_at is None or queued.retry_at <= now)
+        return queued.stage is Stage.FAILED and self._retry_at(queued, now) <= now
+
+    def _retry_at(self, queued: QueuedNotification, now: datetime) -> datetime:
+        """A time that is farther away than any wait was set before the clock was set back, and is over."""
+        at = queued.retry_at
+        return now if at is None or at > self._policy.retry.farthest(now) else at
 
     def _failed(self, now: datetime) -> list[QueuedNotification]:
         return [one for one in self._queue.values() if self._is_decided_anew(one, now)]
@@ -192,10 +199,10 @@ class Dispatch:
 
     def _repeat(self, now: datetime) -> list[QueuedNotification]:
         """Return what was perhaps sent, as it is stored; without what was recorded before the crash."""
-        paused = self._backoff.paused()
+        paused = self._backoff.paused(now)
         repeated = []
         for one in list(self._queue.values()):
-            if one.stage is not Stage.SENDING or (one.retry_at or now) > now or paused.get(one.destination, now) > now:
+            if one.stage is not Stage.SENDING or one.destination in paused or self._retry_at(one, now) > now:
                 continue
             incidents = self._load({line.incident_id for line in one.lines})
             if all(_is_recorded(one, incident) for incident in incidents):
@@ -210,11 +217,6 @@ class Dispatch:
         """Cut a destination's news into messages. What has failed most often goes last: news that its destination
         can't take must not keep the others waiting. Of one cause the end is told before it comes back: the last word
         must be how it is now."""
-        limit = self._backoff.digest_limit(destination)
-        if len(news) > self._policy.digest_over and limit != 1:
-            ranked = sorted(news, key=lambda planned: SEVERITIES.index(planned.severity))
-            size = min(limit or _LARGEST_DIGEST, _LARGEST_DIGEST)
-            return [ranked[start : start + size] for start in range(0, len(ranked), size)]
 
         def urgency(cause: Sequence[Planned]) -> tuple[int, int]:
             attempts = [
@@ -227,7 +229,10 @@ class Dispatch:
         causes: dict[Key, list[Planned]] = {}
         for planned in sorted(news, key=lambda planned: planned.incident.generation):
             causes.setdefault(planned.incident.key, []).append(planned)
-        return [[planned] for cause in sorted(causes.values(), key=urgency) for planned in cause]
+        ranked = [planned for cause in sorted(causes.values(), key=urgency) for planned in cause]
+        limit = self._backoff.digest_limit(destination) or _LARGEST_DIGEST
+        size = min(limit, _LARGEST_DIGEST) if len(news) > self._policy.digest_over else 1
+        return [ranked[start : start + size] for start in range(0, len(ranked), size)]
 
     def _compose(
         self,

@@ -261,7 +261,7 @@ class Round:
         return Outlook(
             now,
             self._steering,
-            self._backoff.paused(),
+            self._backoff.paused(now),
             self._dispatch.held(now),
             blind,
             self._known_since,

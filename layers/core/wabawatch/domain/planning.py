@@ -147,7 +147,7 @@ def _hidden_by_blindness(incident: Incident) -> bool:
 
 def _backing_off(situation: Situation, policy: Policy) -> Decision | None:
     """Waits that are longer than any that is ever set were set before the clock was set back."""
-    farthest = situation.now + policy.retry.longest + _SKEW
+    farthest = policy.retry.farthest(situation.now)
     waits = [at for at in (situation.retry_at, situation.paused_until) if at and situation.now < at <= farthest]
     return Decision(None, QuietReason.RETRY_WAIT, max(waits)) if waits else None
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, MESSAGING, UNKNOWN, URGENT_CAUSES
 
+_SKEW: Final = timedelta(minutes=1)
+"""How far the clocks of two machines may differ before one of them counts as wrong."""
 LONGEST_RETRY_AFTER: Final = timedelta(days=1)
 """A vendor that asks for more is asked again after this."""
 
@@ -49,6 +51,10 @@ class Retry(msgspec.Struct, frozen=True):
     @property
     def longest(self) -> timedelta:
         return max(self.most, LONGEST_RETRY_AFTER)
+
+    def farthest(self, now: datetime) -> datetime:
+        """The latest instant that a wait which was set by now can end at."""
+        return now + self.longest + _SKEW
 
 
 class Flapping(msgspec.Struct, frozen=True):
