@@ -251,3 +251,18 @@ def test_codes_without_advice_are_named_and_can_be_given_some(site):
     assert "141999 (1 number)" in found["runbook"]["said"]
     site.configure(runbook={141999: {"action": "Ask Maria."}})
     assert "runbook" not in {one["subject"] for one in site.document("doctor")["findings"]}
+
+
+def test_a_row_that_was_set_aside_is_named_with_the_reason(site):
+    site.once()
+    app = assemble(site.environment["WABAWATCH_STATE"], str(site.config), site.environment)
+    site.server.set("*", status="BLOCKED", reasons=[141006])
+    app.poll(Pass("again", app.settings.targets[:1]))
+    (pending,) = app.store.pending(10)
+    app.store.set_aside_change(pending, "folding it failed with ZeroDivisionError")
+    app.close()
+    examined = site.call("doctor")
+    assert examined.exit_code == 1
+    said = examined.stdout.replace("\n", " ")
+    assert "was set aside" in said
+    assert "folding it failed with ZeroDivisionError" in said

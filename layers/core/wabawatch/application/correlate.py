@@ -63,8 +63,9 @@ class Correlator:
 
     def report_all(self, troubles: Mapping[str, Reason | None]) -> None:
         """Say what is wrong with the monitor, by name; None: nothing."""
+        self._incidents.load(trouble_of(name) for name in troubles)
         for name, trouble in troubles.items():
-            self.report(Key(MONITOR, name, "working"), trouble)
+            self.report(trouble_of(name), trouble)
 
     def close_removed(self, destinations: Iterable[str], incidents: Iterable[Incident]) -> None:
         """Close what is open about destinations that are not configured any more."""
@@ -222,6 +223,11 @@ class Batch:
             return incident.named.get(target)
         key = (incident.id, target)
         return self.members.get(key) or self._stored_members.get(key)
+
+
+def trouble_of(name: str) -> Key:
+    """Return the key of the incident that says what is wrong with a part of the monitor."""
+    return Key(MONITOR, name, "working")
 
 
 def delivery_to(destination: str) -> Key:

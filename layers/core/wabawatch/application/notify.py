@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.application.backoff import Backoff
-from wabawatch.application.correlate import Correlator, delivery_to, messages_to
+from wabawatch.application.correlate import Correlator, delivery_to, messages_to, trouble_of
 from wabawatch.application.delivery import Attempt
 from wabawatch.application.dispatch import Dispatch
 from wabawatch.application.known_destinations import known_destinations, remember_destinations
@@ -32,6 +32,7 @@ from wabawatch.domain.sharding import sight_division
 
 LEASE: Final = "notify"
 SIGHT: Final = Key(MONITOR, "sight", READABLE)
+_STORAGE: Final = trouble_of("storage")
 
 _FOLDING_SLICE: Final = timedelta(seconds=15)
 """After which people are told of what is folded so far, and the rest is folded afterwards."""
@@ -159,6 +160,7 @@ class Round:
         rest is done afterwards."""
         self._dispatch.load()
         self._dispatch.drop_removed()
+        self._incidents.load([SIGHT, _STORAGE, *(trouble_of(name) for name in troubles)])
         self._known_since = remember_destinations(self._store, self._notifiers, self._clock.now())
         self._correlator.report_all(troubles)
         more = True
@@ -187,7 +189,7 @@ class Round:
         """Fold what was committed into incidents; whether there is more of it."""
         slice_ends = min(self._until, self._clock.now() + _FOLDING_SLICE)
         more = self._correlator.fold_pending(lambda: self._clock.now() >= slice_ends)
-        self._correlator.report(Key(MONITOR, "storage", "working"), self._storage_trouble())
+        self._correlator.report(_STORAGE, self._storage_trouble())
         self._keep_going()
         return more
 

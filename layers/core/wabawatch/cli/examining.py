@@ -24,6 +24,8 @@ from wabawatch.domain.runs import Run
 _ENOUGH: Final = 0.95
 """The share of targets that a good run reads, as the heartbeat has it by default."""
 _SHARDS: Final = 64
+_SET_ASIDE_FOR: Final = timedelta(days=1)
+_LISTED_ASIDE: Final = 5
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -184,15 +186,26 @@ def _completeness(patient: Patient, rows: Sequence[ShardCoverage]) -> Iterator[F
 
 
 def _deliveries(patient: Patient) -> Iterator[Finding]:
-    failing = {
-        one.destination: f"{one.destination} has failed since {one.failing_since:%Y-%m-%d %H:%M} UTC: {one.error}"
-        for one in patient.app.store.queued()
-        if one.failing_since is not None
-    }
+    failing = [one for one in patient.app.store.queued() if one.failing_since is not None]
+    down = {one.destination: one for one in failing if not one.refused}
     if not failing:
         yield Finding("deliveries", ok=True, said="none is waiting after a failure")
-    for name, said in sorted(failing.items()):
+    for name, one in sorted(down.items()):
+        said = f"{name} has failed since {one.failing_since:%Y-%m-%d %H:%M} UTC: {one.error}"
         yield Finding("deliveries", ok=False, said=said, todo=f"repair it, then: wabawatch notify-test {name}")
+    for one in [one for one in failing if one.refused]:
+        incident = one.lines[0].incident_id
+        said = f"{one.destination} refuses the message about incident {incident}: {one.error}"
+        yield Finding("deliveries", ok=False, said=said, todo=f"wabawatch explain {incident} says what it is about")
+
+
+def _set_aside(patient: Patient) -> Iterator[Finding]:
+    rows = patient.app.store.set_aside(patient.app.clock.now() - _SET_ASIDE_FOR)
+    for row in rows[:_LISTED_ASIDE]:
+        said = f"a stored {row.kind} of {row.name} was set aside at {row.at:%Y-%m-%d %H:%M} UTC: {row.error}"
+        yield Finding("stored rows", ok=False, said=said, todo="look for what wrote or damaged it; a backup has it")
+    if not rows:
+        yield Finding("stored rows", ok=True, said="none was set aside in the last day")
 
 
 def _subscriptions(patient: Patient) -> Iterator[Finding]:
@@ -258,6 +271,7 @@ EXAMINATIONS: Final[Mapping[str, Examination]] = {
     "last run": _last_run,
     "runbook": _runbook,
     "deliveries": _deliveries,
+    "stored rows": _set_aside,
     "topics": _subscriptions,
     "dead letters": _dead_letters,
     "alarms": _alarms,
