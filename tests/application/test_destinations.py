@@ -3,6 +3,7 @@
 import pytest
 
 from tests.application.fakes import PAYMENT, FakeNotifier, phone, targets
+from wabawatch.application.dispatch import Dispatch
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 from wabawatch.domain.routing import Route
 from wabawatch.domain.steering import Matcher
@@ -271,6 +272,26 @@ def test_a_destination_that_perhaps_took_the_problem_and_left_hears_of_its_end_w
     stage.ruled()
     stage.cycle(2)
     assert away.said == ["opened AVAILABLE>BLOCKED", "resolved BLOCKED>AVAILABLE"]
+
+
+def test_a_retry_whose_time_comes_in_the_middle_of_a_round_is_made_in_the_next_one(stage, monkeypatch):
+    stage.cycle()
+    stage.ops.always = DOWN
+    stage.says(phone("BLOCKED", PAYMENT))
+    stage.cycle()
+    stage.ops.always = None
+    take_failed = Dispatch.take_failed
+
+    def take_just_before_the_time(dispatch, now):
+        taken = take_failed(dispatch, now)
+        stage.clock.advance(seconds=30)
+        return taken
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Dispatch, "take_failed", take_just_before_the_time)
+        stage.notify()
+    stage.notify()
+    assert stage.ops.said == ["opened AVAILABLE>BLOCKED"]
 
 
 def test_a_retry_that_was_set_before_the_clock_was_set_back_is_made_now(stage):

@@ -61,6 +61,7 @@ class Dispatch:
         self._keep_going = keep_going
         self._queue: dict[str, QueuedNotification] = {}
         self._recorded: list[str] = []
+        self._retried: set[str] = set()
         self._attempted: dict[str, None] = {}
         self.lag = timedelta(0)
         """The longest time from a change to its delivery in this round; reminders are about nothing new."""
@@ -89,13 +90,15 @@ class Dispatch:
                 self._retry_at(one, now), paused.get(one.destination, now), now + _A_MOMENT
             )
             for one in self._queue.values()
-            if one.id not in self._recorded and not self._is_decided_anew(one, now)
+            if one.id not in self._recorded and one.id not in self._retried
             for line in one.lines
         }
 
     def take_failed(self, now: datetime) -> list[Incident]:
-        """Load the incidents of failed notifications whose time has come: what is to be said is decided anew."""
-        return self._load({line.incident_id for one in self._failed(now) for line in one.lines})
+        """Load the incidents of failed notifications whose time has come: what is to be said is decided anew. One whose
+        time comes later in the round stays in the queue for the next one."""
+        self._retried = {one.id for one in self._queue.values() if self._is_due(one, now)}
+        return self._load({line.incident_id for one in self._failed() for line in one.lines})
 
     def find(self, incident_id: str, destination: str) -> QueuedNotification | None:
         """Return the queued notification about an incident, where there is one."""
@@ -110,7 +113,7 @@ class Dispatch:
 
     def has_failed(self, now: datetime) -> bool:
         """Whether there is something to decide anew."""
-        return bool(self._failed(now))
+        return any(self._is_due(one, now) for one in self._queue.values())
 
     def take_attempted(self) -> list[str]:
         """Return the destinations that something was sent to since the last call, whether they took it or not."""
@@ -124,7 +127,7 @@ class Dispatch:
     def compose(self, planned: Sequence[Planned]) -> list[QueuedNotification]:
         """Turn decisions into notifications: one for each incident, or a digest where they would be a storm."""
         now = self._clock.now()
-        failed = {(line.incident_id, one.destination): one for one in self._failed(now) for line in one.lines}
+        failed = {(line.incident_id, one.destination): one for one in self._failed() for line in one.lines}
         queues: dict[str, list[Planned]] = {}
         for decision in planned:
             if decision.decision.kind is not None:
@@ -138,7 +141,8 @@ class Dispatch:
     def deliver(self, composed: Sequence[QueuedNotification], until: datetime | None) -> list[Attempt]:
         """Store and send notifications, and before them those that an earlier round may have sent."""
         now = self._clock.now()
-        superseded = {one.id for one in self._failed(now)} - {one.id for one in composed}
+        superseded = self._retried - {one.id for one in composed}
+        self._retried = set()
         repeated = self._repeat(now)
         self._queue |= {one.id: one for one in composed}
         if composed:
@@ -179,7 +183,7 @@ class Dispatch:
         ]
         return Reason(description="refused", detail=often[0].error) if often else None
 
-    def _is_decided_anew(self, queued: QueuedNotification, now: datetime) -> bool:
+    def _is_due(self, queued: QueuedNotification, now: datetime) -> bool:
         return queued.stage is Stage.FAILED and self._retry_at(queued, now) <= now
 
     def _retry_at(self, queued: QueuedNotification, now: datetime) -> datetime:
@@ -187,8 +191,9 @@ class Dispatch:
         at = queued.retry_at
         return now if at is None or at > self._policy.retry.farthest(now) else at
 
-    def _failed(self, now: datetime) -> list[QueuedNotification]:
-        return [one for one in self._queue.values() if self._is_decided_anew(one, now)]
+    def _failed(self) -> list[QueuedNotification]:
+        """What failed and is decided anew in this iteration."""
+        return [self._queue[one] for one in self._retried if one in self._queue]
 
     def _load(self, ids: Iterable[str]) -> list[Incident]:
         wanted = list(ids)
