@@ -85,13 +85,19 @@ def open_store(where: str, folder: Path) -> Store:
     if where == "sqlite":
         return SqliteStore(folder / "state.db")
     import boto3  # noqa: PLC0415 - only where it is asked for
+    from botocore.config import Config  # noqa: PLC0415
 
     from tests.template.template import table_shape  # noqa: PLC0415
     from wabawatch.adapters.stores.dynamodb import DynamoStore  # noqa: PLC0415
 
     endpoint = where.partition(":")[2]
     client = boto3.client(
-        "dynamodb", "eu-central-1", endpoint_url=endpoint, aws_access_key_id="test", aws_secret_access_key="test"
+        "dynamodb",
+        "eu-central-1",
+        endpoint_url=endpoint,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(parameter_validation=False),
     )
     client.create_table(TableName="storm", **table_shape())
     client.meta.events.register("before-call", lambda model, **_: CALLS.update([model.name]))
