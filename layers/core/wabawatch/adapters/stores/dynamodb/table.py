@@ -310,8 +310,10 @@ def body_of(found: Mapping[str, Value], attribute: str = "body") -> bytes:
 
 def size(found: Mapping[str, Value]) -> int:
     """Bytes of an item as DynamoDB counts them, near enough: names and values."""
-    return sum(len(name) + sum(_bytes(content) for content in value.values()) for name, value in found.items())
-
-
-def _bytes(content: bytes | str) -> int:
-    return len(content) if isinstance(content, bytes) else len(content.encode())
+    total = 0
+    for name, value in found.items():
+        total += len(name)
+        for content in value.values():
+            is_counted = isinstance(content, bytes) or content.isascii()
+            total += len(content) if is_counted else len(content.encode())
+    return total

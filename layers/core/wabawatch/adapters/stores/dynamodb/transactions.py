@@ -50,20 +50,13 @@ class WriteGroup(msgspec.Struct, frozen=True):
     actions: tuple[Action, ...]
 
     @property
-    def size(self) -> int:
-        """Bytes, rather too many than too few."""
-        return sum(_size(action) for action in self.actions)
-
-    @property
     def keys(self) -> list[Key]:
         """What it touches."""
         return [_key(action) for action in self.actions]
 
-    @property
-    def is_too_large(self) -> bool:
-        """Whether no transaction takes it, whatever else is in it."""
-        sizes = [_size(action) for action in self.actions]
-        return len(sizes) > MAX_ACTIONS or sum(sizes) > MAX_BYTES or max(sizes) > MAX_ITEM
+    def sizes(self) -> list[int]:
+        """Bytes of each action, rather too many than too few."""
+        return [_size(action) for action in self.actions]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -92,11 +85,14 @@ def update(table: Table, key: Key, expression: str, condition: Condition) -> Act
 def write(table: Table, groups: Sequence[WriteGroup]) -> list[Answer]:
     """Write every group by itself, several in a transaction. Of groups that touch the same item, an earlier one is
     written before a later one. Raises StoreError for what is no group's own fault."""
+    sizes = [group.sizes() for group in groups]
     answers = {
-        position: _refuse(table, group, TOO_LARGE) for position, group in enumerate(groups) if group.is_too_large
+        position: _refuse(table, group, TOO_LARGE)
+        for position, group in enumerate(groups)
+        if _is_too_large(sizes[position])
     }
     for wave in _waves(groups):
-        packs = list(_pack({position: groups[position] for position in wave if position not in answers}))
+        packs = list(_pack({position: groups[position] for position in wave if position not in answers}, sizes))
         written = table.each(lambda pack: _write_pack(table, [*pack.values()]), packs)
         for pack, pack_answers in zip(packs, written, strict=True):
             answers |= zip(pack, pack_answers, strict=True)
@@ -117,11 +113,16 @@ def _waves(groups: Sequence[WriteGroup]) -> list[list[int]]:
     return waves
 
 
-def _pack(groups: Mapping[int, WriteGroup]) -> Iterator[dict[int, WriteGroup]]:
+def _is_too_large(sizes: Sequence[int]) -> bool:
+    """Whether no transaction takes a group, whatever else is in it."""
+    return len(sizes) > MAX_ACTIONS or sum(sizes) > MAX_BYTES or max(sizes) > MAX_ITEM
+
+
+def _pack(groups: Mapping[int, WriteGroup], sizes: Sequence[Sequence[int]]) -> Iterator[dict[int, WriteGroup]]:
     pack: dict[int, WriteGroup] = {}
     actions, bytes_ = 0, 0
     for position, group in groups.items():
-        length, size_ = len(group.actions), group.size
+        length, size_ = len(group.actions), sum(sizes[position])
         if pack and (actions + length > MAX_ACTIONS or bytes_ + size_ > _PACK_BYTES):
             yield pack
             pack, actions, bytes_ = {}, 0, 0
