@@ -62,10 +62,21 @@ def serve(listener, context):
             return
         try:
             with context.wrap_socket(connection, server_side=True) as wrapped:
-                wrapped.recv(65536)
+                read_request(wrapped)
                 wrapped.sendall(http(200, b"ok"))
         except OSError:
             connection.close()
+
+
+def read_request(connection):
+    """Read head and body: a connection that is closed with something unread is reset, and the answer with it."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")).split()[1])
+    while len(body) < length:
+        body += connection.recv(65536)
 
 
 @pytest.fixture
