@@ -70,13 +70,19 @@ def serve(listener, context):
 
 def read_request(connection):
     """Read head and body: a connection that is closed with something unread is reset, and the answer with it."""
-    received = b""
+    received = receive(connection)
     while b"\r\n\r\n" not in received:
-        received += connection.recv(65536)
+        received += receive(connection)
     head, _, body = received.partition(b"\r\n\r\n")
     length = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")).split()[1])
     while len(body) < length:
-        body += connection.recv(65536)
+        body += receive(connection)
+
+
+def receive(connection):
+    if not (chunk := connection.recv(65536)):
+        raise ConnectionError
+    return chunk
 
 
 @pytest.fixture
