@@ -8,7 +8,8 @@ import pytest
 
 from tests.application.conftest import Stage
 from tests.application.fakes import PAYMENT, Dying, FakeNotifier, KilledError, phone, targets
-from wabawatch.application.errors import DeliveryError, StoreError
+from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, StoreError
+from wabawatch.domain.policy import Policy
 
 
 @pytest.fixture
@@ -184,3 +185,74 @@ def test_what_a_slower_notify_takes_out_of_the_queue_is_decided_anew(local):
     local.ops.deliver = deliver
     local.cycle(3, minutes=30)
     assert local.ops.said == ["opened None>BLOCKED"] * 2 + ["resolved BLOCKED>AVAILABLE"] * 2
+
+
+def last_words(notifier):
+    return {one.subject.entity_id: one.subject.new for one in notifier.taken}
+
+
+def end_and_come_back(stage):
+    """What was blocked is well for long enough to be over, and is blocked again."""
+    stage.says(phone())
+    for _ in range(2):
+        stage.clock.advance(minutes=1)
+        stage.poll()
+    stage.says(phone("BLOCKED"))
+    stage.clock.advance(minutes=1)
+    stage.poll()
+
+
+def test_what_was_perhaps_sent_is_sent_again_in_its_order(store):
+    stage = Stage(store, fleet=targets(*"abcdefgh"), policy=Policy(digest_over=50))
+    stage.says(phone("BLOCKED"))
+    stage.cycle()
+    end_and_come_back(stage)
+    with pytest.raises(KilledError):
+        stage.notify(store=Dying(store, "queue", 2), complete=True)
+    stage.cycle()
+    assert last_words(stage.ops) == dict.fromkeys("abcdefgh", "BLOCKED")
+    assert len(stage.ops.said) == 1 + 3 * 8
+
+
+@pytest.mark.parametrize("is_answered", [False, True], ids=["it was perhaps taken", "it was not taken"])
+def test_killed_after_a_failure_the_destination_is_still_left_alone(blocked, is_answered):
+    blocked.notify(complete=True)
+    blocked.says(phone())
+    for _ in range(2):
+        blocked.clock.advance(minutes=1)
+        blocked.poll()
+    blocked.ops.errors = [DeliveryError("HTTP 503", is_answered=is_answered, retry_after=100)]
+    with pytest.raises(KilledError):
+        blocked.notify(store=Dying(blocked.store, "queue", 2, after=True), complete=True)
+    blocked.says(phone("BLOCKED"))
+    blocked.cycle()
+    assert blocked.ops.said == ["opened AVAILABLE>BLOCKED"]
+    blocked.cycle(3)
+    assert blocked.ops.said[1:] == ["resolved BLOCKED>AVAILABLE", "opened AVAILABLE>BLOCKED"]
+
+
+def test_what_was_refused_is_sent_before_later_news_of_the_same_cause(blocked):
+    blocked.notify(complete=True)
+    blocked.ops.errors = [DeliveryError("invalid_payload", DeliveryErrorKind.MESSAGE)] * 3
+    blocked.says(phone())
+    blocked.cycle(4)
+    blocked.says(phone("BLOCKED"))
+    blocked.poll()
+    blocked.notify(complete=True)
+    blocked.cycle(3)
+    assert blocked.ops.said[1:] == ["resolved BLOCKED>AVAILABLE", "opened AVAILABLE>BLOCKED"]
+
+
+def test_what_is_due_in_many_pages_is_told_in_the_order_of_its_cause(store, monkeypatch):
+    monkeypatch.setattr("wabawatch.application.notify._DUE_AT_ONCE", 3)
+    monkeypatch.setattr("wabawatch.application.review._PAGE", 2)
+    stage = Stage(store, fleet=targets(*"abcdefgh"), policy=Policy(digest_over=50))
+    stage.says(phone("BLOCKED"))
+    stage.cycle()
+    stage.ops.always = DeliveryError("HTTP 503", retry_after=3600)
+    end_and_come_back(stage)
+    stage.notify(complete=True)
+    stage.ops.always = None
+    stage.cycle(minutes=90)
+    assert last_words(stage.ops) == dict.fromkeys("abcdefgh", "BLOCKED")
+    assert [said.split()[0] for said in stage.ops.said].count("resolved") == 8

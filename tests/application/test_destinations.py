@@ -248,14 +248,14 @@ def test_what_was_told_is_due_at_its_first_reminder(stage):
     assert incident.due_at == stage.clock.now() + stage.policy.reminders["blocked"][0]
 
 
-def test_a_destination_that_perhaps_took_the_problem_and_left_hears_of_its_end_when_it_is_back(stage):
-    """It took the message, its answer was lost, and then it left the configuration."""
-    away = FakeNotifier()
-    stage.destinations["away"] = away
+@pytest.mark.parametrize("took", [True, False], ids=["it took it", "it did not take it"])
+def test_a_destination_that_left_before_its_answer_gets_the_message_again_when_it_is_back(stage, took):
+    stage.destinations["away"] = away = FakeNotifier()
     deliver = away.deliver
 
     def lose_the_answer(*given):
-        deliver(*given)
+        if took:
+            deliver(*given)
         raise DeliveryError("no answer", is_answered=False)
 
     away.deliver = lose_the_answer
@@ -264,14 +264,33 @@ def test_a_destination_that_perhaps_took_the_problem_and_left_hears_of_its_end_w
     stage.cycle()
     del stage.destinations["away"]
     stage.ruled()
-    stage.cycle()
+    assert stage.cycle().pending == 0
     stage.says(phone())
     stage.cycle(4)
     away.deliver = deliver
     stage.destinations["away"] = away
     stage.ruled()
     stage.cycle(2)
-    assert away.said == ["opened AVAILABLE>BLOCKED", "resolved BLOCKED>AVAILABLE"]
+    assert away.said == ["opened AVAILABLE>BLOCKED"] * (1 + took) + ["resolved BLOCKED>AVAILABLE"]
+    assert len({one.id for one in away.taken}) == 2
+
+
+def test_a_destination_that_stays_away_for_longer_than_a_week_is_waited_for_no_more(stage):
+    stage.destinations["away"] = FakeNotifier(always=DeliveryError("no answer", is_answered=False))
+    stage.says(phone("BLOCKED", PAYMENT))
+    stage.cycle()
+    away = stage.destinations.pop("away")
+    stage.ruled()
+    stage.cycle()
+    assert [one.destination for one in stage.store.queued()] == ["away"]
+    stage.clock.advance(days=8)
+    stage.cycle()
+    assert not stage.store.queued()
+    away.always = None
+    stage.destinations["away"] = away
+    stage.ruled()
+    stage.cycle()
+    assert away.said == ["opened None>BLOCKED"]
 
 
 def test_a_retry_whose_time_comes_in_the_middle_of_a_round_is_made_in_the_next_one(stage, monkeypatch):

@@ -77,6 +77,16 @@ class Backoff:
         )
         return until
 
+    def restore(self, destination: str, attempts: int, since: datetime | None, until: datetime) -> None:
+        """Leave the destination alone as a failure wanted that was recorded in the queue, and here perhaps not."""
+        before = self._states.get(destination, BackoffState())
+        self._states[destination] = msgspec.structs.replace(
+            before,
+            attempts=max(before.attempts, attempts),
+            since=min((at for at in (before.since, since) if at), default=None),
+            until=max(before.until or until, until),
+        )
+
     def record_refused_digest(self, destination: str, incidents: int) -> None:
         """Try half as many incidents in one digest."""
         before = self._states.get(destination, BackoffState())

@@ -28,7 +28,8 @@ from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, 
 from wabawatch.domain.policy import Policy
 
 _A_MOMENT: Final = timedelta(seconds=1)
-_LOADED_AT_ONCE: Final = 500
+ABSENCE: Final = timedelta(days=7)
+"""How long a destination that left the configuration may stay away and go on where it was."""
 _LARGEST_DIGEST: Final = 20_000
 """Incidents in one digest: what is stored of it must fit one transaction."""
 _REFUSED_OFTEN: Final = 3
@@ -67,19 +68,28 @@ class Dispatch:
         """The longest time from a change to its delivery in this round; reminders are about nothing new."""
 
     def load(self) -> None:
-        """Read the queue."""
-        self._queue = {one.id: one for one in self._store.queued()}
+        """Read the queue in its order, and what it knows of destinations that failed just before a crash."""
+        self._queue = {one.id: one for one in sorted(self._store.queued(), key=lambda one: one.position)}
+        now = self._clock.now()
+        for one in self._queue.values():
+            if one.destination in self._notifiers and not one.refused and (until := self._retry_at(one, now)) > now:
+                self._backoff.restore(one.destination, one.attempts, one.failing_since, until)
 
     def drop_removed(self) -> None:
-        """Drop what destinations that are not configured any more did not take. What they perhaps took counts as sent:
-        one that comes back must hear how it ended."""
-        for one in list(self._queue.values()):
-            if one.destination in self._notifiers:
-                continue
-            if one.stage is Stage.FAILED:
-                self._remove([one.id])
-            elif one.stage is Stage.SENDING:
-                self._queue[one.id] = msgspec.structs.replace(one, stage=Stage.SENT, sent_at=self._clock.now())
+        """Drop what destinations that are not configured any more did not take. What they perhaps took stays for a
+        week: one that comes back gets it again, and then hears how it went on."""
+        now = self._clock.now()
+        self._remove(
+            [
+                one.id
+                for one in self._queue.values()
+                if one.destination not in self._notifiers
+                and (
+                    one.stage is Stage.FAILED
+                    or (one.stage is Stage.SENDING and abs(now - one.notification.at) > ABSENCE)
+                )
+            ]
+        )
 
     def held(self, now: datetime) -> dict[tuple[str, str], datetime]:
         """Until when nothing new is decided about an incident (incident id, destination): it is in the queue, and not
@@ -94,11 +104,20 @@ class Dispatch:
             for line in one.lines
         }
 
+    def refused_until(self, now: datetime) -> dict[tuple[Key, str], datetime]:
+        """Until when later news of a cause (key, destination) waits for a message about it that was refused: whoever
+        takes both must take them in their order. A digest is never waited for: it is cut at once."""
+        return {
+            (one.notification.subject.key, one.destination): self._retry_at(one, now)
+            for one in self._queue.values()
+            if one.refused and one.id not in self._retried and one.stage is Stage.FAILED
+        }
+
     def take_failed(self, now: datetime) -> list[Incident]:
         """Load the incidents of failed notifications whose time has come: what is to be said is decided anew. One whose
         time comes later in the round stays in the queue for the next one."""
         self._retried = {one.id for one in self._queue.values() if self._is_due(one, now)}
-        return self._load({line.incident_id for one in self._failed() for line in one.lines})
+        return self._incidents.take_by_id({line.incident_id for one in self._failed() for line in one.lines})
 
     def find(self, incident_id: str, destination: str) -> QueuedNotification | None:
         """Return the queued notification about an incident, where there is one."""
@@ -122,7 +141,7 @@ class Dispatch:
 
     def failing(self) -> list[QueuedNotification]:
         """Return what was tried and is not delivered yet."""
-        return [one for one in self._queue.values() if one.attempts]
+        return [one for one in self._queue.values() if one.attempts and one.destination in self._notifiers]
 
     def compose(self, planned: Sequence[Planned]) -> list[QueuedNotification]:
         """Turn decisions into notifications: one for each incident, or a digest where they would be a storm."""
@@ -132,10 +151,11 @@ class Dispatch:
         for decision in planned:
             if decision.decision.kind is not None:
                 queues.setdefault(decision.destination, []).append(decision)
+        batches = [(name, batch) for name, news in queues.items() for batch in self._batch(name, news, failed)]
+        next_position = max((one.position for one in self._queue.values()), default=0) + 1
         return [
-            self._compose(destination, batch, failed, now)
-            for destination, news in queues.items()
-            for batch in self._batch(destination, news, failed)
+            self._compose(name, batch, failed, now, position)
+            for position, (name, batch) in enumerate(batches, next_position)
         ]
 
     def deliver(self, composed: Sequence[QueuedNotification], until: datetime | None) -> list[Attempt]:
@@ -165,7 +185,7 @@ class Dispatch:
         It makes them due: what was repeated as it is stored may be over by now, and that is to be said next."""
         for sent in [one for one in self._queue.values() if one.stage is Stage.SENT and one.id not in self._recorded]:
             lines = {line.incident_id: line.told for line in sent.lines}
-            for incident in self._load(lines):
+            for incident in self._incidents.take_by_id(lines):
                 self._record(sent, incident, lines[incident.id])
             self._recorded.append(sent.id)
 
@@ -195,21 +215,16 @@ class Dispatch:
         """What failed and is decided anew in this iteration."""
         return [self._queue[one] for one in self._retried if one in self._queue]
 
-    def _load(self, ids: Iterable[str]) -> list[Incident]:
-        wanted = list(ids)
-        found: list[Incident] = []
-        for start in range(0, len(wanted), _LOADED_AT_ONCE):
-            found += self._store.incidents_by_id(wanted[start : start + _LOADED_AT_ONCE]).values()
-        return self._incidents.take(found)
-
     def _repeat(self, now: datetime) -> list[QueuedNotification]:
         """Return what was perhaps sent, as it is stored; without what was recorded before the crash."""
         paused = self._backoff.paused(now)
         repeated = []
         for one in list(self._queue.values()):
-            if one.stage is not Stage.SENDING or one.destination in paused or self._retry_at(one, now) > now:
+            if one.stage is not Stage.SENDING or one.destination not in self._notifiers:
                 continue
-            incidents = self._load({line.incident_id for line in one.lines})
+            if one.destination in paused or self._retry_at(one, now) > now:
+                continue
+            incidents = self._incidents.take_by_id({line.incident_id for line in one.lines})
             if all(_is_recorded(one, incident) for incident in incidents):
                 self._remove([one.id])
             else:
@@ -245,6 +260,7 @@ class Dispatch:
         batch: Sequence[Planned],
         failed: Mapping[tuple[str, str], QueuedNotification],
         now: datetime,
+        position: int,
     ) -> QueuedNotification:
         """A digest begins a thread of its own, and is none that later news could go on with."""
         news = [self._news(planned) for planned in batch]
@@ -266,6 +282,7 @@ class Dispatch:
             thread=dict(batch[0].told.thread) if len(batch) == 1 else {},
             attempts=max((one.attempts for one in before), default=0),
             failing_since=min((one.failing_since for one in before if one.failing_since), default=None),
+            position=position,
         )
 
     def _news(self, planned: Planned) -> News:

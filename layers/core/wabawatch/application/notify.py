@@ -15,7 +15,7 @@ import msgspec
 from wabawatch.application.backoff import Backoff
 from wabawatch.application.correlate import Correlator, delivery_to, messages_to, trouble_of
 from wabawatch.application.delivery import Attempt
-from wabawatch.application.dispatch import Dispatch
+from wabawatch.application.dispatch import ABSENCE, Dispatch
 from wabawatch.application.known_destinations import known_destinations, remember_destinations
 from wabawatch.application.lease import Lease
 from wabawatch.application.planner import Outlook, Planned, Planner
@@ -41,7 +41,6 @@ _LONGEST_ROUND: Final = timedelta(minutes=2)
 _DUE_AT_ONCE: Final = 2000
 _SET_ASIDE_FOR: Final = timedelta(days=1)
 """How long a row that was set aside is an open incident."""
-_ABSENCE: Final = timedelta(days=7)
 _QUEUED: Final = timedelta(hours=1)
 """After which an incident that is over is looked at, though what is to be said of it is in the queue."""
 
@@ -203,7 +202,8 @@ class Round:
         failed = self._dispatch.take_failed(now)
         reviewed = self._incidents.take(self._review.next_page(self._mark(now)))
         self._correlator.close_removed(self._notifiers, reviewed)
-        looked_at = (*due, *failed, *reviewed, *self._correlator.take_touched())
+        looked_at = [*due, *failed, *reviewed, *self._correlator.take_touched()]
+        looked_at += self._incidents.take_unfinished_before(looked_at)  # the end of one is told before the next begins
         self._looked_at = {one.id: self._settle(self._incidents.current(one)) for one in looked_at}
         outlook = self._outlook()
         return [decision for one in self._looked_at.values() for decision in self._planner.decide(one, outlook)]
@@ -265,6 +265,7 @@ class Round:
             self._steering,
             self._backoff.paused(now),
             self._dispatch.held(now),
+            self._dispatch.refused_until(now),
             blind,
             self._known_since,
             complete=self._complete,
@@ -333,7 +334,7 @@ def _next_review(incident: Incident, decided: Sequence[Planned], outlook: Outloo
 def _kept_for_the_absent(incident: Incident, configured: Collection[str], now: datetime) -> datetime | None:
     """Until when a resolved incident is kept at hand for a destination that was notified of it and is not configured
     any more: configurations are rolled back, and then its last word would never be corrected."""
-    if incident.resolved_at is None or now >= (until := incident.resolved_at + _ABSENCE):
+    if incident.resolved_at is None or now >= (until := incident.resolved_at + ABSENCE):
         return None
     absent = (told.status for name, told in incident.ledger.items() if name not in configured)
     return until if any(status is not None and rank(status) > 0 for status in absent) else None

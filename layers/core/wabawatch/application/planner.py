@@ -9,7 +9,7 @@ import msgspec
 
 from wabawatch.application.membership import affected_targets
 from wabawatch.application.ports import Store
-from wabawatch.domain.incidents import DESTINATION, Incident, Told
+from wabawatch.domain.incidents import DESTINATION, Incident, Key, Told
 from wabawatch.domain.matching import Facts
 from wabawatch.domain.messages import Affected
 from wabawatch.domain.notification_queue import QueuedNotification
@@ -35,7 +35,8 @@ class Outlook(msgspec.Struct, frozen=True):
     """What is the same for every incident of a round.
 
     `paused` says until when destinations that are down are left alone; `held` until when a failed notification about an
-    incident (incident id, destination) waits for its next attempt; `blind` holds the shards (shard, of) most of which
+    incident (incident id, destination) waits for its next attempt, and `refused` the same for later incidents of its
+    cause (key, destination), where the destination refused it; `blind` holds the shards (shard, of) most of which
     could not be read; `known_since` says when each destination was first configured; `complete` tells that a pass over
     the whole fleet has just ended, so that waiting for related changes is needless."""
 
@@ -43,6 +44,7 @@ class Outlook(msgspec.Struct, frozen=True):
     steering: Steering = Steering()
     paused: Mapping[str, datetime] = {}
     held: Mapping[tuple[str, str], datetime] = {}
+    refused: Mapping[tuple[Key, str], datetime] = {}
     blind: frozenset[tuple[int, int]] = frozenset()
     known_since: Mapping[str, datetime] = {}
     complete: bool = False
@@ -76,7 +78,7 @@ class Planner:
             blind=_is_hidden(incident, outlook.blind),
             complete=outlook.complete or incident.entity_type == DESTINATION,
             paused_until=outlook.paused.get(destination),
-            retry_at=outlook.held.get((incident.id, destination)),
+            retry_at=outlook.held.get((incident.id, destination)) or outlook.refused.get((incident.key, destination)),
             known_since=outlook.known_since.get(destination),
         )
         decision = plan(incident, told, case.situation, self._rules.policy)

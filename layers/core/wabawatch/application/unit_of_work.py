@@ -13,6 +13,7 @@ from wabawatch.application.ports import FoldBatch, MemberRow, Outcome, PendingCh
 from wabawatch.domain.incidents import Incident, Key
 
 _SAVED_AT_ONCE: Final = 500
+_LOADED_AT_ONCE: Final = 500
 
 
 class Counts(msgspec.Struct):
@@ -68,6 +69,24 @@ class UnitOfWork:
                 self._others[incident.id] = here = incident
             taken.append(here)
         return taken
+
+    def take_by_id(self, ids: Iterable[str]) -> list[Incident]:
+        """Work on incidents as `take` does; those that are not stored are left out."""
+        wanted = list(ids)
+        found: list[Incident] = []
+        for start in range(0, len(wanted), _LOADED_AT_ONCE):
+            found += self._store.incidents_by_id(wanted[start : start + _LOADED_AT_ONCE]).values()
+        return self.take(found)
+
+    def take_unfinished_before(self, incidents: Iterable[Incident]) -> list[Incident]:
+        """Load the earlier incidents of their causes of which something is still to be told."""
+        unfinished: dict[str, Incident] = {}
+        ids = {one.earlier for one in incidents if one.earlier}
+        while ids:
+            found = [one for one in self.take_by_id(ids) if not one.is_done]
+            unfinished |= {one.id: one for one in found}
+            ids = {one.earlier for one in found if one.earlier} - unfinished.keys()
+        return list(unfinished.values())
 
     def find(self, incident_id: str, key: Key) -> Incident | None:
         latest = self._latest.get(key)

@@ -96,6 +96,7 @@ def _open(
         confirmed_at=transition.at,
         changed_at=transition.at,
         generation=generation + 1,
+        earlier=latest.id if latest is not None and not latest.is_done else "",
         found=transition.old is None,
         reasons=transition.reasons,
         changes=changes,

@@ -64,7 +64,8 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
 class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     """One cause and everything known of it. `version` counts writes; `revision` counts changes that people may hear of.
 
-    `generation` counts the incidents of one key, from 1: the largest is the latest, whatever the clocks said.
+    `generation` counts the incidents of one key, from 1: the largest is the latest, whatever the clocks said. `earlier`
+    is the id of the one before, where something of that one was still to be told when this one began.
     `status` is the worst of its members now (AVAILABLE once resolved), `worst` the worst it ever was. `due_at` is the
     next instant at which somebody may have to be told, whatever else happens.
 
@@ -84,6 +85,7 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     confirmed_at: datetime
     changed_at: datetime
     generation: int = 1
+    earlier: str = ""
     version: int = 0
     revision: int = 1
     resolved_at: datetime | None = None

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.health import Reason
+from wabawatch.domain.transitions import Key
 
 KINDS: Final = (
     "opened", "escalated", "eased", "reasons_changed", "spread", "receded", "reminder", "resolved", "brief", "flapping",
@@ -71,6 +72,10 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
     share: float = 0.0
     history: tuple[tuple[datetime, str], ...] = ()
     acknowledged_by: str = ""
+
+    @property
+    def key(self) -> Key:
+        return Key(self.entity_type, self.entity_id, self.capability)
 
     def duration(self, now: datetime) -> timedelta:
         return (self.resolved_at or now) - self.opened_at

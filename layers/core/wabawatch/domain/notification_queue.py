@@ -32,6 +32,7 @@ class QueuedLine(msgspec.Struct, frozen=True, array_like=True):
 class QueuedNotification(msgspec.Struct, frozen=True, omit_defaults=True):
     """One notification to one destination. It is stored before it is sent, and removed once it is recorded.
 
+    `position` grows with each notification that is queued: what is sent again is sent in that order.
     `attempts` counts the deliveries that failed, the first of them at `failing_since`; `error` is the last one's.
     `refused` tells that the destination is well and does not take this message. `thread` is what the notifier wanted
     back, or handed back when it was sent."""
@@ -48,3 +49,4 @@ class QueuedNotification(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     refused: bool = False
     sent_at: datetime | None = None
+    position: int = 0
