@@ -20,6 +20,7 @@ class Document:
     def __init__(self, text: str | bytes, name: str) -> None:
         self.name = name
         self.text = self._decoded(text)
+        self._is_yaml = False
 
     @cached_property
     def value(self) -> Any:  # noqa: ANN401 - any JSON value
@@ -51,21 +52,24 @@ class Document:
             raise ConfigurationError(f"{self.name}:{line}: not UTF-8 text; save the file as UTF-8") from None
 
     def _yaml(self) -> Any:  # noqa: ANN401 - any JSON value
-        from wabawatch.config.yamltree import YamlError, plain, tree  # noqa: PLC0415 - JSON needs no YAML
+        from wabawatch.config.yamltree import YamlError, plain  # noqa: PLC0415 - JSON needs no YAML
 
         try:
-            self._tree = tree(self.text)
+            value = plain(self.text)
         except YamlError as error:
             place = f" {dotted(error.path)}:" if error.path else ""
             raise ConfigurationError(f"{self.name}:{error.line}:{place} {error}") from None
-        return None if self._tree is None else plain(self._tree)
+        self._is_yaml = True
+        return value
 
     @cached_property
     def _tree(self) -> Any:  # noqa: ANN401 - a node, whose module is loaded only when needed
-        """The lines of a JSON text. Its escapes are legal in YAML only in part, and tabs only here and there: neither
-        matters for lines."""
+        """The lines, read when a problem is to be told. The escapes of a JSON text are legal in YAML only in part, and
+        tabs only here and there: neither matters for lines."""
         from wabawatch.config.yamltree import YamlError, tree  # noqa: PLC0415 - only where something is wrong
 
+        if self._is_yaml:
+            return tree(self.text)
         if "\n" not in self.text.strip():
             return None
         try:
