@@ -323,3 +323,15 @@ def test_a_retry_that_was_set_before_the_clock_was_set_back_is_made_now(stage):
     stage.ops.always = None
     stage.cycle(2)
     assert "opened AVAILABLE>BLOCKED" in stage.ops.said
+
+
+def test_of_two_dead_destinations_a_third_one_hears_though_no_route_leads_to_it(stage):
+    gone = DeliveryError("HTTP 404", DeliveryErrorKind.DESTINATION)
+    stage.destinations = {"one": FakeNotifier(always=gone), "two": FakeNotifier(always=gone), "third": FakeNotifier()}
+    stage.ruled(routes=(Route(("one", "two")),))
+    stage.says(phone("BLOCKED"))
+    stage.cycle(3)
+    assert {one.subject.entity_id for one in stage.destinations["third"].taken} == {"one", "two"}
+    stage.destinations["one"].always = stage.destinations["two"].always = None
+    stage.cycle(40)
+    assert stage.destinations["third"].said[2:] == ["resolved UNKNOWN>AVAILABLE"] * 2

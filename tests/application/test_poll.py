@@ -562,6 +562,15 @@ def test_each_shard_tells_of_the_monitor_under_its_number_and_the_count(stage):
     assert [one.target for one in stage.store.history() if one.entity_type == MONITOR] == ["~sight-1-2"]
 
 
+def test_a_shard_that_lost_all_its_targets_is_blind_no_more(stage):
+    stage.fleet = targets(*"abc")
+    stage.says(failing("timeout"))
+    passes(stage, 3, shard=1, of=2)
+    stage.fleet = []
+    passes(stage, 3, shard=1, of=2)
+    assert [one.new for one in stage.store.history() if one.entity_type == MONITOR] == ["AVAILABLE", "UNKNOWN"]
+
+
 def test_what_another_division_of_the_fleet_said_of_the_monitor_is_closed(stage):
     stage.fleet = targets(*"abc")
     stage.says(failing("timeout"))

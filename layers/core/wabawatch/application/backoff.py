@@ -61,6 +61,10 @@ class Backoff:
             return f"it has taken nothing since {state.since:%Y-%m-%d %H:%M} UTC"
         return ""
 
+    def dead(self, now: datetime) -> frozenset[str]:
+        """Return those that cannot be reached."""
+        return frozenset(name for name in self._states if self.trouble(name, now))
+
     def digest_limit(self, destination: str) -> int | None:
         return self._states.get(destination, BackoffState()).digest_limit
 

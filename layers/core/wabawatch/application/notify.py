@@ -267,6 +267,7 @@ class Round:
             self._dispatch.held(now),
             self._dispatch.refused_until(now),
             blind,
+            self._backoff.dead(now),
             self._known_since,
             complete=self._complete,
         )
@@ -274,7 +275,8 @@ class Round:
     def _mark(self, now: datetime) -> str:
         sight = self._incidents.latest(SIGHT)
         blind = sorted(_blind_shards(sight)) if sight is not None and sight.is_open else []
-        return f"{self._rules.fingerprint(self._steering)} {blind} {self._review.period(now)}"
+        dead = sorted(self._backoff.dead(now))
+        return f"{self._rules.fingerprint(self._steering)} {blind} {dead} {self._review.period(now)}"
 
     def _settle(self, incident: Incident) -> Incident:
         settled = settle(incident, self._clock.now(), self._rules.policy.flapping)

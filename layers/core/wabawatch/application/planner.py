@@ -37,8 +37,9 @@ class Outlook(msgspec.Struct, frozen=True):
     `paused` says until when destinations that are down are left alone; `held` until when a failed notification about an
     incident (incident id, destination) waits for its next attempt, and `refused` the same for later incidents of its
     cause (key, destination), where the destination refused it; `blind` holds the shards (shard, of) most of which
-    could not be read; `known_since` says when each destination was first configured; `complete` tells that a pass over
-    the whole fleet has just ended, so that waiting for related changes is needless."""
+    could not be read; `dead` the destinations that take nothing; `known_since` says when each destination was first
+    configured; `complete` tells that a pass over the whole fleet has just ended, so that waiting for related changes is
+    needless."""
 
     now: datetime
     steering: Steering = Steering()
@@ -46,6 +47,7 @@ class Outlook(msgspec.Struct, frozen=True):
     held: Mapping[tuple[str, str], datetime] = {}
     refused: Mapping[tuple[Key, str], datetime] = {}
     blind: frozenset[tuple[int, int]] = frozenset()
+    dead: frozenset[str] = frozenset()
     known_since: Mapping[str, datetime] = {}
     complete: bool = False
 
@@ -64,6 +66,7 @@ class Planner:
         looks = self._rules.look_at_targets(outlook.steering.silences)
         targets = tuple(affected_targets(self._store, incident)) if looks else ()
         facts = self._rules.facts(incident, targets, self._fleet)
+        facts = msgspec.structs.replace(facts, dead=outlook.dead)
         return [self._decide_for(destination, incident, facts, outlook) for destination in self._destinations]
 
     def _decide_for(self, destination: str, incident: Incident, facts: Facts, outlook: Outlook) -> Planned:

@@ -105,7 +105,7 @@ class Poll:
         blind = seen.is_blind(self._policy.blind)
         slices.take_again(seen.urgent if blind else seen.failures)
         batch.flush()
-        if seen.reached:
+        if seen.reached or not ordered:  # a shard that is empty has nothing that it could not read
             batch.take(self._sight(task, seen, batch.refused, blind=blind))
             batch.flush()
         skipped = [target.id for target in ordered if target.id not in seen.reached]

@@ -25,6 +25,8 @@ class Facts(msgspec.Struct, frozen=True):
     affected: tuple[Affected, ...]
     """Those affected; while it is open, those affected now. Empty where nothing in the rules looks at them."""
     affected_total: int = 0
+    dead: frozenset[str] = frozenset()
+    """Destinations that take nothing until somebody acts."""
 
     @property
     def about_monitor(self) -> bool:

@@ -115,11 +115,12 @@ class Rules(msgspec.Struct, frozen=True):
         return bool(hours), hours
 
     def taken(self, facts: Facts) -> tuple[Route, ...]:
-        """The routes that match, in order, until one says stop. A route that leads only to the destination that the
-        incident is about is passed over, and its stop with it: nobody would hear that the destination is dead."""
+        """The routes that match, in order, until one says stop. Where an incident is about a destination, a route that
+        leads only to that one, and to others that are dead, is passed over, and its stop with it: nobody would hear
+        that the destination is dead."""
         taken: list[Route] = []
         for route in self.routes:
-            if matches(route.match, facts) and not all(_is_about(facts, destination) for destination in route.to):
+            if matches(route.match, facts) and not all(_cannot_hear(facts, name) for name in route.to):
                 taken.append(route)
                 if route.stop:
                     break
@@ -165,6 +166,10 @@ class Rules(msgspec.Struct, frozen=True):
 
 def _is_about(facts: Facts, destination: str) -> bool:
     return facts.entity_type == DESTINATION and facts.entity_id == destination
+
+
+def _cannot_hear(facts: Facts, destination: str) -> bool:
+    return _is_about(facts, destination) or (facts.entity_type == DESTINATION and destination in facts.dead)
 
 
 def _holding(acknowledgement: Acknowledgement | None, incident: Incident, now: datetime) -> Acknowledgement | None:
