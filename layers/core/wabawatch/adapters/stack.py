@@ -15,6 +15,7 @@ Clients = Callable[[str], Any]
 _VARIABLES: Final = {
     "ApiKeySecret": "WABAWATCH_API_KEY_SECRET",
     "SlackWebhookSecret": "WABAWATCH_SLACK_WEBHOOK_SECRET",
+    "HeartbeatSecret": "WABAWATCH_HEARTBEAT_SECRET",
     "BaseUrl": "WABAWATCH_BASE_URL",
     "HistoryDays": "WABAWATCH_HISTORY_DAYS",
     "PollEvery": "WABAWATCH_POLL_INTERVAL",
