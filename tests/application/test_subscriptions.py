@@ -6,14 +6,14 @@ from tests.application.fakes import FakeNotifier, phone
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import SubscriptionCounts
 
-NOBODY = SubscriptionCounts(0)
+NOBODY, SOMEBODY = SubscriptionCounts(0), SubscriptionCounts(1)
 DENIED = DeliveryError("SNS says AuthorizationError", DeliveryErrorKind.DESTINATION)
 
 
 class FakeTopic(FakeNotifier):
     """Has the subscriptions in `counts`, or raises what is there."""
 
-    def __init__(self, counts=SubscriptionCounts(1), *, name="alerts", may_be_empty=False):
+    def __init__(self, counts=SOMEBODY, *, name="alerts", may_be_empty=False):
         super().__init__()
         self.topic_arn = f"arn:aws:sns:eu-central-1:123456789012:{name}"
         self.may_be_empty = may_be_empty
@@ -53,7 +53,7 @@ def test_a_topic_without_a_subscriber_is_told_through_the_others_until_somebody_
     assert (told.entity_type, told.entity_id) == ("DESTINATION", "alerts")
     assert told.reasons[0].reason.detail == "topic alerts has no subscriber, 1 not confirmed"
     assert alerts.taken == []
-    alerts.counts = SubscriptionCounts(1)
+    alerts.counts = SOMEBODY
     assert later(stage).unheard == 0
     assert said(stage) == [("alerts", "opened"), ("alerts", "resolved")]
 
@@ -106,7 +106,7 @@ def test_where_sns_is_away_no_other_topic_is_asked_and_all_are_within_the_hour(l
     topic.counts = DeliveryError("SNS was not reached")
     later(local)
     assert (topic.asked, other.asked) == (1, 0)
-    topic.counts = SubscriptionCounts(1)
+    topic.counts = SOMEBODY
     later(local)
     assert (topic.asked, other.asked) == (2, 1)
 
@@ -120,7 +120,7 @@ def test_one_that_cannot_be_counted_keeps_no_other_from_being_counted(local, top
 def test_a_slow_check_is_cut_short_because_alerts_wait_for_it(local, topic):
     def slow():
         local.clock.advance(seconds=11)
-        return SubscriptionCounts(1)
+        return SOMEBODY
 
     topic.count_subscriptions = slow
     other = local.destinations["other"] = FakeTopic(name="other")
