@@ -27,7 +27,7 @@ TABLE = {
 QUEUES = ("ShardQueue", "ShardDeadLetterQueue", "ScheduleDeadLetterQueue", "FailedEventQueue")
 PARAMETERS = ("ApiKeySecret", "SlackWebhookSecret", "HeartbeatSecret", "BaseUrl", "HistoryDays", "PollEvery")
 ALARM = {
-    "AlarmName": "wabawatch-no-run", "Namespace": "Wabawatch", "MetricName": "RunsCompleted", "Statistic": "Sum",
+    "Namespace": "Wabawatch", "MetricName": "RunsCompleted", "Statistic": "Sum",
     "ComparisonOperator": "LessThanThreshold", "EvaluationPeriods": 1, "Period": 60, "Threshold": 1,
 }  # fmt: skip
 OUTPUTS = {
@@ -97,9 +97,9 @@ class Deployment:
         for one in self.client("sns").list_subscriptions_by_topic(TopicArn=self.resource(topic))["Subscriptions"]:
             self.client("sns").unsubscribe(SubscriptionArn=one["SubscriptionArn"])
 
-    def ring(self, alarm):
+    def ring(self, alarm, state="ALARM"):
         self.client("cloudwatch").put_metric_alarm(**{**ALARM, "AlarmName": alarm})
-        self.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="test")
+        self.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue=state, StateReason="test")
 
     def doctor(self, *arguments):
         return self.site.call("--stack", STACK, "doctor", *arguments)
@@ -118,7 +118,8 @@ def deployment(site, monkeypatch):
 
     def with_alarms(*given):
         """CloudFormation of moto makes no alarms."""
-        return {"NoRunAlarm": "wabawatch-no-run"} if given[1] == "AWS::CloudWatch::Alarm" else resources_of(*given)
+        names = {"NoRunAlarm": "wabawatch-no-run", "StartedAlarm": "wabawatch-started"}
+        return names if given[1] == "AWS::CloudWatch::Alarm" else resources_of(*given)
 
     monkeypatch.setattr(stack, "_resources", with_alarms)
     with moto.mock_aws():
@@ -134,6 +135,9 @@ def test_a_deployment_that_is_well_is_told_to_be(deployment):
     assert "1 of 1 target answered" in examined.stdout
     assert "alerts took the test" in examined.stdout
     assert "heartbeat: none" in examined.stdout
+    assert "rings none yet" in examined.stdout
+    deployment.ring("wabawatch-started", "OK")
+    assert "alarms: none rings\n" in deployment.doctor().stdout
     assert examined.stdout.endswith("all is well\n")
 
 

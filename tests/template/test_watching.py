@@ -99,7 +99,8 @@ def test_each_new_message_in_a_queue_raises_the_alarm_anew_whatever_lies_there(a
     metric = watched(ALARMS[alarm])[1]
     expressions = [one["Expression"] for one in ALARMS[alarm].get("Metrics", ()) if "Expression" in one]
     assert metric == "NumberOfMessagesSent" or expressions == ["DIFF(FILL(lying, 0))"]
-    assert (ALARMS[alarm]["Threshold"], ALARMS[alarm]["EvaluationPeriods"]) == (0, 1)
+    enough = ALARMS[alarm].get("DatapointsToAlarm", ALARMS[alarm]["EvaluationPeriods"])
+    assert (ALARMS[alarm]["Threshold"], enough) == (0, 1)
 
 
 def test_sqs_does_not_count_what_it_moves_itself_so_there_the_growth_is_watched():
@@ -147,6 +148,14 @@ def test_silence_before_the_first_run_is_no_alarm_and_every_later_one_is():
     for name, alarm in ALARMS.items():
         if alarm["TreatMissingData"] == "breaching":
             assert f'ALARM("${{{name}}}")' in rule("NotWorkingAlarm")
+            assert "DatapointsToAlarm" not in alarm, "the first good minute must end it, or the first rounds ring"
+            assert period(alarm) == period(started)
+
+
+@pytest.mark.parametrize("name", [name for name in ALARMS if "DIFF(" in str(ALARMS[name].get("Metrics"))])
+def test_a_difference_is_asked_for_over_enough_periods(name):
+    (expression,) = [one["Expression"] for one in ALARMS[name]["Metrics"] if "Expression" in one]
+    assert ALARMS[name]["EvaluationPeriods"] > expression.count("DIFF(")
 
 
 @pytest.mark.parametrize("name", ["NoRunAlarm", "UndeliveredAlarm"])

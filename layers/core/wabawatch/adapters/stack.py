@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ _VARIABLES: Final = {
 }
 """The template's parameters that its functions get, and as which variables."""
 _CAUSES: Final = 3
+_ARMS: Final = "StartedAlarm"
+"""Until it has data, silence is no fault; see the template."""
 _WORKING_QUEUE: Final = "ShardQueue"
 """The one queue that may hold messages while all is well."""
 
@@ -57,6 +59,13 @@ class DeadLetters(msgspec.Struct, frozen=True):
     url: str
     count: int = 0
     causes: tuple[str, ...] = ()
+
+
+class Alarms(msgspec.Struct, frozen=True):
+    """The names of the alarms that ring, and whether silence of the functions would ring one."""
+
+    ringing: tuple[str, ...] = ()
+    is_armed: bool = False
 
 
 class Subscription(msgspec.Struct, frozen=True):
@@ -162,13 +171,15 @@ class _Letter(msgspec.Struct, frozen=True, rename="camel"):
     of: int | None = None
 
 
-def alarms(stack: Stack, clients: Clients) -> Sequence[str]:
-    """The names of the stack's own alarms that ring, without those that stand for several."""
-    names = sorted(_resources(stack, "AWS::CloudWatch::Alarm", clients).values())
+def alarms(stack: Stack, clients: Clients) -> Alarms:
+    """How the stack's own alarms stand, but for those that stand for several."""
+    names = _resources(stack, "AWS::CloudWatch::Alarm", clients)
     if not names:
-        return []
-    found = asked(lambda: clients("cloudwatch").describe_alarms(AlarmNames=names, StateValue="ALARM"))
-    return [one["AlarmName"] for one in found.get("MetricAlarms", ())]
+        return Alarms()
+    found = asked(lambda: clients("cloudwatch").describe_alarms(AlarmNames=sorted(names.values())))
+    states = {one["AlarmName"]: one["StateValue"] for one in found.get("MetricAlarms", ())}
+    ringing = tuple(name for name, state in sorted(states.items()) if state == "ALARM")
+    return Alarms(ringing, is_armed=states.get(names.get(_ARMS, "")) == "OK")
 
 
 def _resources(stack: Stack, kind: str, clients: Clients) -> dict[str, str]:
