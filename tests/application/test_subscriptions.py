@@ -143,6 +143,7 @@ def test_a_topic_that_is_no_destination_any_more_is_no_trouble_any_more(local, t
     later(local)
     local.destinations = {"ops": local.ops, **left}
     local.ruled()
+    assert local.cycle().unheard == 0
     assert later(local).unheard == 0
     assert said(local) == [("alerts", "opened"), ("alerts", "resolved")]
 
