@@ -106,6 +106,13 @@ def test_a_status_that_is_not_known_is_called_so(end):
             "Destination ops could not be reached",
             id="undeliverable",
         ),
+        pytest.param(
+            ("DESTINATION", "ops", "subscribers"),
+            "UNKNOWN",
+            "Destination ops reaches nobody",
+            "Destination ops reached nobody",
+            id="unheard",
+        ),
     ],
 )
 def test_what_is_over_is_called_as_it_was(key, status, now, then):

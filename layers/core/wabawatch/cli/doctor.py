@@ -31,15 +31,17 @@ class DoctorDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     examples="""
     $ wabawatch doctor --stack wabawatch
     $ wabawatch doctor --stack wabawatch --send-test
+    $ wabawatch doctor --stack wabawatch --purge    # what failed is read and repaired: empty the queues
     $ wabawatch --config fleet.yaml doctor --interval 1m    # a monitor on this machine
     """,
 )
 @click.option("--send-test", is_flag=True, help="Deliver a marked test to every destination, too.")
+@click.option("--purge", is_flag=True, help="Delete what failed from the stack's three queues, once it was shown.")
 @click.option(
     "--interval", type=Duration(), default="5m", show_default=True, help="Between runs; a stack knows its own."
 )
 @as_json
-def doctor(send_test: bool, interval: timedelta, as_json: bool) -> int:
+def doctor(send_test: bool, purge: bool, interval: timedelta, as_json: bool) -> int:
     """Examine the deployment: the stack and its schedule, the configuration and the secrets it refers to, the last run
     and its coverage, deliveries, subscriptions, dead letters and alarms. What is wrong comes with what to do.
 
@@ -47,7 +49,9 @@ def doctor(send_test: bool, interval: timedelta, as_json: bool) -> int:
     """
     own = session()
     app = own.application()
-    patient = Patient(app, interval_of(own.found, interval), own.found)
+    if purge and own.found is None:
+        raise click.UsageError("say whose queues to empty: --stack NAME", click.get_current_context())
+    patient = Patient(app, interval_of(own.found, interval), own.found, purge)
     findings = []
     for finding in examine(patient, send_test=send_test):
         findings.append(finding)
