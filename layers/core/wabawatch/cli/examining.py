@@ -26,6 +26,11 @@ _ENOUGH: Final = 0.95
 _SHARDS: Final = 64
 _SET_ASIDE_FOR: Final = timedelta(days=1)
 _LISTED_ASIDE: Final = 5
+_WITHOUT: Final = {
+    "poll": "no number is read",
+    "notify": "no retry or reminder is sent, and alerts depend on the table's stream alone",
+}
+"""What does not happen while a function's schedule is off."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -72,12 +77,15 @@ def _stack(patient: Patient) -> Iterator[Finding]:
     )
 
 
-def _schedule(patient: Patient) -> Iterator[Finding]:
-    if patient.stack is None:
-        return
-    is_on, expression = deployed.schedule(patient.stack, aws_client)
-    todo = "" if is_on else f"nothing is read: enable schedule {patient.stack.outputs.get('ScheduleName')}"
-    yield Finding("schedule", is_on, f"{'on' if is_on else 'OFF'}, {expression}", todo)
+def _schedules(patient: Patient) -> Iterator[Finding]:
+    found = deployed.schedules(patient.stack, aws_client) if patient.stack else {}
+    for purpose, one in found.items():
+        subject = f"{purpose} schedule"
+        if one is None:
+            yield Finding(subject, ok=False, said="it does not exist", todo="deploy again")
+            continue
+        todo = "" if one.is_on else f"{_WITHOUT[purpose]}: enable schedule {one.name}"
+        yield Finding(subject, one.is_on, f"{'on' if one.is_on else 'OFF'}, {one.expression}", todo)
 
 
 def _configuration(patient: Patient) -> Iterator[Finding]:
@@ -265,7 +273,7 @@ def interval_of(stack: deployed.Stack | None, usual: timedelta) -> timedelta:
 
 EXAMINATIONS: Final[Mapping[str, Examination]] = {
     "stack": _stack,
-    "schedule": _schedule,
+    "schedules": _schedules,
     "configuration": _configuration,
     "secrets": _secrets,
     "last run": _last_run,
@@ -276,4 +284,4 @@ EXAMINATIONS: Final[Mapping[str, Examination]] = {
     "dead letters": _dead_letters,
     "alarms": _alarms,
 }
-_OF_STACKS: Final = frozenset({_stack, _schedule, _dead_letters, _alarms})
+_OF_STACKS: Final = frozenset({_stack, _schedules, _dead_letters, _alarms})
