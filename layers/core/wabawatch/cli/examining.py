@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -15,7 +15,7 @@ from wabawatch.bootstrap import Application, aws_client
 from wabawatch.cli.notifytest import try_destination
 from wabawatch.config import effective
 from wabawatch.config.durations import parse, render
-from wabawatch.config.references import is_reference
+from wabawatch.config.references import references
 from wabawatch.domain.coverage import ShardCoverage, completeness, incomplete_reason
 from wabawatch.domain.phrases import counted, lasted
 from wabawatch.domain.runbook import unlisted
@@ -115,14 +115,6 @@ def _unreadable(app: Application, reference: str) -> SecretError | None:
     except SecretError as error:
         return error
     return None
-
-
-def references(value: Any) -> set[str]:  # noqa: ANN401 - any JSON value
-    """All references to secrets in a configuration's plain values."""
-    if isinstance(value, str):
-        return {value} if is_reference(value) else set()
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, Sequence) else ()
-    return {one for each in inner for one in references(each)}
 
 
 def _last_run(patient: Patient) -> Iterator[Finding]:
