@@ -35,7 +35,7 @@ class VerificationDocument(msgspec.Struct, frozen=True, tag_field="version", tag
     results: list[Result]
 
 
-def verify(own: Session, *, agreed: bool, as_json: bool, checks: Sequence[Check] = CHECKS) -> int:
+def verify(own: Session, *, agreed: bool, as_json: bool) -> int:
     """Run all checks. Without `agreed`, people are asked before others get a message.
 
     The exit code: 0 all is proven, 1 something is wrong or could not be checked."""
@@ -50,7 +50,7 @@ def verify(own: Session, *, agreed: bool, as_json: bool, checks: Sequence[Check]
         if not as_json:
             _show(result)
 
-    chosen = [check for check in checks if not check.asks or agreed or _agrees(check, tell)]
+    chosen = [check for check in CHECKS if not check.asks or agreed or _agrees(check, tell)]
     if not as_json:
         show(f"{counted(len(chosen), 'check')}, side by side; up to half an hour, an hour at most. Ctrl-C cleans up.")
     with closing(run_checks(chosen, account, account.timer)) as running:
