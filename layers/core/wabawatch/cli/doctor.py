@@ -50,6 +50,9 @@ def doctor(send_test: bool, interval: timedelta, verify_aws: bool, yes: bool, as
     """Examine the deployment: the stack and its schedule, the configuration and the secrets it refers to, the last run
     and its coverage, deliveries, subscriptions, dead letters and alarms. What is wrong comes with what to do.
 
+    With --verify-aws: check instead what only a real AWS account can show; docs/verify-aws.md says what each check
+    proves. What it creates it removes, and it asks before others get a message.
+
     Exit code: 0 all is well, 1 there is something to do.
     """
     own = session()
