@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import moto
+import msgspec
 import pytest
 import yaml
 
@@ -16,7 +17,7 @@ from tests.cli.scripted_aws import REGION, Denied, ScriptedAws, client
 from wabawatch.adapters.stack import Stack
 from wabawatch.bootstrap import assemble
 from wabawatch.cli.verify_aws import messages
-from wabawatch.cli.verify_aws.account import MONITOR, Account
+from wabawatch.cli.verify_aws.account import Account
 from wabawatch.cli.verify_aws.check import Check, Outcome, Pause, proven, run_checks
 from wabawatch.cli.verify_aws.checks import ACTIONS, CHECKS
 from wabawatch.cli.verify_aws.timer import Timer
@@ -455,7 +456,7 @@ def test_a_topic_that_everybody_confirmed_is_proven(verification):
         verification.subscribe(topic, "sqs", f"arn:aws:sqs:{REGION}:123456789012:reader")
     assert [one.said for one in verification.run("subscriptions")] == [
         "alerts: 1 subscription, all confirmed",
-        f"{MONITOR}: 1 subscription, all confirmed",
+        "the monitor's own alarms (wabawatch-monitor): 1 subscription, all confirmed",
     ]
 
 
@@ -589,34 +590,56 @@ def ringing(verification, speaking):
     def answer(request):
         states.append((request["AlarmName"], request["StateValue"]))
         body = json.dumps({"AlarmName": speaking, "NewStateValue": request["StateValue"]})
-        client("sns").publish(TopicArn=verification.topics["monitor"], Message=body)
+        for arn in verification.account.alarm_topics.values():
+            client("sns").publish(TopicArn=arn, Message=body)
         return {}
 
     return states, answer
 
 
-def test_an_alarm_is_proven_from_end_to_end_and_set_back(verification):
-    speaks = alarm(f"{STACK}-no-run", AlarmActions=[verification.topics["monitor"]])
+@pytest.mark.parametrize("state", ["OK", "INSUFFICIENT_DATA"])
+def test_an_alarm_is_proven_from_end_to_end_and_set_back(verification, state):
+    speaks = alarm(f"{STACK}-no-run", AlarmActions=[verification.topics["monitor"]], StateValue=state)
     states, answer = ringing(verification, f"{STACK}-no-run")
     (found,) = verification.run(
         "test alarm", cloudwatch_SetAlarmState=answer, cloudwatch_DescribeAlarms={"MetricAlarms": [speaks]}
     )
     assert found.outcome is Outcome.PROVEN
-    assert states == [(f"{STACK}-no-run", "ALARM"), (f"{STACK}-no-run", "OK")]
+    assert states == [(f"{STACK}-no-run", "ALARM"), (f"{STACK}-no-run", state)]
     assert verification.left_behind() == []
 
 
 def test_of_a_composite_alarm_a_part_is_rung_for_it_would_stay_as_it_was_set(verification):
+    """The one whose rule any part fulfils, and a part that is quiet."""
+    topic = verification.topics["monitor"]
     both = {
-        "MetricAlarms": [alarm("loud", StateValue="ALARM"), alarm(f"{STACK}-quiet"), alarm("another")],
+        "MetricAlarms": [alarm("loud", StateValue="ALARM"), alarm("started"), alarm("not-so"), alarm("quiet")],
         "CompositeAlarms": [
-            composite(f"{STACK}-monitor", f'ALARM("loud") OR ALARM("{STACK}-quiet")', verification.topics["monitor"])
+            composite("not-working", '(ALARM("quiet")) AND NOT INSUFFICIENT_DATA("started")', topic),
+            composite(
+                "attention",
+                'ALARM("loud") OR INSUFFICIENT_DATA("started") OR NOT ALARM("not-so") OR ALARM("quiet")',
+                topic,
+            ),
         ],
     }
-    states, answer = ringing(verification, f"{STACK}-monitor")
+    states, answer = ringing(verification, "attention")
     results = verification.run("test alarm", cloudwatch_SetAlarmState=answer, cloudwatch_DescribeAlarms=both)
     assert [one.outcome for one in results] == [Outcome.PROVEN]
-    assert states == [(f"{STACK}-quiet", "ALARM"), (f"{STACK}-quiet", "OK")]
+    assert states == [("quiet", "ALARM"), ("quiet", "OK")]
+
+
+def test_every_topic_that_alarms_speak_to_is_listened_to(verification):
+    own, given = verification.topics["monitor"], client("sns").create_topic(Name="pager")["TopicArn"]
+    verification.account.stack = msgspec.structs.replace(
+        verification.stack, outputs=verification.stack.outputs | {"AlarmTopicArns": f"{own},{given}"}
+    )
+    script = {"cloudwatch_DescribeAlarms": {"MetricAlarms": [alarm("quiet", AlarmActions=[own, given])]}}
+    _, answer = ringing(verification, "quiet")
+    results = verification.run("test alarm", cloudwatch_SetAlarmState=answer, **script)
+    assert [one.outcome for one in results] == [Outcome.PROVEN, Outcome.PROVEN]
+    only_one = {"cloudwatch_DescribeAlarms": {"MetricAlarms": [alarm("quiet", AlarmActions=[own])]}}
+    assert "no alarm speaks" in verification.finding("test alarm", **only_one).said
 
 
 @pytest.mark.parametrize(

@@ -90,11 +90,17 @@ class Account:
 
     @property
     def topics(self) -> dict[str, str]:
-        """Topic ARNs: those of the destinations by the destination's name, and the monitor's."""
+        """Topic ARNs: those of the destinations by the destination's name, and those of the monitor's own alarms."""
         places = self.application.settings.destinations.items()
         found = {name: getattr(one.options, "topic_arn", "") for name, one in places}
-        found[MONITOR] = self.stack.outputs.get("MonitorTopicArn", "")
-        return {name: arn for name, arn in found.items() if arn}
+        return {name: arn for name, arn in (found | self.alarm_topics).items() if arn}
+
+    @property
+    def alarm_topics(self) -> dict[str, str]:
+        """The topics that the alarms of the stack speak to: its own, and one that was given to it."""
+        outputs = self.stack.outputs
+        arns = outputs.get("AlarmTopicArns") or outputs.get("MonitorTopicArn", "")
+        return {f"{MONITOR} ({arn.rpartition(':')[2]})": arn for arn in arns.split(",") if arn}
 
 
 MONITOR: Final = "the monitor's own alarms"

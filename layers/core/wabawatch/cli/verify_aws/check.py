@@ -84,11 +84,16 @@ class _Running:
         self.due = 0.0
 
 
-def run_checks(checks: Sequence[Check], account: Account, timer: Timer) -> Generator[Result]:
-    """Yield results as they come. Whoever closes the generator, or an interrupt, ends every check at once: each removes
+def run_checks(
+    checks: Sequence[Check], account: Account, timer: Timer, on_wait: Callable[[Sequence[str]], None] = lambda _: None
+) -> Generator[Result]:
+    """Yield results as they come. `on_wait` gets the names of the checks that wait, where these are others than before.
+
+    Whoever closes the generator, or an interrupt, ends every check at once: each removes
     what it created."""
     end = timer.now() + LIMIT
     running = [_Running(check, account) for check in checks]
+    told: list[str] = []
     with ExitStack() as cleanup:
         for each in running:
             cleanup.callback(each.steps.close)  # type: ignore[attr-defined] # steps are generators
@@ -99,6 +104,8 @@ def run_checks(checks: Sequence[Check], account: Account, timer: Timer) -> Gener
                 late = unchecked("it took longer than an hour in all", "run the verification again")
                 yield from (_result(one.check, late) for one in running)
                 return
+            if (names := [one.check.name for one in running]) != told:
+                on_wait(told := names)
             if running and (wait := min(one.due for one in running) - timer.now()) > 0:
                 timer.sleep(wait)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final, get_args, get_type_hints
@@ -13,7 +14,7 @@ import msgspec
 from wabawatch.adapters.notifiers import registry
 from wabawatch.adapters.notifiers.sns import Options
 from wabawatch.application.errors import DeliveryError
-from wabawatch.cli.verify_aws.account import MONITOR, Account, MissingRightError, missing_right
+from wabawatch.cli.verify_aws.account import Account, MissingRightError, missing_right
 from wabawatch.cli.verify_aws.check import Pause, Step, finding, proven, unchecked
 from wabawatch.cli.verify_aws.deployment import stack_alarms, sums
 from wabawatch.cli.verify_aws.functions import ask_function
@@ -200,7 +201,8 @@ def _verdict(case: _Case, *, holds: bool) -> Step:
 
 def deliver_test_alert(account: Account) -> Iterator[Step]:
     """The notify function sends a marked test under its own role; it must arrive at a queue beside the people."""
-    topics = {name: arn for name, arn in account.topics.items() if name != MONITOR and not arn.endswith(".fifo")}
+    own = account.alarm_topics
+    topics = {name: arn for name, arn in account.topics.items() if name not in own and not arn.endswith(".fifo")}
     began = account.application.clock.now()
     with ExitStack() as cleanup:
         waiting = {name: cleanup.enter_context(temporary_queue(account, "alert", arn)) for name, arn in topics.items()}
@@ -255,78 +257,83 @@ def _undelivered(account: Account, topics: Mapping[str, str], since: datetime) -
 
 
 def ring_test_alarm(account: Account) -> Iterator[Step]:
-    """Set an alarm that is quiet to ALARM: its message must come through the monitor's topic. It goes back by itself;
-    it is set back too."""
-    topic = account.topics.get(MONITOR)
-    if topic is None:
-        yield finding("the stack has no topic for its own alarms", "deploy this version")
-        return
+    """Set an alarm that is quiet to ALARM: its message must come through the topics of the monitor's own alarms. The
+    alarm is set back afterwards; by itself it goes back too."""
+    topics = account.alarm_topics
     began = account.application.clock.now()
-    alarms = stack_alarms(account)
-    speaking, trigger = _choose(alarms, topic)
-    if speaking is None or trigger is None:
-        quiet = "every alarm that could be tried rings already" if speaking else f"no alarm speaks to {topic}"
-        yield unchecked(quiet, "see the dashboard") if speaking else finding(quiet, "deploy again")
+    speaking, trigger = _choose(stack_alarms(account), set(topics.values()))
+    if not topics or speaking is None:
+        yield finding("no alarm speaks to a topic of the stack's outputs", "deploy again")
         return
-    with temporary_queue(account, "alarm", topic) as queue:
+    if trigger is None:
+        yield unchecked("every alarm that could be tried rings already", "see the dashboard")
+        return
+    with ExitStack() as cleanup:
+        waiting = {name: cleanup.enter_context(temporary_queue(account, "alarm", arn)) for name, arn in topics.items()}
         yield Pause(_SUBSCRIBED)
-        with _ringing(account, trigger):
-            arrived = yield from _wait_for_alarm(account, queue, speaking)
-    if not arrived:
-        said = f"alarm {trigger} rang, and no message of {speaking} came through the topic within five minutes"
-        yield finding(said, "read the topic's policy and the alarm's actions")
-        return
-    yield proven(f"alarm {trigger} rang, and the message of {speaking} came through the topic")
-    yield from _undelivered(account, {MONITOR: topic}, began)
+        cleanup.enter_context(_ringing(account, trigger))
+        end = account.timer.now() + _ARRIVES_WITHIN
+        while waiting and account.timer.now() < end:
+            for name, queue in list(waiting.items()):
+                if any(_says(document, speaking) for document in queue.receive(account)):
+                    del waiting[name]
+            if waiting:
+                yield Pause(_LOOK_EVERY)
+    for name in topics:
+        said = f"{name}: alarm {trigger['AlarmName']} rang, and"
+        if name in waiting:
+            yield finding(f"{said} no message of {speaking} came through", "read the topic's policy, and its key's")
+        else:
+            yield proven(f"{said} the message of {speaking} came through")
+    yield from _undelivered(account, topics, began)
 
 
-def _choose(alarms: Mapping[str, Any], topic: str) -> tuple[str | None, str | None]:
-    """The alarm that speaks to the topic, and the one to set: itself, or of a composite alarm one that it is made of.
+Alarm = Mapping[str, Any]
 
-    A composite alarm that is set itself may stay as it was set. Source:
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_SetAlarmState.html"""
-    quiet = [one for one in alarms["MetricAlarms"] if one["StateValue"] == "OK"]
-    speaking = None
-    for one in alarms["CompositeAlarms"]:
-        if topic in one.get("AlarmActions", ()) and one.get("ActionsEnabled", True):
-            speaking = one["AlarmName"]
-            parts = [part["AlarmName"] for part in quiet if _names(one["AlarmRule"], part)]
-            if parts and one["StateValue"] == "OK":
-                return speaking, parts[-1]
-    for one in alarms["MetricAlarms"]:
-        if topic in one.get("AlarmActions", ()) and one.get("ActionsEnabled", True):
-            speaking = one["AlarmName"]
-            if one in quiet:
-                return speaking, speaking
+
+def _says(document: Mapping[str, Any], alarm: str) -> bool:
+    return document.get("AlarmName") == alarm and document.get("NewStateValue") == "ALARM"
+
+
+def _choose(alarms: Mapping[str, Sequence[Alarm]], topics: set[str]) -> tuple[str | None, Alarm | None]:
+    """The alarm that speaks to the topics, and the one to set: itself, or of a composite alarm one that it is made of.
+
+    A composite alarm that is set itself may stay as it was set. One whose rule has an AND may need more than one part.
+    Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_SetAlarmState.html"""
+    quiet = [one for one in alarms["MetricAlarms"] if one["StateValue"] != "ALARM"]
+    parts: list[tuple[Alarm, Alarm]] = [
+        (one, part)
+        for one in sorted(alarms["CompositeAlarms"], key=lambda one: " AND " in one["AlarmRule"])
+        for part in quiet
+        if _rings_with(one["AlarmRule"], part)
+    ]
+    choices = [*parts, *((one, one) for one in quiet)]
+    everything = (*alarms["CompositeAlarms"], *alarms["MetricAlarms"])
+    speaking = next((one["AlarmName"] for one in everything if _speaks(one, topics)), None)
+    for speaker, trigger in choices:
+        if _speaks(speaker, topics) and speaker["StateValue"] != "ALARM":
+            return speaker["AlarmName"], trigger
     return speaking, None
 
 
-def _names(rule: str, alarm: Mapping[str, Any]) -> bool:
-    """Whether a composite alarm's rule names an alarm, by name or ARN, quoted or not."""
-    return any(f"({quote}{name}{quote})" in rule for name in _both(alarm) for quote in ("", '"', "'"))
+def _speaks(alarm: Alarm, topics: set[str]) -> bool:
+    return topics <= set(alarm.get("AlarmActions", ())) and bool(alarm.get("ActionsEnabled", True))
 
 
-def _both(alarm: Mapping[str, Any]) -> tuple[str, str]:
-    return alarm["AlarmName"], alarm.get("AlarmArn", alarm["AlarmName"])
+def _rings_with(rule: str, part: Alarm) -> bool:
+    """Whether a composite alarm's rule has `ALARM(…)` of a part, by name or ARN, quoted or not."""
+    names = "|".join(re.escape(name) for name in {part["AlarmName"], part.get("AlarmArn", part["AlarmName"])})
+    return re.search(rf"(?<!NOT )\bALARM\([\"']?({names})[\"']?\)", rule) is not None
 
 
 @contextmanager
-def _ringing(account: Account, alarm: str) -> Iterator[None]:
+def _ringing(account: Account, alarm: Alarm) -> Iterator[None]:
     def put(state: str) -> None:
-        account.call("cloudwatch", "set_alarm_state", AlarmName=alarm, StateValue=state, StateReason=ALARM_REASON)
+        name = alarm["AlarmName"]
+        account.call("cloudwatch", "set_alarm_state", AlarmName=name, StateValue=state, StateReason=ALARM_REASON)
 
     put("ALARM")
     try:
         yield
     finally:
-        put("OK")
-
-
-def _wait_for_alarm(account: Account, queue: TemporaryQueue, alarm: str) -> Generator[Pause, None, bool]:
-    end = account.timer.now() + _ARRIVES_WITHIN
-    while account.timer.now() < end:
-        for document in queue.receive(account):
-            if document.get("AlarmName") == alarm and document.get("NewStateValue") == "ALARM":
-                return True
-        yield Pause(_LOOK_EVERY)
-    return False
+        put(alarm["StateValue"])

@@ -53,7 +53,7 @@ def verify(own: Session, *, agreed: bool, as_json: bool) -> int:
     chosen = [check for check in CHECKS if not check.asks or agreed or _agrees(check, tell)]
     if not as_json:
         show(f"{counted(len(chosen), 'check')}, side by side; up to half an hour, an hour at most. Ctrl-C cleans up.")
-    with closing(run_checks(chosen, account, account.timer)) as running:
+    with closing(run_checks(chosen, account, account.timer, _wait_silently if as_json else _show_waiting)) as running:
         for result in running:
             tell(result)
     if _has_terminal() and not as_json:
@@ -88,6 +88,14 @@ def _ask_receipt(check: Check, results: Sequence[Result], tell: Callable[[Result
 
 def _has_terminal() -> bool:
     return sys.stdin.isatty()
+
+
+def _wait_silently(_: Sequence[str]) -> None: ...
+
+
+def _show_waiting(names: Sequence[str]) -> None:
+    if names:
+        show(words(f"  ..  waiting for {', '.join(names)}", "dim"))
 
 
 def _show(result: Result) -> None:
