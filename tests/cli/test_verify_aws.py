@@ -15,6 +15,7 @@ import yaml
 
 from tests.cli.scripted_aws import REGION, Denied, ScriptedAws, client
 from wabawatch.adapters.stack import Stack
+from wabawatch.application.errors import ConfigurationError
 from wabawatch.bootstrap import assemble
 from wabawatch.cli.verify_aws import messages
 from wabawatch.cli.verify_aws.account import Account
@@ -688,6 +689,29 @@ def test_nothing_is_left_behind_by_an_interrupt_at_any_pause(verification, name,
             verification.run(name)
         assert verification.left_behind() == []
     assert [state for _, state in states].count("ALARM") == [state for _, state in states].count("OK")
+
+
+def test_an_interrupt_ends_every_check_though_the_cleanup_of_one_fails(verification):
+    ended, kept = [], []
+
+    def steps(name):
+        def of(_):
+            try:
+                yield Pause(600)
+            finally:
+                ended.append(name)
+                if name == "a":
+                    raise ConfigurationError("no right to delete")
+
+        return lambda account: kept.append(of(account)) or kept[-1]  # kept: what is lost ends by itself
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    checks = [Check(name, "", steps(name), ()) for name in ("a", "b")]
+    with pytest.raises(ConfigurationError, match="no right to delete"):
+        list(run_checks(checks, verification.account, Timer(lambda: 0.0, interrupt)))
+    assert sorted(ended) == ["a", "b"]
 
 
 def test_what_an_earlier_verification_left_is_removed_and_a_present_one_s_is_not(verification):
