@@ -43,10 +43,11 @@ build: .venv-sam/.done | python3.13 ## Build the functions and the layer for AWS
 	$(PYTHON313) -m compileall -q --invalidation-mode unchecked-hash $(BUILT)
 
 GIVEN = $(if $(SECRET),ApiKeySecret=$(SECRET)) $(if $(EMAIL),AlertEmail=$(EMAIL)) $(if $(SLACK),SlackWebhookSecret=$(SLACK)) \
+  $(if $(HEARTBEAT),HeartbeatSecret=$(HEARTBEAT)) \
   $(if $(ARCHITECTURE),Architecture=$(ARCHITECTURE)) $(PARAMETERS)
 
 .PHONY: deploy
-deploy: build .venv/.run ## Deploy: make deploy SECRET=name-of-secret EMAIL=you@example.com [SLACK=name-of-secret] [PARAMETERS="PollEvery=1m …"] [ENV=prod]
+deploy: build .venv/.run ## Deploy: make deploy SECRET=name-of-secret EMAIL=you@example.com [SLACK=name-of-secret] [HEARTBEAT=name-of-secret] [PARAMETERS="PollEvery=1m …"] [ENV=prod]
 	$(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(or $(ENV),default) --template-file $(BUILT)/template.yaml \
 	  $(if $(strip $(GIVEN)),--parameter-overrides $(GIVEN))
 

@@ -15,10 +15,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from wabawatch.application.errors import WabawatchError
 from wabawatch.application.notify import Notified
+from wabawatch.config import deployment
 from wabawatch.serverless import Look, Serverless, is_self_test, read_event
 
 logger = Logger(service="notify")
 metrics = Metrics(namespace="Wabawatch", service="notify")
+metrics.set_default_dimensions(deployment=deployment(os.environ))  # two stacks of one account must not share metrics
 warnings.filterwarnings("ignore", "No application metrics")  # a refused event has none, nor a lost lease
 package = logging.getLogger("wabawatch")  # its lines are structured too, with the same keys
 package.handlers, package.propagate = [logger.registered_handler], False
@@ -73,6 +75,8 @@ def _report(notified: Notified) -> dict[str, Any]:
     metrics.add_metric("OldestUndeliveredSeconds", MetricUnit.Seconds, notified.oldest_undelivered.total_seconds())
     if notified.unread_for is not None:
         metrics.add_metric("SecondsSinceCompleteRun", MetricUnit.Seconds, notified.unread_for.total_seconds())
+    if notified.unheard:
+        metrics.add_metric("TopicsUnheard", MetricUnit.Count, notified.unheard)
     if notified.sent:
         metrics.add_metric("DeliveryLagSeconds", MetricUnit.Seconds, notified.lag.total_seconds())
     if notified.pulse:

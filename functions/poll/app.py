@@ -15,10 +15,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from wabawatch.application.errors import WabawatchError, describe_place
 from wabawatch.application.poll import Polled
+from wabawatch.config import deployment
 from wabawatch.serverless import Serverless, Tick, is_self_test, read_event, read_shard
 
 logger = Logger(service="poll")
 metrics = Metrics(namespace="Wabawatch", service="poll")
+metrics.set_default_dimensions(deployment=deployment(os.environ))  # two stacks of one account must not share metrics
 warnings.filterwarnings("ignore", "No application metrics")  # a refused event has none
 package = logging.getLogger("wabawatch")  # its lines are structured too, with the same keys
 package.handlers, package.propagate = [logger.registered_handler], False
@@ -115,7 +117,10 @@ def _report(polled: Polled) -> dict[str, Any]:
     metrics.add_metric("RunsCompleted", MetricUnit.Count, int(polled.completes))
     metrics.add_metric("UnknownShare", MetricUnit.Percent, 100 * run.unknown / read if read else 0)
     for cause, count in run.causes.items():
-        with single_metric("ProbeFailures", MetricUnit.Count, count, namespace="Wabawatch") as metric:
+        with single_metric(
+            "ProbeFailures", MetricUnit.Count, count, namespace="Wabawatch",
+            default_dimensions=metrics.default_dimensions,
+        ) as metric:  # fmt: skip
             metric.add_dimension("service", "poll")
             metric.add_dimension("cause", cause)
     return {"run_id": run.id, **counts}

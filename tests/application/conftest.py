@@ -58,6 +58,7 @@ class Stage:
     clock: FakeClock = field(default_factory=FakeClock)
     fleet: list = field(default_factory=lambda: targets("n1"))
     destinations: dict = field(default_factory=dict)
+    alarm_topics: list = field(default_factory=list)
     policy: Policy = field(default_factory=Policy)
     rules: Rules | None = None
     passes: int = 0
@@ -98,7 +99,9 @@ class Stage:
     def _notify(self, store=None):
         shown = {one.id: Affected(one.id, one.name, one.labels) for one in self.fleet}
         audience = Audience(shown, lambda _: Advice(), "test")
-        return Notify(store or self.store, self.destinations, self.clock, self.rules, audience)
+        return Notify(
+            store or self.store, self.destinations, self.clock, self.rules, audience, alarm_topics=self.alarm_topics
+        )
 
     def cycle(self, times=1, *, minutes=1):
         for _ in range(times):

@@ -25,12 +25,16 @@ TABLE = {
     if name in {"BillingMode", "KeySchema", "AttributeDefinitions", "LocalSecondaryIndexes"}
 }
 QUEUES = ("ShardQueue", "ShardDeadLetterQueue", "ScheduleDeadLetterQueue", "FailedEventQueue")
-PARAMETERS = ("ApiKeySecret", "SlackWebhookSecret", "BaseUrl", "HistoryDays", "PollEvery")
+PARAMETERS = ("ApiKeySecret", "SlackWebhookSecret", "HeartbeatSecret", "BaseUrl", "HistoryDays", "PollEvery")
+ALARM = {
+    "Namespace": "Wabawatch", "MetricName": "RunsCompleted", "Statistic": "Sum",
+    "ComparisonOperator": "LessThanThreshold", "EvaluationPeriods": 1, "Period": 60, "Threshold": 1,
+}  # fmt: skip
 OUTPUTS = {
     "TableName": {"Ref": "WabawatchTable"},
     "ConfigLocation": {"Fn::Sub": "s3://${ConfigBucket}/config.json"},
     "AlertsTopicArn": {"Ref": "AlertsTopic"},
-    "MonitorTopicArn": {"Ref": "MonitorTopic"},
+    "AlarmTopicArns": {"Ref": "MonitorTopic"},
     "PollFunctionName": "wabawatch-poll",
     "ScheduleName": f"{STACK}/{STACK}-poll",
     "DashboardUrl": "https://console.example/dashboard",
@@ -86,19 +90,17 @@ class Deployment:
             Target={"Arn": f"arn:aws:lambda:{REGION}:123456789012:function:x", "RoleArn": "arn:aws:iam::1:role/x"},
         )
 
-    def send(self, queue):
-        self.client("sqs").send_message(QueueUrl=self.resource(queue), MessageBody="something")
+    def send(self, queue, body="something", **attributes):
+        given = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+        self.client("sqs").send_message(QueueUrl=self.resource(queue), MessageBody=body, MessageAttributes=given)
 
     def unsubscribe(self, topic):
         for one in self.client("sns").list_subscriptions_by_topic(TopicArn=self.resource(topic))["Subscriptions"]:
             self.client("sns").unsubscribe(SubscriptionArn=one["SubscriptionArn"])
 
-    def ring(self, alarm):
-        self.client("cloudwatch").put_metric_alarm(
-            AlarmName=alarm, ComparisonOperator="LessThanThreshold", EvaluationPeriods=1, Period=60, Threshold=1,
-            Namespace="Wabawatch", MetricName="RunsCompleted", Statistic="Sum",
-        )  # fmt: skip
-        self.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="test")
+    def ring(self, alarm, state="ALARM"):
+        self.client("cloudwatch").put_metric_alarm(**{**ALARM, "AlarmName": alarm})
+        self.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue=state, StateReason="test")
 
     def doctor(self, *arguments):
         return self.site.call("--stack", STACK, "doctor", *arguments)
@@ -113,6 +115,14 @@ def deployment(site, monkeypatch):
         "AWS_DEFAULT_REGION": REGION,
     }.items():
         monkeypatch.setenv(name, value)
+    resources_of = stack._resources
+
+    def with_alarms(*given):
+        """CloudFormation of moto makes no alarms."""
+        names = {"NoRunAlarm": "wabawatch-no-run", "StartedAlarm": "wabawatch-started"}
+        return names if given[1] == "AWS::CloudWatch::Alarm" else resources_of(*given)
+
+    monkeypatch.setattr(stack, "_resources", with_alarms)
     with moto.mock_aws():
         found = Deployment(site)
         site.ok("--stack", STACK, "run", "--once")
@@ -125,6 +135,10 @@ def test_a_deployment_that_is_well_is_told_to_be(deployment):
     assert "poll schedule: on, rate(5 minutes)" in examined.stdout
     assert "1 of 1 target answered" in examined.stdout
     assert "alerts took the test" in examined.stdout
+    assert "heartbeat: none" in examined.stdout
+    assert "rings none yet" in examined.stdout
+    deployment.ring("wabawatch-started", "OK")
+    assert "alarms: none rings\n" in deployment.doctor().stdout
     assert examined.stdout.endswith("all is well\n")
 
 
@@ -167,7 +181,7 @@ def test_a_deployment_that_is_well_is_told_to_be(deployment):
         pytest.param(
             lambda one: one.send("ShardDeadLetterQueue"),
             "1 message in ShardDeadLetterQueue",
-            "read them",
+            "doctor --purge",
             id="a dead letter lies there",
         ),
         pytest.param(
@@ -200,7 +214,51 @@ def test_a_subscription_that_nobody_confirmed_is_to_do_though_another_is(deploym
 def test_what_is_on_its_way_or_another_stacks_is_no_fault(deployment):
     deployment.send("ShardQueue")
     deployment.ring("another-no-run")
+    deployment.ring("wabawatch-prod-no-run")
     assert deployment.doctor().exit_code == 0
+
+
+LETTERS = {
+    "ShardDeadLetterQueue": ({"body": '{"wabawatch": "shard", "run_id": "r", "shard": 3, "of": 8}'}, "shard 3 of 8"),
+    "ScheduleDeadLetterQueue": (
+        {"ERROR_CODE": "AccessDenied", "ERROR_MESSAGE": "not allowed to start it"},
+        "AccessDenied: not allowed to start it",
+    ),
+    "FailedEventQueue": (
+        {
+            "body": json.dumps(
+                {
+                    "requestContext": {"functionArn": "arn:aws:lambda:r:1:function:wabawatch-notify:$LATEST"},
+                    "responsePayload": {"errorType": "StoreError", "errorMessage": "DynamoDB does not answer"},
+                }
+            )
+        },
+        "wabawatch-notify: DynamoDB does not answer",
+    ),
+}
+
+
+def test_what_lies_in_the_queues_is_said_with_its_cause_and_stays_until_it_is_purged(deployment):
+    deployment.send("ShardQueue")  # on its way: no fault, and never deleted
+    for queue, (message, _) in LETTERS.items():
+        for _ in range(2):
+            deployment.send(queue, **message)
+    for arguments, code, after in (((), 1, ""), ((), 1, ""), (("--purge",), 0, "; deleted")):
+        examined = deployment.doctor(*arguments)
+        assert examined.exit_code == code, examined.stdout
+        for queue, (_, cause) in LETTERS.items():
+            assert f"2 messages in {queue}, {cause}{after}\n" in examined.stdout
+    assert "all queues are empty" in deployment.doctor().stdout
+    attributes = deployment.client("sqs").get_queue_attributes(
+        QueueUrl=deployment.resource("ShardQueue"), AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    assert attributes["Attributes"]["ApproximateNumberOfMessages"] == "1"
+
+
+def test_purging_needs_a_stack(site):
+    done = site.call("doctor", "--purge")
+    assert done.exit_code == 64
+    assert "--stack NAME" in done.stderr
 
 
 def test_numbers_that_were_not_read_are_told_with_the_cause(deployment, site):

@@ -4,20 +4,23 @@ Runs in the emulator's own environment (`.venv-aws`, on the Python of the functi
 functions with its own interpreter and gives them its own boto3, as Lambda does. Its own command listens on every
 interface, and on port 443 too; this serves the same application on the address it is given and no other.
 
-Three things differ from the emulator as it comes. EventBridge Scheduler fills in the context attributes of an input,
+Four things differ from the emulator as it comes. EventBridge Scheduler fills in the context attributes of an input,
 which AWS does (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html). A
-tick is looked for each half second, not each ten. And a minute of a schedule can be shorter than a minute.
+tick is looked for each half second, not each ten. A minute of a schedule can be shorter than a minute. And a template's
+composite alarms are made, and its alarms on an expression, which it keeps as one on the metric of the expression.
 """
 
 import asyncio
 import os
 import uuid
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app
-from ministack.services import eventbridge, scheduler
+from ministack.services import cloudwatch, eventbridge, scheduler
+from ministack.services.cloudformation import provisioners
 
 
 def fill_in(text: str, schedule_arn: str, now: datetime) -> str:
@@ -57,8 +60,36 @@ def hurry(seconds_in_a_minute: float) -> None:
     scheduler._SCHEDULE_TICK_INTERVAL = 0.5
 
 
+def make_all_alarms() -> None:
+    """Make CloudFormation take alarms on an expression, and composite alarms."""
+    record = provisioners._cw_metric_alarm_record
+
+    def record_any(name: str, properties: dict) -> dict:
+        for query in properties.get("Metrics", ()):
+            if "MetricStat" in query:
+                stat = query["MetricStat"]
+                simple = {**stat["Metric"], "Period": stat["Period"], "Statistic": stat["Stat"], "Metrics": None}
+                properties = {**properties, **simple}
+        return record(name, properties)
+
+    def put_composite(logical_id: str, properties: dict, stack_name: str) -> tuple[str, dict]:
+        status, _, body = cloudwatch._put_composite_alarm({}, properties, is_cbor=True)
+        if status != HTTPStatus.OK:
+            raise ValueError(f"{stack_name}: {logical_id}: {body!r}")
+        name = properties["AlarmName"]
+        return name, {"Arn": cloudwatch._composite_alarms[name]["AlarmArn"]}
+
+    provisioners._cw_metric_alarm_record = record_any
+    provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::CompositeAlarm"] = {
+        "create": put_composite,
+        "update": lambda _id, _old, new, stack_name: put_composite("", new, stack_name),
+        "delete": lambda physical_id, _: cloudwatch._composite_alarms.pop(physical_id, None),
+    }
+
+
 def main() -> None:
     """Serve until a signal comes."""
+    make_all_alarms()
     fill_in_schedules()
     hurry(float(os.environ["SECONDS_IN_A_MINUTE"]))
     config = Config()

@@ -106,9 +106,9 @@ def test_what_the_dashboard_and_the_alarms_watch_was_reported_and_nothing_else(s
     dimensions = {
         tuple(sorted(each)) for one in embedded for group in one["CloudWatchMetrics"] for each in group["Dimensions"]
     }
-    sharded = {"ShardsDropped"}  # of a fleet that is cut into shards only
-    assert reported | sharded == own_metrics() | sharded | {"ProbeFailures"}
-    assert dimensions == {("service",), ("cause", "service")}
+    rare = {"ShardsDropped", "TopicsUnheard"}  # of a fleet that is cut into shards, and of a topic without subscribers
+    assert reported | rare == own_metrics() | rare | {"ProbeFailures"}
+    assert dimensions == {("deployment", "service"), ("cause", "deployment", "service")}
 
 
 def test_no_secret_is_in_a_log(stack):

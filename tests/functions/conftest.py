@@ -71,7 +71,7 @@ class Function:
         """The values of the embedded metrics, and the sets of their dimensions."""
         embedded = [json.loads(line) for line in self.text.splitlines() if '"_aws"' in line]
         groups = [group for one in embedded for group in one["_aws"]["CloudWatchMetrics"]]
-        dimensions = {name: one[name] for one in embedded for name in ("service", "cause") if name in one}
+        dimensions = {name: one[name] for one in embedded for name in ("service", "cause", "deployment") if name in one}
         values = {metric["Name"]: one[metric["Name"]] for one in embedded for g in one["_aws"]["CloudWatchMetrics"]
                   for metric in g["Metrics"]}  # fmt: skip
         sets = {tuple(sorted(names)) for group in groups for names in group["Dimensions"]}
@@ -102,6 +102,7 @@ def environment(simulator, tmp_path):
         "WABAWATCH_STATE": f"sqlite:{tmp_path / 'state.db'}",
         "WABAWATCH_CONFIG": str(tmp_path / "config.json"),
         "WABAWATCH_POLL_INTERVAL": "rate(5 minutes)",
+        "WABAWATCH_DEPLOYMENT": "wabawatch-prod",
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",

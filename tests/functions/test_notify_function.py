@@ -2,7 +2,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from tests.contract.notifiers.server import Server, http
 from tests.functions.conftest import NUMBERS
@@ -55,13 +57,41 @@ def test_the_metrics_show_open_incidents_failures_and_lag_and_name_nobody(functi
         "DeliveryLagSeconds",
         "SecondsSinceCompleteRun",
     }
-    assert found.sets == {("service",)}
+    assert found.sets == {("deployment", "service")}
+    assert found.dimensions == {"service": "notify", "deployment": "wabawatch-prod"}
 
 
-def test_where_nothing_was_told_and_nothing_ever_read_there_is_no_lag_and_no_complete_run(function):
+def test_while_nothing_was_ever_read_the_fleet_counts_as_unread_since_the_first_round(function, monkeypatch):
     notify = function("notify")
     notify(LOOK)
-    assert notify.metrics().values.keys() == {"IncidentsOpen", "DeliveriesFailed", "OldestUndeliveredSeconds"}
+    first = notify.metrics().values
+    assert first.keys() == {
+        "IncidentsOpen",
+        "DeliveriesFailed",
+        "OldestUndeliveredSeconds",
+        "SecondsSinceCompleteRun",
+    }
+    assert first["SecondsSinceCompleteRun"][0] < 60
+    later = timedelta(hours=1)
+    monkeypatch.setattr("wabawatch.bootstrap.SystemClock.now", lambda _: datetime.now(UTC) + later)
+    notify(LOOK, seconds_left=7200)
+    assert notify.metrics().values["SecondsSinceCompleteRun"][0] >= 3600
+
+
+def test_topics_that_reach_nobody_are_counted_each_minute_until_somebody_subscribes(function, monkeypatch):
+    with mock_aws():
+        sns = boto3.client("sns", "eu-central-1")
+        arn = sns.create_topic(Name="monitor")["TopicArn"]
+        notify = function("notify", WABAWATCH_MONITOR_TOPIC_ARNS=arn)
+        notify(LOOK)
+        assert "TopicsUnheard" not in notify.metrics().values
+        later = timedelta(hours=2)
+        monkeypatch.setattr("wabawatch.bootstrap.SystemClock.now", lambda _: datetime.now(UTC) + later)
+        for told in (True, False):
+            notify = function("notify", WABAWATCH_MONITOR_TOPIC_ARNS=arn)
+            notify(LOOK, seconds_left=9000)
+            assert notify.metrics().values["TopicsUnheard"] == [1]
+            assert ("The monitor's own alarms reach nobody" in notify.text) is told
 
 
 @pytest.mark.usefixtures("blocked")
@@ -125,3 +155,15 @@ def test_a_heartbeat_is_sent_and_counted_once_for_each_run(
     again(LOOK)
     assert "Heartbeats" not in again.metrics().values
     assert [request.path for request in switch.requests] == sent
+
+
+def test_the_templates_heartbeat_is_sent_where_the_configuration_names_none(function, switch):
+    with mock_aws():
+        secrets = boto3.client("secretsmanager", "eu-central-1")
+        secrets.create_secret(Name="wabawatch/heartbeat", SecretString=json.dumps({"url": f"{switch.url}/ping"}))
+        given = {"WABAWATCH_HEARTBEAT_SECRET": "wabawatch/heartbeat#url"}
+        function("poll", **given)({"wabawatch": "poll", "scheduled_at": NOW})
+        notify = function("notify", **given)
+        notify(LOOK)
+    assert notify.metrics().values["Heartbeats"] == [1]
+    assert [request.path for request in switch.requests] == ["/ping/start", "/ping"]

@@ -68,8 +68,8 @@ def test_the_metrics_count_by_status_and_by_cause_and_never_name_a_target(functi
         "UnknownShare": 25,
         "ProbeFailures": 1,
     }
-    assert found.sets == {("service",), ("cause", "service")}
-    assert found.dimensions == {"service": "poll", "cause": "provider_error"}
+    assert found.sets == {("deployment", "service"), ("cause", "deployment", "service")}
+    assert found.dimensions == {"service": "poll", "cause": "provider_error", "deployment": "wabawatch-prod"}
 
 
 def test_codes_that_the_runbook_does_not_know_are_counted(function, simulator):

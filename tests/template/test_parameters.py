@@ -40,6 +40,12 @@ def test_every_default_passes_its_own_pattern(name):
         pytest.param("ApiKeySecret", "arn:aws:secretsmanager:eu-central-1:1:secret:x", False, id="an ARN is refused"),
         pytest.param("ApiKeySecret", "two words", False, id="a space is refused"),
         pytest.param("SlackWebhookSecret", "https://hooks.slack.com/services/T/B/x", False, id="a URL is refused"),
+        pytest.param("HeartbeatSecret", "wabawatch/heartbeat", True, id="a heartbeat's name is taken"),
+        pytest.param("HeartbeatSecret", "https://hc-ping.com/uuid", False, id="a heartbeat's URL is refused"),
+        pytest.param("MonitorTopicArn", "arn:aws:sns:eu-central-1:123456789012:pager", True, id="a topic is taken"),
+        pytest.param(
+            "MonitorTopicArn", "arn:aws:sns:eu-central-1:123456789012:p.fifo", False, id="a FIFO topic is refused"
+        ),
         pytest.param("AlertEmail", "ops@example.com", True, id="an address is taken"),
         pytest.param("AlertEmail", "ops@example", False, id="an address without a domain is refused"),
         pytest.param("AlertEmail", "a@b.c,d@e.f", False, id="two addresses are refused"),
@@ -58,6 +64,14 @@ def test_every_default_passes_its_own_pattern(name):
 def test_what_a_parameter_accepts(name, value, accepted):
     pattern = PARAMETERS[name]["AllowedPattern"]
     assert bool(re.search(pattern, value)) is accepted
+
+
+def test_somebody_must_hear_of_the_monitors_own_trouble():
+    (rule,) = template()["Rules"].values()
+    (assertion,) = rule["Assertions"]
+    given = [one["Fn::Not"][0]["Fn::Equals"] for one in assertion["Assert"]["Fn::Or"]]
+    assert given == [[{"Ref": name}, ""] for name in ("AlertEmail", "MonitorEmail", "MonitorTopicArn")]
+    assert "make deploy EMAIL=" in assertion["AssertDescription"]
 
 
 def test_what_follows_from_the_interval_is_written_out_for_each():

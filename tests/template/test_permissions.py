@@ -67,5 +67,25 @@ def test_nobody_may_scan_the_table():
 )
 def test_each_function_reads_only_the_secret_it_needs(function, parameter):
     named = [str(one["Resource"]) for one in statements(FUNCTION_ROLES[function]) if "??????" in str(one["Resource"])]
-    assert len(named) == 1
-    assert parameter in named[0]
+    assert len([one for one in named if "HeartbeatSecret" in one]) == 1
+    (own,) = [one for one in named if "HeartbeatSecret" not in one]
+    assert parameter in own
+
+
+def test_notify_counts_the_subscribers_of_each_topic_that_it_or_cloudwatch_publishes_to():
+    counted = {
+        str(resource)
+        for one in statements(ROLES["NotifyRole"])
+        if one["Action"] == "sns:GetTopicAttributes"
+        for resource in as_list(one["Resource"])
+    }
+    published = {
+        str(resource)
+        for one in statements(ROLES["NotifyRole"])
+        if one["Action"] == "sns:Publish"
+        for resource in as_list(one["Resource"])
+    }
+    (alarms,) = {str(one["AlarmActions"]) for one in resources("AWS::CloudWatch::CompositeAlarm").values()}
+    assert published < counted
+    assert all(topic in alarms for topic in counted - published)
+    assert len(counted - published) == 2

@@ -94,6 +94,7 @@ def test_the_functions_get_their_whole_environment():
         "WABAWATCH_ALERTS_TOPIC_ARN",
         "WABAWATCH_API_KEY_SECRET",
         "WABAWATCH_SLACK_WEBHOOK_SECRET",
+        "WABAWATCH_HEARTBEAT_SECRET",
         "WABAWATCH_HISTORY_DAYS",
         "WABAWATCH_POLL_INTERVAL",
         "WABAWATCH_DEPLOYMENT",
@@ -124,8 +125,12 @@ def test_only_new_transitions_that_wait_to_be_folded_ring_the_doorbell():
         "dynamodb": {"Keys": {"pk": {"S": [{"prefix": "PENDING#"}]}}},
     }
     assert doorbell["MaximumBatchingWindowInSeconds"] == 10
-    assert doorbell["BisectBatchOnFunctionError"] is True
-    assert doorbell["MaximumRetryAttempts"] <= 3
+    assert doorbell["BisectBatchOnFunctionError"] is False
+    assert (
+        doorbell["MaximumRetryAttempts"]
+        == 0
+        == FUNCTIONS["NotifyFunction"]["EventInvokeConfig"]["MaximumRetryAttempts"]
+    )
     assert doorbell["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": "FailedEventQueue.Arn"}
 
 
@@ -164,6 +169,7 @@ def test_a_person_is_told_what_to_look_at_next():
         "ConfigLocation",
         "AlertsTopicArn",
         "MonitorTopicArn",
+        "AlarmTopicArns",
         "PollFunctionName",
         "NotifyFunctionName",
         "ScheduleName",

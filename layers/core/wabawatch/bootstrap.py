@@ -26,8 +26,8 @@ from wabawatch.application.configured import (
 from wabawatch.application.errors import ConfigurationError, WabawatchError
 from wabawatch.application.heartbeat import Switch, beat, begin
 from wabawatch.application.poll import DEFAULT_INTERVAL, Pass, Poll, Polled
-from wabawatch.application.ports import Clock, HealthSource, Notifier, Store
-from wabawatch.config import Settings, default_settings, load, usual_history
+from wabawatch.application.ports import Clock, HealthSource, Notifier, Store, Topic
+from wabawatch.config import Heartbeat, Settings, default_settings, load, usual_heartbeat, usual_history
 from wabawatch.domain.coverage import Completeness, completeness, incomplete_reason
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import Pulse, Vital
@@ -111,6 +111,15 @@ class Parts:
         places = self.settings.destinations.items()
         return {name: registry.build(name, one.kind, one.options, world) for name, one in places}
 
+    @cached_property
+    def alarm_topics(self) -> list[Topic]:
+        """Where the monitor's own alarms go, on AWS."""
+        from wabawatch.adapters.notifiers.sns import Options, Sns  # noqa: PLC0415 - not needed to poll
+
+        arns = self._application.environment.get("WABAWATCH_MONITOR_TOPIC_ARNS", "")
+        world = registry.World(self._application.secrets.key, aws_client)
+        return [Sns(Options(arn), world) for arn in arns.split(",") if arn]
+
 
 class Application:
     """Everything put together, each part when it is first used, anew where the configuration changed."""
@@ -172,6 +181,13 @@ class Application:
         return usual_history(self.environment) if days is None else timedelta(days=days)
 
     @property
+    def heartbeat(self) -> Heartbeat | None:
+        """The dead-man's switch: the configuration's, or else the environment's.
+
+        It is no default of the configuration: one that is uploaded would keep the switch of its day."""
+        return self.settings.heartbeat or usual_heartbeat(self.environment)
+
+    @property
     def parts(self) -> Parts:
         if self._configured.value is None:
             self.refresh()
@@ -215,7 +231,9 @@ class Application:
     def notify(self) -> Notify:
         from wabawatch.application.notify import Notify  # noqa: PLC0415 - not needed to poll
 
-        return Notify(self.store, self.notifiers, self.clock, self.rules, self.audience)
+        return Notify(
+            self.store, self.notifiers, self.clock, self.rules, self.audience, alarm_topics=self.parts.alarm_topics
+        )
 
     def new_run_id(self) -> str:
         return f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
@@ -293,7 +311,17 @@ class Application:
         if not notified.worked:
             return notified
         pulse = self._beat(notified.oldest_undelivered)
-        return msgspec.structs.replace(notified, pulse=pulse, unread_for=fleet.age(now))
+        return msgspec.structs.replace(notified, pulse=pulse, unread_for=self._unread_for(fleet, now))
+
+    def _unread_for(self, fleet: Completeness, now: datetime) -> timedelta:
+        """How long the whole fleet has not been read. While nothing ever was, how long notify has been at work: it
+        remembers since when it has known its destinations."""
+        from wabawatch.application.known_destinations import known_destinations  # noqa: PLC0415 - not needed to poll
+
+        age = fleet.age(now)
+        if age is not None:
+            return age
+        return max(now - min(known_destinations(self.store).values(), default=now), timedelta(0))
 
     def _tell_meanwhile(self, trouble: Reason | None, told: Callable[[Notified], None]) -> None:
         """Whatever happens, the pass goes on: the round at its end does the same again."""
@@ -321,12 +349,12 @@ class Application:
     def begin_heartbeat(self, run_id: str) -> None:
         """Tell the dead-man's switch that a pass over the fleet begins, where the configuration has one. A switch that
         cannot be told now delays nobody and alarms by itself when the success does not come."""
-        if self.settings.heartbeat:
+        if self.heartbeat:
             expected = len(self.settings.targets)
             self._ask_switch(_PATIENCE_AT_START, lambda switch: begin(switch, run_id, expected))
 
     def _beat(self, oldest_undelivered: timedelta) -> Pulse | None:
-        if not (wanted := self.settings.heartbeat):
+        if not (wanted := self.heartbeat):
             return None
         vital = Vital(wanted.min_coverage, wanted.max_delivery_age)
         of = self.shards
@@ -336,7 +364,7 @@ class Application:
         """Whatever the switch, its address or its server does, it stops nothing. `patience` is in seconds."""
         from wabawatch.adapters.switch import HttpSwitch  # noqa: PLC0415 - only where a heartbeat is asked for
 
-        wanted = self.settings.heartbeat
+        wanted = self.heartbeat
         if wanted is None:
             return None
         try:

@@ -150,6 +150,18 @@ class SnsBench(Bench):
                 gc.collect()
 
 
+class SnsDocumentBench(SnsBench):
+    """SNS, for machines."""
+
+    given: ClassVar = {"topic_arn": TOPIC, "format": "document"}
+
+    def __init__(self, kind, **changes):
+        super().__init__(kind.partition("-")[0], **changes)
+
+    def people_read(self):
+        return json.dumps(self.sent["Message"], ensure_ascii=False)
+
+
 class PostBench(Bench):
     """For a notifier that nobody has written a bench for: one that posts to a URL, and whose options without a default
     are references to secrets. People read what it posts."""
@@ -171,11 +183,13 @@ class PostBench(Bench):
 
 _OWN = {"console": ConsoleBench, "slack": SlackBench, "sns": SnsBench, "webhook": WebhookBench}
 BENCHES = {kind: _OWN.get(kind, PostBench) for kind in KINDS}
+FORMATS = {**BENCHES, "sns-document": SnsDocumentBench}
+"""The benches, and those of other formats of the same notifier: they differ in what is sent, and in nothing else."""
 OVER_HTTP = [kind for kind, bench in BENCHES.items() if bench.over_http]
 
 
 def bench(kind, **changes):
-    return BENCHES[kind](kind, **changes)
+    return FORMATS[kind](kind, **changes)
 
 
-__all__ = ["BENCHES", "OVER_HTTP", "bench"]
+__all__ = ["BENCHES", "FORMATS", "OVER_HTTP", "bench"]

@@ -10,6 +10,7 @@ from tests.contract.notifiers.benches import OVER_HTTP
 from tests.contract.notifiers.server import flood, http, reset, silence, trickle
 from tests.contract.notifiers.stories import STORIES
 from wabawatch.application.errors import DeliveryError
+from wabawatch.application.ports import SubscriptionCounts
 
 ANYTHING = STORIES["opened"]
 overall = pytest.mark.parametrize("kind", OVER_HTTP)
@@ -218,6 +219,23 @@ def test_sns_says_by_its_code_whether_it_passes(bench, code, status, kind):
     with pytest.raises(DeliveryError, match=code) as caught:
         one.deliver(ANYTHING)
     assert caught.value.kind == kind
+
+
+def test_the_subscriptions_of_a_topic_are_counted(bench):
+    counts = {"SubscriptionsConfirmed": 2, "SubscriptionsPending": 1, "SubscriptionsDeleted": 3}
+    entries = "".join(f"<entry><key>{name}</key><value>{count}</value></entry>" for name, count in counts.items())
+    found = f"<GetTopicAttributesResult><Attributes>{entries}</Attributes></GetTopicAttributesResult>"
+    body = f"<GetTopicAttributesResponse>{found}</GetTopicAttributesResponse>".encode()
+    one = bench("sns", answers=[http(200, body, Content_Type="text/xml")])
+    assert one.notifier.count_subscriptions() == SubscriptionCounts(2, 1, 3)
+
+
+def test_subscriptions_that_cannot_be_counted_fail_as_a_delivery_does(bench):
+    one = bench("sns")
+    one.server.answers[:] = [one.refusal(403, code="AuthorizationError")]
+    with pytest.raises(DeliveryError, match="AuthorizationError") as caught:
+        one.notifier.count_subscriptions()
+    assert caught.value.kind == "destination"
 
 
 def test_an_answer_of_sns_that_is_no_xml_is_worth_another_try(bench):

@@ -5,15 +5,23 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.notifiers.benches import BENCHES
+from tests.contract.notifiers.benches import FORMATS
 from tests.contract.notifiers.regold import path, rendered
 from tests.contract.notifiers.stories import STORIES
 from wabawatch.domain.messages import KINDS
 
 
-@pytest.mark.parametrize("kind", sorted(BENCHES))
+@pytest.mark.parametrize("kind", sorted(FORMATS))
 def test_every_story_is_told_as_it_was_reviewed(kind):
     assert rendered(kind) == path(kind).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_sns_carries_the_same_document_as_a_webhook(bench, story):
+    topic, webhook = bench("sns-document"), bench("webhook")
+    for one in (topic, webhook):
+        one.deliver(STORIES[story])
+    assert topic.sent["Message"] == webhook.sent
 
 
 def test_every_kind_of_news_has_its_story():

@@ -8,7 +8,7 @@ import re
 import msgspec
 import pytest
 
-from tests.contract.notifiers.benches import BENCHES
+from tests.contract.notifiers.benches import FORMATS
 from tests.contract.notifiers.hostile import TEXTS, enormous, hostile
 from tests.contract.notifiers.stories import STORIES
 from wabawatch.adapters.notifiers import document
@@ -60,13 +60,10 @@ def escaped_well(text):
 
 def sns_is_fine(bench):
     sent = bench.sent
-    subject, bodies, attributes = sent["Subject"], sent["Message"], sent["Attributes"]
+    subject, bodies = sent["Subject"], sent["Message"]
+    assert sent["Attributes"] == {}
     assert re.fullmatch(r"[!-~][ -~]{0,98}", subject)
-    size = len(json.dumps(bodies, ensure_ascii=False).encode())
-    size += sum(len(name.encode()) + len(value.encode()) + 12 for name, value in attributes.items())
-    assert size <= 262_144
-    assert 1 <= len(attributes) <= 10
-    assert all(attributes.values())
+    assert len(json.dumps(bodies, ensure_ascii=False).encode()) <= 262_144
     assert set(bodies) >= {"default", "email", "sms", "sqs", "lambda", "http", "https"}
     assert all(isinstance(body, str) and body for body in bodies.values())
     assert len(bodies["sms"]) <= 160
@@ -74,6 +71,18 @@ def sns_is_fine(bench):
     for machine in ("sqs", "lambda", "http", "https"):
         assert json.loads(bodies[machine])["version"] == 1
     assert re.search(r"[^\n\x20-\x7e\xa1-\U0010ffff]", bodies["email"]) is None
+
+
+def sns_document_is_fine(bench):
+    sent = bench.sent
+    assert sent.keys() == {"TopicArn", "Message", "Attributes"}
+    document_text, attributes = json.dumps(sent["Message"], ensure_ascii=False), sent["Attributes"]
+    msgspec.json.decode(document_text, type=document.Document, strict=True)
+    size = len(json.dumps(document_text).encode())  # as one text in the JSON that SNS wraps it in
+    size += sum(len(name.encode()) + len(value.encode()) + 12 for name, value in attributes.items())
+    assert size <= 262_144
+    assert 1 <= len(attributes) <= 10
+    assert all(attributes.values())
 
 
 def webhook_is_fine(bench):
@@ -87,9 +96,16 @@ def post_is_fine(bench):
     assert len(bench.sent.encode()) <= 256_000
 
 
-OWN = {"console": console_is_fine, "slack": slack_is_fine, "sns": sns_is_fine, "webhook": webhook_is_fine}
-FINE = {kind: OWN.get(kind, post_is_fine) for kind in BENCHES}
-every_notifier = pytest.mark.parametrize("kind", sorted(BENCHES))
+OWN = {
+    "console": console_is_fine,
+    "slack": slack_is_fine,
+    "sns": sns_is_fine,
+    "sns-document": sns_document_is_fine,
+    "webhook": webhook_is_fine,
+}
+DOCUMENTS = {"sns-document": lambda bench: bench.sent["Message"], "webhook": lambda bench: bench.sent}
+FINE = {kind: OWN.get(kind, post_is_fine) for kind in FORMATS}
+every_notifier = pytest.mark.parametrize("kind", sorted(FORMATS))
 
 
 @every_notifier
@@ -114,8 +130,8 @@ def test_the_biggest_message_arrives_and_says_that_it_was_cut(bench, kind, news)
     one = bench(kind)
     one.deliver(enormous(news))
     FINE[kind](one)
-    if kind == "webhook":
-        assert one.sent["cut"]
+    if kind in DOCUMENTS:
+        assert DOCUMENTS[kind](one)["cut"]
     else:
         assert "This message was cut" in one.people_read()
     if kind == "sns":
@@ -136,8 +152,8 @@ def test_an_ordinary_message_is_within_the_limits_and_not_cut(bench, kind, story
 def test_ten_thousand_numbers_are_counted_and_few_are_named(bench, kind):
     one = bench(kind)
     one.deliver(hostile("Berlin", affected=10_000))
-    if kind == "webhook":
-        affected = one.sent["incidents"][0]["affected"]
+    if kind in DOCUMENTS:
+        affected = DOCUMENTS[kind](one)["incidents"][0]["affected"]
         assert affected["total"] == 10_000
         assert len(affected["named"]) == TWENTY_NUMBERS
     else:

@@ -19,6 +19,7 @@ class Slack(msgspec.Struct, frozen=True):
 
 class Sns(msgspec.Struct, frozen=True):
     topic_arn: str
+    may_be_empty: bool = False
 
     def __post_init__(self) -> None:
         if not self.topic_arn.startswith("arn:"):

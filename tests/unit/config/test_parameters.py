@@ -5,7 +5,7 @@ import pytest
 from tests.unit.config.kinds import KINDS, Console, Slack, Sns
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.application.ports import Target
-from wabawatch.config import default_settings
+from wabawatch.config import Heartbeat, default_settings, usual_heartbeat
 
 ARN = "arn:aws:sns:eu-central-1:123456789012:alerts"
 EMPTY = {"WABAWATCH_SLACK_WEBHOOK_SECRET": "", "WABAWATCH_ALERTS_TOPIC_ARN": "", "WABAWATCH_BASE_URL": ""}
@@ -38,7 +38,25 @@ def test_the_template_s_parameters_are_one_number_a_topic_and_slack():
     assert settings.targets[0].api_key == "secretsmanager:wabawatch/key#number"
     assert settings.source.base_url == "https://waba-sandbox.360dialog.io"
     assert settings.deployment == "prod"
-    assert options(environment) == {"alerts": Sns(ARN), "slack": Slack("secretsmanager:wabawatch/slack")}
+    assert options(environment) == {
+        "alerts": Sns(ARN, may_be_empty=True),
+        "slack": Slack("secretsmanager:wabawatch/slack"),
+    }
+
+
+def test_a_topic_alone_must_have_a_subscriber():
+    assert options({"D360_API_KEY": "an-api-key", "WABAWATCH_ALERTS_TOPIC_ARN": ARN}) == {"alerts": Sns(ARN)}
+
+
+@pytest.mark.parametrize(
+    ("secret", "expected"),
+    [
+        pytest.param("wabawatch/heartbeat#url", Heartbeat("secretsmanager:wabawatch/heartbeat#url"), id="is-a-secret"),
+        pytest.param("", None, id="is-empty-where-none-was-given"),
+    ],
+)
+def test_the_template_s_heartbeat(secret, expected):
+    assert usual_heartbeat({"WABAWATCH_HEARTBEAT_SECRET": secret}) == expected
 
 
 def test_slack_alone_needs_no_console():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +17,7 @@ Clients = Callable[[str], Any]
 _VARIABLES: Final = {
     "ApiKeySecret": "WABAWATCH_API_KEY_SECRET",
     "SlackWebhookSecret": "WABAWATCH_SLACK_WEBHOOK_SECRET",
+    "HeartbeatSecret": "WABAWATCH_HEARTBEAT_SECRET",
     "BaseUrl": "WABAWATCH_BASE_URL",
     "HistoryDays": "WABAWATCH_HISTORY_DAYS",
     "PollEvery": "WABAWATCH_POLL_INTERVAL",
@@ -22,6 +25,9 @@ _VARIABLES: Final = {
 """The template's parameters that its functions get, and as which variables."""
 SCHEDULED: Final = ("poll", "notify")
 """The functions that a schedule starts; a schedule's name ends with its function's purpose."""
+_CAUSES: Final = 3
+_ARMS: Final = "StartedAlarm"
+"""Until it has data, silence is no fault; see the template."""
 _WORKING_QUEUE: Final = "ShardQueue"
 """The one queue that may hold messages while all is well."""
 
@@ -61,6 +67,22 @@ class Schedule(msgspec.Struct, frozen=True):
     name: str
     is_on: bool
     expression: str
+
+
+class DeadLetters(msgspec.Struct, frozen=True):
+    """A queue that should be empty: how many messages lie in it, and why some of them do."""
+
+    queue: str
+    url: str
+    count: int = 0
+    causes: tuple[str, ...] = ()
+
+
+class Alarms(msgspec.Struct, frozen=True):
+    """The names of the alarms that ring, and whether silence of the functions would ring one."""
+
+    ringing: tuple[str, ...] = ()
+    is_armed: bool = False
 
 
 class Subscription(msgspec.Struct, frozen=True):
@@ -128,26 +150,84 @@ def subscriptions(topic_arn: str, clients: Clients) -> list[Subscription]:
     ]
 
 
-def dead_letters(stack: Stack, clients: Clients) -> dict[str, int]:
-    """How many messages lie in each queue that should be empty."""
-    queues = {
-        name: one.id
-        for name, one in resources(stack, clients).items()
-        if one.type == "AWS::SQS::Queue" and name != _WORKING_QUEUE
-    }
-    return {name: _waiting(url, clients) for name, url in sorted(queues.items())}
+def dead_letters(stack: Stack, clients: Clients) -> list[DeadLetters]:
+    """What lies in each queue that should be empty."""
+    queues = _resources(stack, "AWS::SQS::Queue", clients)
+    return [_letters(name, url, clients) for name, url in sorted(queues.items()) if name != _WORKING_QUEUE]
 
 
-def _waiting(url: str, clients: Clients) -> int:
-    name = "ApproximateNumberOfMessages"
-    found = asked(lambda: clients("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[name]))
-    return int(found["Attributes"][name])
+def purge(letters: DeadLetters, clients: Clients) -> None:
+    """Delete all messages of a queue."""
+    asked(lambda: clients("sqs").purge_queue(QueueUrl=letters.url))
 
 
-def alarms(stack: Stack, clients: Clients) -> Sequence[str]:
-    """The names of the stack's own alarms that ring."""
-    found = asked(lambda: clients("cloudwatch").describe_alarms(AlarmNamePrefix=f"{stack.name}-", StateValue="ALARM"))
-    return [one["AlarmName"] for one in found.get("MetricAlarms", ())]
+def _letters(name: str, url: str, clients: Clients) -> DeadLetters:
+    """Count the messages, and look at some; they stay visible to others."""
+    count = "ApproximateNumberOfMessages"
+    found = asked(lambda: clients("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[count]))
+    lying = int(found["Attributes"][count])
+    if not lying:
+        return DeadLetters(name, url)
+    some = asked(
+        lambda: clients("sqs").receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["All"]
+        )
+    )
+    causes = Counter(_cause(one) for one in some.get("Messages", ()))
+    return DeadLetters(name, url, lying, tuple(cause for cause, _ in causes.most_common(_CAUSES)))
+
+
+def _cause(message: Mapping[str, Any]) -> str:
+    """Why a message lies there: the error of EventBridge Scheduler, of a function, or the shard that failed.
+
+    Sources: https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html (attributes),
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html (the record of a destination)."""
+    attributes = {name: one.get("StringValue", "") for name, one in message.get("MessageAttributes", {}).items()}
+    if "ERROR_CODE" in attributes:
+        return f"{attributes['ERROR_CODE']}: {attributes.get('ERROR_MESSAGE', '')}"
+    try:
+        body = msgspec.json.decode(message["Body"], type=_Letter)
+    except msgspec.DecodeError:
+        return "a message of unknown form"
+    if body.request_context is not None:
+        function = body.request_context.function_arn.rpartition(":function:")[2].partition(":")[0]
+        failure = body.response_payload
+        return f"{function}: {(failure and failure.message) or body.request_context.condition}"
+    return "a message of unknown form" if body.shard is None else f"shard {body.shard} of {body.of}"
+
+
+class _Context(msgspec.Struct, frozen=True, rename="camel"):
+    function_arn: str = ""
+    condition: str = ""
+
+
+class _Failure(msgspec.Struct, frozen=True):
+    message: str = msgspec.field(default="", name="errorMessage")
+
+
+class _Letter(msgspec.Struct, frozen=True, rename="camel"):
+    """What is read of a message: of a failed event, or of a shard."""
+
+    request_context: _Context | None = None
+    response_payload: _Failure | None = None
+    shard: int | None = None
+    of: int | None = None
+
+
+def alarms(stack: Stack, clients: Clients) -> Alarms:
+    """How the stack's own alarms stand, but for those that stand for several."""
+    names = _resources(stack, "AWS::CloudWatch::Alarm", clients)
+    if not names:
+        return Alarms()
+    found = asked(lambda: clients("cloudwatch").describe_alarms(AlarmNames=sorted(names.values())))
+    states = {one["AlarmName"]: one["StateValue"] for one in found.get("MetricAlarms", ())}
+    ringing = tuple(name for name, state in sorted(states.items()) if state == "ALARM")
+    return Alarms(ringing, is_armed=states.get(names.get(_ARMS, "")) == "OK")
+
+
+def _resources(stack: Stack, kind: str, clients: Clients) -> dict[str, str]:
+    """The physical ids of the resources of a type, by logical id."""
+    return {name: one.id for name, one in resources(stack, clients).items() if one.type == kind}
 
 
 def asked(call: Callable[[], Any]) -> Any:  # noqa: ANN401 - the answers of several services
@@ -171,6 +251,8 @@ def _refused(response: Mapping[str, Any], operation: str) -> WabawatchError:
     code, said = str(about.get("Code", "")), str(about.get("Message", ""))
     if code == "ValidationError" and "does not exist" in said:
         return ConfigurationError(f"{said}; look at its name and at AWS_REGION")
-    if code.startswith("Throttl") or response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:  # noqa: PLR2004
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+    is_busy = code.startswith("Throttl") or code.endswith("PurgeQueueInProgress")
+    if is_busy or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return StoreError(f"AWS cannot answer {operation} for now ({code}); try again")
     return ConfigurationError(f"AWS refuses {operation} ({code}); see your credentials and their permissions")

@@ -240,6 +240,11 @@ def messages_to(destination: str) -> Key:
     return Key(DESTINATION, destination, "messages")
 
 
+def subscribers_of(destination: str) -> Key:
+    """Return the key of the incident that says that nobody gets what a destination takes."""
+    return Key(DESTINATION, destination, "subscribers")
+
+
 def _unwatched(incident: Incident, now: datetime) -> Transition:
     seq = incident.revision + 1
     return Transition(

@@ -13,14 +13,15 @@ from typing import Final
 import msgspec
 
 from wabawatch.application.backoff import Backoff
-from wabawatch.application.correlate import Correlator, delivery_to, messages_to, trouble_of
+from wabawatch.application.correlate import Correlator, delivery_to, messages_to, subscribers_of, trouble_of
 from wabawatch.application.delivery import Attempt
 from wabawatch.application.dispatch import Dispatch
 from wabawatch.application.known_destinations import known_destinations, remember_destinations
 from wabawatch.application.lease import Lease
 from wabawatch.application.planner import Outlook, Planned, Planner
-from wabawatch.application.ports import Clock, Notifier, Store
+from wabawatch.application.ports import Clock, Notifier, Store, Topic
 from wabawatch.application.review import Review
+from wabawatch.application.subscriptions import SubscriptionCheck, Topics
 from wabawatch.application.unit_of_work import UnitOfWork
 from wabawatch.domain.composition import Audience
 from wabawatch.domain.correlation import settle
@@ -33,6 +34,7 @@ from wabawatch.domain.sharding import sight_division
 LEASE: Final = "notify"
 SIGHT: Final = Key(MONITOR, "sight", READABLE)
 _STORAGE: Final = trouble_of("storage")
+_ALARMS: Final = trouble_of("alarms")
 
 _FOLDING_SLICE: Final = timedelta(seconds=15)
 """After which people are told of what is folded so far, and the rest is folded afterwards."""
@@ -51,7 +53,7 @@ class Notified(msgspec.Struct, frozen=True):
     that failed and are still to be delivered, `oldest_undelivered` is how long the first of them has been failing;
     `lag` is the longest time from a change to its delivery in this round; `pulse` is the heartbeat that was sent.
     `more` tells that the time was over before all was done. `unread_for` is how long the whole fleet has not been read,
-    None while nothing ever was."""
+    None where the caller does not say; `unheard` counts the topics that nobody has subscribed to."""
 
     worked: bool
     folded: int = 0
@@ -67,19 +69,28 @@ class Notified(msgspec.Struct, frozen=True):
     pulse: Pulse | None = None
     more: bool = False
     unread_for: timedelta | None = None
+    unheard: int = 0
 
 
 class Notify:
     """Rounds of notify, one at a time whoever else is at it."""
 
     def __init__(
-        self, store: Store, notifiers: Mapping[str, Notifier], clock: Clock, rules: Rules, audience: Audience
+        self,
+        store: Store,
+        notifiers: Mapping[str, Notifier],
+        clock: Clock,
+        rules: Rules,
+        audience: Audience,
+        *,
+        alarm_topics: Sequence[Topic] = (),
     ) -> None:
         self._store = store
         self._notifiers = notifiers
         self._clock = clock
         self._rules = rules
         self._audience = audience
+        self._alarm_topics = alarm_topics
 
     def run(
         self,
@@ -100,15 +111,19 @@ class Notify:
             return Notified(worked=False)
         try:
             until = until or self._clock.now() + _LONGEST_ROUND
-            context = Context(self._store, self._notifiers, self._clock, self._rules, self._audience, lease.keep)
+            context = self._context(lease.keep)
             return Round(context, complete=complete, until=until).run(troubles or {})
         finally:
             lease.release()
 
     def consider(self, incident: Incident) -> list[Planned]:
         """Return what each destination should hear of an incident now, and why; change nothing."""
-        context = Context(self._store, self._notifiers, self._clock, self._rules, self._audience)
-        return Round(context, complete=False, until=self._clock.now()).consider(incident)
+        return Round(self._context(), complete=False, until=self._clock.now()).consider(incident)
+
+    def _context(self, keep_going: Callable[[], None] = lambda: None) -> Context:
+        return Context(
+            self._store, self._notifiers, self._clock, self._rules, self._audience, self._alarm_topics, keep_going
+        )
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -119,6 +134,7 @@ class Context(msgspec.Struct, frozen=True):
     clock: Clock
     rules: Rules
     audience: Audience
+    alarm_topics: Sequence[Topic] = ()
     keep_going: Callable[[], None] = lambda: None
 
 
@@ -151,6 +167,8 @@ class Round:
         )
         self._known_since = known_destinations(self._store)
         self._review = Review(self._store)
+        self._subscriptions = SubscriptionCheck(self._store, _topics(context), self._clock)
+        self._unheard = 0
         self._looked_at: dict[str, Incident] = {}
         self._has_more_due = False
         self._attempts: list[Attempt] = []
@@ -163,6 +181,7 @@ class Round:
         self._incidents.load([SIGHT, _STORAGE, *(trouble_of(name) for name in troubles)])
         self._known_since = remember_destinations(self._store, self._notifiers, self._clock.now())
         self._correlator.report_all(troubles)
+        self._unheard = self._subscriptions.run(self._correlator.report, self._keep_going)
         more = True
         while more and not self._is_over():
             pending = self._correlate()
@@ -310,7 +329,15 @@ class Round:
             lag=self._dispatch.lag,
             attempts=tuple(self._attempts),
             more=more,
+            unheard=self._unheard,
         )
+
+
+def _topics(context: Context) -> Topics:
+    destinations = {
+        subscribers_of(name): (one,) if isinstance(one, Topic) else () for name, one in context.notifiers.items()
+    }
+    return {**destinations, _ALARMS: context.alarm_topics}
 
 
 def _next_review(incident: Incident, decided: Sequence[Planned], outlook: Outlook) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -68,6 +68,26 @@ class Notifier(Protocol):
 
     def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
         """Send, or raise DeliveryError: lasting, or worth another try, with the wait the vendor asked for."""
+        ...
+
+
+class SubscriptionCounts(msgspec.Struct, frozen=True):
+    """A topic's subscriptions: those that get what is published, those that wait to be confirmed, those that ended."""
+
+    confirmed: int
+    pending: int = 0
+    deleted: int = 0
+
+
+@runtime_checkable
+class Topic(Protocol):
+    """A place that takes messages whether or not anybody has subscribed to it. `may_be_empty`: nobody has to."""
+
+    topic_arn: str
+    may_be_empty: bool
+
+    def count_subscriptions(self) -> SubscriptionCounts:
+        """Raises DeliveryError."""
         ...
 
 

@@ -32,10 +32,12 @@ class DoctorDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     $ wabawatch doctor --stack wabawatch
     $ wabawatch doctor --stack wabawatch --send-test
     $ wabawatch doctor --stack wabawatch --verify-aws
+    $ wabawatch doctor --stack wabawatch --purge    # what failed is read and repaired: empty the queues
     $ wabawatch --config fleet.yaml doctor --interval 1m    # a monitor on this machine
     """,
 )
 @click.option("--send-test", is_flag=True, help="Deliver a marked test to every destination, too.")
+@click.option("--purge", is_flag=True, help="Delete what failed from the stack's three queues, once it was shown.")
 @click.option(
     "--interval", type=Duration(), default="5m", show_default=True, help="Between runs; a stack knows its own."
 )
@@ -46,7 +48,7 @@ class DoctorDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
 )
 @click.option("--yes", is_flag=True, help="With --verify-aws: send tests to people without asking.")
 @as_json
-def doctor(send_test: bool, interval: timedelta, verify_aws: bool, yes: bool, as_json: bool) -> int:
+def doctor(send_test: bool, purge: bool, interval: timedelta, verify_aws: bool, yes: bool, as_json: bool) -> int:
     """Examine the deployment: the stack and its schedule, the configuration and the secrets it refers to, the last run
     and its coverage, deliveries, subscriptions, dead letters and alarms. What is wrong comes with what to do.
 
@@ -56,15 +58,21 @@ def doctor(send_test: bool, interval: timedelta, verify_aws: bool, yes: bool, as
     Exit code: 0 all is well, 1 there is something to do.
     """
     own = session()
-    if (yes and not verify_aws) or (send_test and verify_aws):
-        said = "--yes goes with --verify-aws" if yes else "--verify-aws sends a test itself: leave --send-test out"
+    if (yes and not verify_aws) or ((send_test or purge) and verify_aws):
+        said = (
+            "--yes goes with --verify-aws"
+            if not verify_aws
+            else "--verify-aws goes alone: leave --send-test and --purge out"
+        )
         raise click.UsageError(said, click.get_current_context())
     if verify_aws:
         from wabawatch.cli.verify_aws.verification import verify  # noqa: PLC0415 - AWS only for those who ask for it
 
         return verify(own, agreed=yes, as_json=as_json)
     app = own.application()
-    patient = Patient(app, interval_of(own.found, interval), own.found)
+    if purge and own.found is None:
+        raise click.UsageError("say whose queues to empty: --stack NAME", click.get_current_context())
+    patient = Patient(app, interval_of(own.found, interval), own.found, purge)
     findings = []
     for finding in examine(patient, send_test=send_test):
         findings.append(finding)

@@ -11,6 +11,7 @@ import msgspec
 
 from wabawatch.adapters import stack as deployed
 from wabawatch.application.errors import SecretError, WabawatchError
+from wabawatch.application.ports import Topic
 from wabawatch.bootstrap import Application, aws_client
 from wabawatch.cli.notifytest import try_destination
 from wabawatch.config import effective
@@ -48,6 +49,8 @@ class Patient(msgspec.Struct, frozen=True):
     app: Application
     interval: timedelta
     stack: deployed.Stack | None = None
+    purge: bool = False
+    """Whether what lies in the queues is deleted once it was shown."""
 
 
 Examination = Callable[[Patient], Iterator[Finding]]
@@ -100,7 +103,8 @@ def _configuration(patient: Patient) -> Iterator[Finding]:
 
 def _secrets(patient: Patient) -> Iterator[Finding]:
     """By the credentials of whoever asks: what the functions may read, their runs tell."""
-    wanted = sorted(references(effective(patient.app.settings)))
+    beat = patient.app.heartbeat
+    wanted = sorted(references(effective(patient.app.settings)) | references(beat.url if beat else None))
     patient.app.secrets.prefetch(wanted)
     missing = [str(error) for one in wanted if (error := _unreadable(patient.app, one))]
     if not missing:
@@ -209,20 +213,22 @@ def _set_aside(patient: Patient) -> Iterator[Finding]:
 
 
 def _subscriptions(patient: Patient) -> Iterator[Finding]:
-    topics = {name: getattr(one.options, "topic_arn", "") for name, one in patient.app.settings.destinations.items()}
-    if patient.stack is not None:
-        topics["the monitor's own alarms"] = patient.stack.outputs.get("MonitorTopicArn", "")
-    for name, arn in topics.items():
-        if arn:
-            found = deployed.subscriptions(arn, aws_client)
-            yield from _of_topic(name, arn, found)
+    for name, one in patient.app.notifiers.items():
+        if isinstance(one, Topic):
+            yield from _of_topic(name, one.topic_arn, may_be_empty=one.may_be_empty)
+    alarms = patient.stack.outputs.get("AlarmTopicArns", "") if patient.stack else ""
+    for arn in filter(None, alarms.split(",")):
+        yield from _of_topic("the monitor's own alarms", arn)
 
 
-def _of_topic(name: str, arn: str, found: Sequence[deployed.Subscription]) -> Iterator[Finding]:
+def _of_topic(name: str, arn: str, *, may_be_empty: bool = False) -> Iterator[Finding]:
+    found = deployed.subscriptions(arn, aws_client)
     confirmed = [one for one in found if one.is_confirmed]
     topic = arn.rpartition(":")[2]
     if not found:
-        yield Finding("topic", ok=False, said=f"{name}: nobody subscribes to {topic}", todo="subscribe somebody to it")
+        todo = f"aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint you@example.com"
+        said = f"{name}: nobody subscribes to {topic}"
+        yield Finding("topic", may_be_empty, said, "" if may_be_empty else todo)
         return
     yield Finding(
         "topic", len(confirmed) == len(found), f"{name}: {len(confirmed)} of {len(found)} confirmed", _confirm(found)
@@ -235,19 +241,44 @@ def _confirm(found: Sequence[deployed.Subscription]) -> str:
 
 
 def _dead_letters(patient: Patient) -> Iterator[Finding]:
-    lying = deployed.dead_letters(patient.stack, aws_client) if patient.stack else {}
-    full = {name: count for name, count in lying.items() if count}
+    """Nothing in them has to be sent again: each run, and each round of notify, does what an earlier one did not."""
+    if patient.stack is None:
+        return
+    full = [one for one in deployed.dead_letters(patient.stack, aws_client) if one.count]
     if not full:
         yield Finding("dead letters", ok=True, said="all queues are empty")
-    for name, count in full.items():
-        said = f"{counted(count, 'message')} in {name}"
-        yield Finding("dead letters", ok=False, said=said, todo="read them, and the functions' logs of that time")
+    for one in full:
+        said = ", ".join((f"{counted(one.count, 'message')} in {one.queue}", *one.causes))
+        if patient.purge:
+            deployed.purge(one, aws_client)
+            yield Finding("dead letters", ok=True, said=f"{said}; deleted")
+        else:
+            yield Finding("dead letters", ok=False, said=said, todo=_CLEAR)
+
+
+_CLEAR: Final = (
+    "read the functions' logs of that time and repair the cause; then delete them with `doctor --purge`: nothing has to"
+    " be sent again, because the next run does the same work"
+)
+
+
+def _heartbeat(patient: Patient) -> Iterator[Finding]:
+    if patient.app.heartbeat:
+        yield Finding("heartbeat", ok=True, said="is sent for each complete run")
+    else:
+        said = "none; where AWS itself or this account is down, nobody hears of it (parameter HeartbeatSecret)"
+        yield Finding("heartbeat", ok=True, said=said)
 
 
 def _alarms(patient: Patient) -> Iterator[Finding]:
-    ringing = deployed.alarms(patient.stack, aws_client) if patient.stack else ()
-    todo = f"see the dashboard: {patient.stack.outputs.get('DashboardUrl')}" if ringing and patient.stack else ""
-    yield Finding("alarms", not ringing, ", ".join(ringing) or "none rings", todo)
+    if patient.stack is None:
+        return
+    found = deployed.alarms(patient.stack, aws_client)
+    todo = f"see the dashboard: {patient.stack.outputs.get('DashboardUrl')}" if found.ringing else ""
+    unarmed = (
+        "" if found.is_armed else "; silence of the functions rings none yet: it takes ten minutes from their start"
+    )
+    yield Finding("alarms", not found.ringing, (", ".join(found.ringing) or "none rings") + unarmed, todo)
 
 
 def _tests(patient: Patient) -> Iterator[Finding]:
@@ -273,7 +304,8 @@ EXAMINATIONS: Final[Mapping[str, Examination]] = {
     "deliveries": _deliveries,
     "stored rows": _set_aside,
     "topics": _subscriptions,
+    "heartbeat": _heartbeat,
     "dead letters": _dead_letters,
     "alarms": _alarms,
 }
-_OF_STACKS: Final = frozenset({_stack, _schedules, _dead_letters, _alarms})
+_OF_STACKS: Final = frozenset({_stack, _schedules, _heartbeat, _dead_letters, _alarms})

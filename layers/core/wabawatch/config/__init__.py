@@ -3,9 +3,9 @@
 from wabawatch.config.dump import canonical_json, effective
 from wabawatch.config.loading import default_settings, load
 from wabawatch.config.model import Destination, Heartbeat, Settings, Source
-from wabawatch.config.parameters import usual_history
+from wabawatch.config.parameters import deployment, usual_heartbeat, usual_history
 
 __all__ = [
-    "Destination", "Heartbeat", "Settings", "Source", "canonical_json", "default_settings", "effective", "load",
-    "usual_history",
+    "Destination", "Heartbeat", "Settings", "Source", "canonical_json", "default_settings", "deployment", "effective",
+    "load", "usual_heartbeat", "usual_history",
 ]  # fmt: skip

@@ -50,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True):
     """One whole configuration. `runbook` maps a reason code, or the word for a cause, to our own advice on it.
 
     No routes at all: every destination is told of everything. `digest` None: old troubles come in no weekly digest.
-    `history_days` None: as the environment says."""
+    `heartbeat` and `history_days` None: as the environment says."""
 
     targets: tuple[Target, ...]
     destinations: dict[str, Destination]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.config.document import dotted
-from wabawatch.config.model import DEPLOYMENT
+from wabawatch.config.model import DEPLOYMENT, Heartbeat
 from wabawatch.config.section import Problem
 
 TARGET: Final = "number"
@@ -17,6 +17,7 @@ _KEY: Final = "D360_API_KEY"
 _KEY_SECRET: Final = "WABAWATCH_API_KEY_SECRET"  # noqa: S105 - the name of a variable
 _SLACK: Final = "SLACK_WEBHOOK_URL"
 _SLACK_SECRET: Final = "WABAWATCH_SLACK_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
+_HEARTBEAT_SECRET: Final = "WABAWATCH_HEARTBEAT_SECRET"  # noqa: S105 - the name of a variable
 _TOPIC: Final = "WABAWATCH_ALERTS_TOPIC_ARN"
 _BASE_URLS: Final = ("D360_BASE_URL", "WABAWATCH_BASE_URL")
 _HISTORY_DAYS: Final = "WABAWATCH_HISTORY_DAYS"
@@ -32,6 +33,12 @@ def usual_destinations(environment: Mapping[str, str]) -> dict[str, dict[str, st
     """Where everything goes when no file names a destination: the stack's topic, or else the console."""
     topic = environment.get(_TOPIC)
     return {"alerts": {"kind": "sns", "topic_arn": topic}} if topic else {"console": {"kind": "console"}}
+
+
+def usual_heartbeat(environment: Mapping[str, str]) -> Heartbeat | None:
+    """The dead-man's switch where no file names one: the template's."""
+    secret = environment.get(_HEARTBEAT_SECRET)
+    return Heartbeat(f"secretsmanager:{secret}") if secret else None
 
 
 def usual_history(environment: Mapping[str, str]) -> timedelta:
@@ -74,10 +81,15 @@ class Parameters:
             )
         return f"env:{_KEY}" if self._environment.get(_KEY) else f"secretsmanager:{self._environment[_KEY_SECRET]}"
 
-    def _destinations(self) -> dict[str, dict[str, str]]:
+    def _destinations(self) -> dict[str, dict[str, Any]]:
+        """Beside Slack, nobody has to subscribe to the stack's topic: who wants no mail gives no address."""
         slack = self._first("destinations.slack.webhook_url", _SLACK, _SLACK_SECRET)
         topic = self._first("destinations.alerts.topic_arn", _TOPIC)
-        found = usual_destinations(self._environment) if topic or not slack else {}
+        found: dict[str, dict[str, Any]] = {}
+        if topic or not slack:
+            found |= usual_destinations(self._environment)
+        if slack and topic:
+            found["alerts"]["may_be_empty"] = True
         if slack:
             reference = f"env:{_SLACK}" if slack == _SLACK else f"secretsmanager:{self._environment[slack]}"
             found["slack"] = {"kind": "slack", "webhook_url": reference}

@@ -62,6 +62,12 @@ _OF_THE_MONITOR: Final[Mapping[Key, Entry]] = {
         "whoever runs the destination",
         "`wabawatch doctor` says which message and why; the incident it is about is told elsewhere meanwhile.",
     ),
+    "unheard": Entry(
+        "nobody gets what is published there",
+        "whoever runs the monitor",
+        "Confirm the subscription by the link in the mail from AWS. One that is not confirmed within two days is "
+        "deleted, and deploying again does not bring it back: make another with `aws sns subscribe`.",
+    ),
     "incomplete": Entry(
         "a part of the fleet is not read",
         "whoever runs the monitor",

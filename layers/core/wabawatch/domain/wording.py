@@ -42,6 +42,11 @@ _OWN_TROUBLES: Final = {
         "The state of some numbers could not be stored",
         "The state of all numbers can be stored again",
     ),
+    "alarms": (
+        "The monitor's own alarms reach nobody",
+        "The monitor's own alarms reached nobody",
+        "The monitor's own alarms reach somebody again",
+    ),
     "coverage": (
         "Part of the fleet is not read",
         "Part of the fleet was not read",
@@ -49,6 +54,8 @@ _OWN_TROUBLES: Final = {
     ),
 }
 """What is wrong with the monitor itself: now, in the past, and no more."""
+_UNREACHED: Final = ("cannot be reached", "could not be reached", "can be reached again")
+_OF_DESTINATIONS: Final = {"subscribers": ("reaches nobody", "reached nobody", "reaches somebody again")}
 
 
 class Mark(NamedTuple):
@@ -210,7 +217,7 @@ def _does(subject: Subject, pen: Pen, *, past: bool) -> str:
 def _of_monitor(subject: Subject, pen: Pen, *, past: bool) -> str:
     tense = 1 if past else 2 if is_over(subject) or rank(subject.new) == 0 else 0
     if subject.entity_type == DESTINATION:
-        words = ("cannot be reached", "could not be reached", "can be reached again")
+        words = _OF_DESTINATIONS.get(subject.capability, _UNREACHED)
         return f"{who(subject, pen)} {words[tense]}"
     if subject.entity_id in _OWN_TROUBLES:
         return _OWN_TROUBLES[subject.entity_id][tense]

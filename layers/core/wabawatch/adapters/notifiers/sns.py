@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -14,7 +14,7 @@ from wabawatch.adapters.notifiers.answers import status_kind
 from wabawatch.adapters.notifiers.world import World
 from wabawatch.adapters.retry_after import parse_retry_after
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
-from wabawatch.application.ports import Receipt
+from wabawatch.application.ports import Receipt, SubscriptionCounts
 from wabawatch.domain.messages import Notification
 
 if TYPE_CHECKING:
@@ -38,11 +38,20 @@ _NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`topic_arn`; `format`: `protocols` (a body for each kind of subscriber) or `q-developer` (such a topic carries
-    only that, and has no other readers)."""
+    """A topic, and what is published there, as `format` says.
+
+    - `protocols`: for people; a body for each kind of subscriber, for machines the notification document. It has no
+      message attributes, because SNS passes them on only with a message that is no JSON of protocols.
+    - `document`: for machines; the notification document, with message attributes for filter policies.
+    - `q-developer`: for Amazon Q Developer in chat applications; such a topic has no other readers.
+
+    `may_be_empty`: that nobody ever subscribed to the topic is no fault.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html (the structure of the message)."""
 
     topic_arn: str
-    format: Literal["protocols", "q-developer"] = "protocols"
+    format: Literal["protocols", "document", "q-developer"] = "protocols"
+    may_be_empty: bool = False
 
     def __post_init__(self) -> None:
         if not _ARN.fullmatch(self.topic_arn):
@@ -57,18 +66,31 @@ class Sns:
     def __init__(self, options: Options, world: World) -> None:
         self._options = options
         self._world = world
+        self.topic_arn = options.topic_arn
+        self.may_be_empty = options.may_be_empty
+
+    def count_subscriptions(self) -> SubscriptionCounts:
+        counts = self._ask(lambda: self._client.get_topic_attributes(TopicArn=self.topic_arn))["Attributes"]
+        confirmed, pending, deleted = (
+            int(counts.get(f"Subscriptions{word}", "0")) for word in ("Confirmed", "Pending", "Deleted")
+        )
+        return SubscriptionCounts(confirmed, pending, deleted)
 
     def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
+        self._ask(lambda: self._client.publish(**self._request(notification)))
+        return Receipt(thread)
+
+    def _ask(self, call: Callable[[], Any]) -> Any:  # noqa: ANN401 - the answers of several operations
+        """Raises DeliveryError."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the SDK waits for the first delivery
         from botocore.parsers import ResponseParserError  # noqa: PLC0415 - as above; it is no BotoCoreError
 
         try:
-            self._client.publish(**self._request(notification))
+            return call()
         except ClientError as error:
             raise _refused(error.response) from error
         except (BotoCoreError, ResponseParserError) as error:
             raise _unsent(error) from error
-        return Receipt(thread)
 
     @cached_property
     def _client(self) -> SNSClient:
@@ -78,12 +100,12 @@ class Sns:
     def _request(self, notification: Notification) -> Any:  # noqa: ANN401 - the stubs' type has no name at run time
         from wabawatch.adapters.notifiers import sns_bodies as write  # noqa: PLC0415 - poll composes nothing
 
-        request: dict[str, Any] = {
-            "TopicArn": self._options.topic_arn,
-            "MessageAttributes": write.attributes(notification),
-        }
+        request: dict[str, Any] = {"TopicArn": self._options.topic_arn}
         if self._options.format == "q-developer":
             request["Message"] = write.chat_document(notification)
+        elif self._options.format == "document":
+            request["Message"] = write.machine_document(notification)
+            request["MessageAttributes"] = write.attributes(notification)
         else:
             request |= {"Subject": write.subject_line(notification), "Message": write.bodies(notification)}
             request["MessageStructure"] = "json"

@@ -1,4 +1,5 @@
-"""A notification as SNS takes it: a body for each protocol, attributes for filters, a subject that is never refused."""
+"""A notification as SNS takes it: a body for each protocol, or the document for machines with attributes for filters; a
+subject that is never refused."""
 
 from __future__ import annotations
 
@@ -18,9 +19,11 @@ from wabawatch.domain.telling import Passage, Telling, tell
 from wabawatch.domain.wording import is_test, marked
 
 MOST: Final = 262_144
-"""Bytes of message and attributes together, by the SNS quota."""
+"""Bytes of a message, with its attributes, by the SNS quota."""
 _MACHINES: Final = ("sqs", "lambda", "http", "https", "email-json", "firehose")
 _DOCUMENT_SIZES: Final = (36_000, 24_000, 12_000, 5_000)
+_DOCUMENT_ALONE: Final = 100_000
+"""SNS wraps it in JSON once more for subscribers without raw delivery, which may double it."""
 _EMAIL_ROOMS: Final = (
     Room(short=150, long=2_000, names=20, reasons=20, passages=50),
     Room(short=80, long=300, names=10, reasons=10, passages=15),
@@ -48,12 +51,14 @@ def bodies(notification: Notification) -> str:
         machine = document.encode(notification, size).decode()
         protocols = {"default": text, "email": text, "sms": _sms(notification), **dict.fromkeys(_MACHINES, machine)}
         message = msgspec.json.encode(protocols)
-        if len(message) <= MOST - _ATTRIBUTES_MOST:
+        if len(message) <= MOST:
             return message.decode()
     raise ValueError("a notification is larger than SNS allows")
 
 
-_ATTRIBUTES_MOST: Final = 8_000
+def machine_document(notification: Notification) -> str:
+    """The notification document."""
+    return document.encode(notification, _DOCUMENT_ALONE).decode()
 
 
 def attributes(notification: Notification) -> Attributes:

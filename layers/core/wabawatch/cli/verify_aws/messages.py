@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final
 
 import msgspec
 
@@ -94,7 +94,7 @@ _CASES: Final = (
     _Case("protocols", _BODY, is_promised=True),
     _Case("protocols", _ATTRIBUTES, is_promised=False),
 )
-_FORMATS: Final = get_args(get_type_hints(Options)["format"])
+_FORMATS: Final = sorted({case.format for case in _CASES})
 
 
 class _Queues(msgspec.Struct, frozen=True):
@@ -111,19 +111,18 @@ class _Queues(msgspec.Struct, frozen=True):
 def filter_policies(account: Account) -> Iterator[Step]:
     """Subscribe queues with filter policies to a temporary topic, and publish what the product publishes until the
     policies have their effect."""
-    cases = [case for case in _CASES if case.format in _FORMATS]
     with ExitStack() as cleanup:
         topic = cleanup.enter_context(temporary_topic(account, "filter"))
         queues = _subscribe(account, topic, cleanup)
         yield Pause(_SUBSCRIBED)
         end = account.timer.now() + _EFFECTIVE_WITHIN
         while True:
-            arrived = yield from _round(account, topic, queues, sorted({case.format for case in cases}))
-            holding = {case for case in cases if _holds(case, queues, arrived)}
-            if all(case in holding for case in cases if case.is_promised) or account.timer.now() >= end:
+            arrived = yield from _round(account, topic, queues)
+            holding = {case for case in _CASES if _holds(case, queues, arrived)}
+            if all(case in holding for case in _CASES if case.is_promised) or account.timer.now() >= end:
                 break
             yield Pause(_BETWEEN_ROUNDS)
-    for case in cases:
+    for case in _CASES:
         yield _verdict(case, holds=case in holding)
 
 
@@ -145,10 +144,10 @@ _Arrived = dict[str, set[str]]
 """By queue: the formats whose message arrived there."""
 
 
-def _round(account: Account, topic: str, queues: _Queues, formats: list[str]) -> Generator[Pause, None, _Arrived]:
+def _round(account: Account, topic: str, queues: _Queues) -> Generator[Pause, None, _Arrived]:
     """Publish once in each format; what arrived where. Waits until the queue without a filter has them all, and then
     for what may come late."""
-    sent = {_publish(account, topic, name): name for name in formats}
+    sent = {_publish(account, topic, name): name for name in _FORMATS}
     arrived: _Arrived = {queue.url: set() for queue in queues.all}
     end = account.timer.now() + _ROUND
     while account.timer.now() < end:
