@@ -7,6 +7,7 @@ import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import moto
 import msgspec
@@ -65,6 +66,7 @@ class Verification:
         }
         self.stack = Stack(STACK, "CREATE_COMPLETE", outputs, {"WABAWATCH_POLL_INTERVAL": "5m"})
         self.application = assemble(f"sqlite:{folder / 'state.db'}", str(self.config), {}, resolve=False)
+        self.application.clock = SimpleNamespace(now=lambda: NOW)
         self.timer = FakeTimer()
         self.aws = ScriptedAws(well())
         self.account = Account(self.stack, self.application, self.aws.client, self.timer)
