@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from wabawatch.application.errors import WabawatchError
 from wabawatch.application.notify import Notified
 from wabawatch.config import deployment
-from wabawatch.serverless import Look, Serverless, read_event
+from wabawatch.serverless import Look, Serverless, is_self_test, read_event
 
 logger = Logger(service="notify")
 metrics = Metrics(namespace="Wabawatch", service="notify")
@@ -37,9 +37,11 @@ def serverless() -> Serverless:
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Do one round. Which records rang does not matter; that they are the table's does."""
+    until = datetime.now(UTC) + timedelta(milliseconds=context.get_remaining_time_in_millis())
     try:
+        if is_self_test(event):
+            return serverless().self_test(event, "notify", until)
         _check(event)
-        until = datetime.now(UTC) + timedelta(milliseconds=context.get_remaining_time_in_millis())
         notified = serverless().notify(until)
     except WabawatchError as error:
         logger.error("cannot notify", extra={"reason": str(error)})  # noqa: TRY400 - the runtime adds the traceback
@@ -51,7 +53,7 @@ def _check(event: object) -> None:
     records = event.get("Records") if isinstance(event, dict) else None
     if isinstance(records, list) and records and all("dynamodb" in record for record in records):
         return
-    read_event(event, Look)  # type: ignore[arg-type]
+    read_event(event, Look)
 
 
 def _report(notified: Notified) -> dict[str, Any]:

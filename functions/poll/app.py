@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from wabawatch.application.errors import WabawatchError, describe_place
 from wabawatch.application.poll import Polled
 from wabawatch.config import deployment
-from wabawatch.serverless import Serverless, Tick, read_event, read_shard
+from wabawatch.serverless import Serverless, Tick, is_self_test, read_event, read_shard
 
 logger = Logger(service="poll")
 metrics = Metrics(namespace="Wabawatch", service="poll")
@@ -42,7 +42,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if isinstance(records, list) and records:
         return {"batchItemFailures": [{"itemIdentifier": name} for name in _shards(records, until)]}
     try:
-        done = serverless().poll(read_event(event, Tick), until, begun=_begun)  # type: ignore[arg-type]
+        if is_self_test(event):
+            return serverless().self_test(event, "poll", until)
+        done = serverless().poll(read_event(event, Tick), until, begun=_begun)
     except WabawatchError as error:
         logger.error("cannot poll", extra={"reason": str(error)})  # noqa: TRY400 - the runtime adds the traceback
         raise

@@ -64,7 +64,8 @@ class Deployment:
             StackName=STACK, TemplateBody=json.dumps(TEMPLATE), Parameters=parameters
         )
         self.client("scheduler").create_schedule_group(Name=STACK)
-        self.schedule("create_schedule", "ENABLED")
+        for purpose in ("poll", "notify"):
+            self.schedule("create_schedule", "ENABLED", purpose)
         self.client("sqs").create_queue(QueueName="reader")
         for topic in ("AlertsTopic", "MonitorTopic"):
             arn = self.resource(topic)
@@ -79,10 +80,10 @@ class Deployment:
         found = self.client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=name)
         return found["StackResourceDetail"]["PhysicalResourceId"]
 
-    def schedule(self, operation, state):
+    def schedule(self, operation, state, purpose="poll"):
         getattr(self.client("scheduler"), operation)(
             GroupName=STACK,
-            Name=f"{STACK}-poll",
+            Name=f"{STACK}-{purpose}",
             State=state,
             ScheduleExpression="rate(5 minutes)",
             FlexibleTimeWindow={"Mode": "OFF"},
@@ -131,7 +132,7 @@ def deployment(site, monkeypatch):
 def test_a_deployment_that_is_well_is_told_to_be(deployment):
     examined = deployment.doctor("--send-test")
     assert examined.exit_code == 0, examined.stdout
-    assert "schedule: on, rate(5 minutes)" in examined.stdout
+    assert "poll schedule: on, rate(5 minutes)" in examined.stdout
     assert "1 of 1 target answered" in examined.stdout
     assert "alerts took the test" in examined.stdout
     assert "heartbeat: none" in examined.stdout
@@ -146,9 +147,21 @@ def test_a_deployment_that_is_well_is_told_to_be(deployment):
     [
         pytest.param(
             lambda one: one.schedule("update_schedule", "DISABLED"),
-            "schedule: OFF",
+            "poll schedule: OFF",
             "enable schedule wabawatch/wabawatch-poll",
-            id="its schedule is off",
+            id="the schedule of poll is off",
+        ),
+        pytest.param(
+            lambda one: one.schedule("update_schedule", "DISABLED", "notify"),
+            "notify schedule: OFF",
+            "enable schedule wabawatch/wabawatch-notify",
+            id="the schedule of notify is off",
+        ),
+        pytest.param(
+            lambda one: one.client("scheduler").delete_schedule(GroupName=STACK, Name=f"{STACK}-notify"),
+            "notify schedule: it does not exist",
+            "deploy again",
+            id="a schedule was deleted",
         ),
         pytest.param(
             lambda one: one.client("secretsmanager").delete_secret(SecretId="wabawatch/key"),
@@ -260,7 +273,7 @@ def test_the_json_document_has_the_same_findings(deployment):
     deployment.schedule("update_schedule", "DISABLED")
     found = deployment.site.document("--stack", STACK, "doctor")
     assert found["ok"] is False
-    assert [one["subject"] for one in found["findings"] if not one["ok"]] == ["schedule"]
+    assert [one["subject"] for one in found["findings"] if not one["ok"]] == ["poll schedule"]
 
 
 def test_a_stack_that_is_not_there_is_a_usage_error_that_names_it(deployment):

@@ -145,6 +145,16 @@ def test_notify_refuses_an_event_with_one_clear_line(notify, name):
     assert_refused(notify, event(f"notify/{name}.json"))
 
 
+@pytest.mark.parametrize("function", ["poll", "notify"])
+def test_a_function_of_the_built_layer_says_its_libraries_and_that_it_can_do_all_it_needs(request, function):
+    runtime = request.getfixturevalue(function)
+    kind, found = runtime.invoke(event(f"{function}/self-test.json"))
+    assert kind == "response", found
+    assert [one for one in found["tried"] if "error" in one] == []
+    assert found["versions"]["pycurl"].startswith("PycURL/")
+    assert found["versions"]["python"].startswith("3.13.")
+
+
 def errors(runtime):
     return [line for line in runtime.log() if line.get("level") == "ERROR"]
 
@@ -160,6 +170,7 @@ def assert_refused(runtime, bad):
 
 def test_every_event_of_the_folder_is_tried_here():
     tried = {"schedule", "shard", "stream", "bad-shard", "bad-shape", "bad-function", "bad-instant", "bad-records"}
+    tried.add("self-test")
     assert {path.stem for name in ("poll", "notify") for path in (EVENTS / name).iterdir()} == tried
 
 

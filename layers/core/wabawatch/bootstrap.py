@@ -490,9 +490,11 @@ _AWS_PATIENCE: Final[Mapping[str, tuple[int, int]]] = {
     "secretsmanager": (4, 3),
     "ssm": (4, 3),
     "dynamodb": (4, 5),
+    "lambda": (130, 1),
 }
 """By service: seconds without a byte of the answer, and attempts in all. A delivery waits for the first three, and is
-tried again in the next round; without the table there is no round at all."""
+tried again in the next round; without the table there is no round at all. A function that is invoked may take its whole
+time, and is not to be started twice."""
 
 
 @cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -22,10 +22,13 @@ from wabawatch.domain.sharding import shard_of
 
 if TYPE_CHECKING:
     from wabawatch.application.notify import Notified
+    from wabawatch.self_test import Purpose
 
 MARGIN: Final = timedelta(seconds=20)
 """Left at the end of an invocation for answers under way, commits and the record of the run."""
 
+
+E = TypeVar("E", bound="Tick | Look | SelfTest")
 
 _OBJECTS: Final = 100_000
 """New ones after which Python looks for garbage. A start makes about as many, and they all stay: with Python's own
@@ -67,6 +70,12 @@ class Look(msgspec.Struct, frozen=True, tag_field="wabawatch", tag="notify"):
     scheduled_at: datetime
 
 
+class SelfTest(msgspec.Struct, frozen=True, tag_field="wabawatch", tag="self-test", forbid_unknown_fields=True):
+    """`wabawatch doctor --verify-aws` asks what the function can do. `deliver`: send a marked test, too."""
+
+    deliver: bool = False
+
+
 def read_environment(variables: Mapping[str, str]) -> Environment:
     """Raises ConfigurationError that names the variable."""
     names = {
@@ -95,7 +104,11 @@ def _interval(text: str) -> timedelta:
     raise ConfigurationError(f"WABAWATCH_POLL_INTERVAL is {text!r}; write rate(5 minutes)")
 
 
-def read_event(event: object, kinds: type[Tick | Look]) -> Tick | Look:
+def is_self_test(event: object) -> bool:
+    return isinstance(event, dict) and event.get("wabawatch") == "self-test"
+
+
+def read_event(event: object, kinds: type[E]) -> E:
     """Raises ConfigurationError that says what came instead."""
     try:
         return msgspec.convert(event, kinds)
@@ -176,6 +189,26 @@ class Serverless:
         """One round of notify. A configuration that cannot be read is told by the last good one."""
         trouble = self.application.refresh()
         return self.application.tell(trouble, until=until - MARGIN)
+
+    def self_test(self, event: object, purpose: Purpose, until: datetime) -> dict[str, Any]:
+        """What this function can do, under its own role; nothing is changed. Raises ConfigurationError for an event
+        that is not understood."""
+        from wabawatch.self_test import run_self_test  # noqa: PLC0415 - no run needs it
+
+        wanted = read_event(event, SelfTest)
+        if wanted.deliver and purpose != "notify":
+            raise ConfigurationError("not an event of this function: only notify delivers")
+        environment = self.environment
+        found = run_self_test(
+            self.application,
+            purpose,
+            environment.state,
+            environment.shard_queue_url,
+            until - MARGIN,
+            deliver=wanted.deliver,
+        )
+        answer: dict[str, Any] = msgspec.to_builtins(found)
+        return answer
 
     def _send(self, shards: list[Shard]) -> None:
         """Raises QueueError where the queue did not take them all."""

@@ -23,6 +23,8 @@ _VARIABLES: Final = {
     "PollEvery": "WABAWATCH_POLL_INTERVAL",
 }
 """The template's parameters that its functions get, and as which variables."""
+SCHEDULED: Final = ("poll", "notify")
+"""The functions that a schedule starts; a schedule's name ends with its function's purpose."""
 _CAUSES: Final = 3
 _ARMS: Final = "StartedAlarm"
 """Until it has data, silence is no fault; see the template."""
@@ -52,6 +54,21 @@ class Stack(msgspec.Struct, frozen=True):
         return self.outputs[key]
 
 
+class Resource(msgspec.Struct, frozen=True):
+    """A resource of a stack: its type, such as `AWS::SQS::Queue`, and its physical id."""
+
+    type: str
+    id: str
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """What starts a function. `name` is GROUP/NAME."""
+
+    name: str
+    is_on: bool
+    expression: str
+
+
 class DeadLetters(msgspec.Struct, frozen=True):
     """A queue that should be empty: how many messages lie in it, and why some of them do."""
 
@@ -74,6 +91,7 @@ class Subscription(msgspec.Struct, frozen=True):
     protocol: str
     endpoint: str
     is_confirmed: bool
+    arn: str = ""
 
 
 def find(name: str, clients: Clients) -> Stack:
@@ -87,12 +105,35 @@ def find(name: str, clients: Clients) -> Stack:
     return Stack(name, found["StackStatus"], outputs, {key: value for key, value in environment.items() if value})
 
 
-def schedule(stack: Stack, clients: Clients) -> tuple[bool, str]:
-    """Whether the schedule of the runs is on, and its expression."""
-    group, _, name = stack.outputs.get("ScheduleName", "").rpartition("/")
-    given = {"Name": name, **({"GroupName": group} if group else {})}
-    found = asked(lambda: clients("scheduler").get_schedule(**given))
-    return found.get("State", "ENABLED") == "ENABLED", found["ScheduleExpression"]
+def resources(stack: Stack, clients: Clients) -> dict[str, Resource]:
+    """Return all resources of a stack by their logical id."""
+    pages = asked(
+        lambda: list(clients("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack.name))
+    )
+    return {
+        one["LogicalResourceId"]: Resource(one["ResourceType"], one.get("PhysicalResourceId", ""))
+        for page in pages
+        for one in page["StackResourceSummaries"]
+    }
+
+
+def schedules(stack: Stack, clients: Clients) -> dict[str, Schedule | None]:
+    """Return the schedule of each function, by the function's purpose; None for one that is not there."""
+    group = stack.outputs.get("ScheduleName", "").rpartition("/")[0] or "default"
+    scheduler = clients("scheduler")
+    pages = asked(lambda: list(scheduler.get_paginator("list_schedules").paginate(GroupName=group)))
+    names = [one["Name"] for page in pages for one in page["Schedules"]]
+    found: dict[str, Schedule | None] = {}
+    for purpose in SCHEDULED:
+        name = next((name for name in names if name.endswith(f"-{purpose}")), None)
+        found[purpose] = None if name is None else _schedule(group, name, scheduler)
+    return found
+
+
+def _schedule(group: str, name: str, scheduler: Any) -> Schedule:  # noqa: ANN401 - has no stubs at run time
+    found = asked(lambda: scheduler.get_schedule(GroupName=group, Name=name))
+    is_on = found.get("State", "ENABLED") == "ENABLED"
+    return Schedule(f"{group}/{name}", is_on, found["ScheduleExpression"])
 
 
 def subscriptions(topic_arn: str, clients: Clients) -> list[Subscription]:
@@ -101,7 +142,9 @@ def subscriptions(topic_arn: str, clients: Clients) -> list[Subscription]:
         lambda: list(clients("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn))
     )
     return [
-        Subscription(one["Protocol"], one["Endpoint"], one["SubscriptionArn"].startswith("arn:"))
+        Subscription(
+            one["Protocol"], one["Endpoint"], one["SubscriptionArn"].startswith("arn:"), one["SubscriptionArn"]
+        )
         for page in pages
         for one in page["Subscriptions"]
     ]
@@ -184,14 +227,7 @@ def alarms(stack: Stack, clients: Clients) -> Alarms:
 
 def _resources(stack: Stack, kind: str, clients: Clients) -> dict[str, str]:
     """The physical ids of the resources of a type, by logical id."""
-    paginator = clients("cloudformation").get_paginator("list_stack_resources")
-    pages = asked(lambda: list(paginator.paginate(StackName=stack.name)))
-    return {
-        one["LogicalResourceId"]: one["PhysicalResourceId"]
-        for page in pages
-        for one in page["StackResourceSummaries"]
-        if one["ResourceType"] == kind
-    }
+    return {name: one.id for name, one in resources(stack, clients).items() if one.type == kind}
 
 
 def asked(call: Callable[[], Any]) -> Any:  # noqa: ANN401 - the answers of several services

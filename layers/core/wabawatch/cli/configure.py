@@ -11,13 +11,12 @@ import click
 
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.bootstrap import read_settings, remove, upload
-from wabawatch.cli.examining import references
 from wabawatch.cli.options import Command, Commands, as_json
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.routetest import route_test
 from wabawatch.cli.session import Session, session
 from wabawatch.config import Settings, canonical_json, effective
-from wabawatch.config.references import is_reference
+from wabawatch.config.references import is_reference, references
 from wabawatch.domain.phrases import counted
 
 

@@ -31,6 +31,7 @@ class DoctorDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     examples="""
     $ wabawatch doctor --stack wabawatch
     $ wabawatch doctor --stack wabawatch --send-test
+    $ wabawatch doctor --stack wabawatch --verify-aws
     $ wabawatch doctor --stack wabawatch --purge    # what failed is read and repaired: empty the queues
     $ wabawatch --config fleet.yaml doctor --interval 1m    # a monitor on this machine
     """,
@@ -40,14 +41,34 @@ class DoctorDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
 @click.option(
     "--interval", type=Duration(), default="5m", show_default=True, help="Between runs; a stack knows its own."
 )
+@click.option(
+    "--verify-aws",
+    is_flag=True,
+    help="Check instead what only a real AWS account can show: half an hour, with a test alert and a test alarm.",
+)
+@click.option("--yes", is_flag=True, help="With --verify-aws: send tests to people without asking.")
 @as_json
-def doctor(send_test: bool, purge: bool, interval: timedelta, as_json: bool) -> int:
+def doctor(send_test: bool, purge: bool, interval: timedelta, verify_aws: bool, yes: bool, as_json: bool) -> int:
     """Examine the deployment: the stack and its schedule, the configuration and the secrets it refers to, the last run
     and its coverage, deliveries, subscriptions, dead letters and alarms. What is wrong comes with what to do.
+
+    With --verify-aws: check instead what only a real AWS account can show; docs/verify-aws.md says what each check
+    proves. What it creates it removes, and it asks before others get a message.
 
     Exit code: 0 all is well, 1 there is something to do.
     """
     own = session()
+    if (yes and not verify_aws) or ((send_test or purge) and verify_aws):
+        said = (
+            "--yes goes with --verify-aws"
+            if not verify_aws
+            else "--verify-aws goes alone: leave --send-test and --purge out"
+        )
+        raise click.UsageError(said, click.get_current_context())
+    if verify_aws:
+        from wabawatch.cli.verify_aws.verification import verify  # noqa: PLC0415 - AWS only for those who ask for it
+
+        return verify(own, agreed=yes, as_json=as_json)
     app = own.application()
     if purge and own.found is None:
         raise click.UsageError("say whose queues to empty: --stack NAME", click.get_current_context())

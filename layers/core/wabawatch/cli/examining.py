@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -16,7 +16,7 @@ from wabawatch.bootstrap import Application, aws_client
 from wabawatch.cli.notifytest import try_destination
 from wabawatch.config import effective
 from wabawatch.config.durations import parse, render
-from wabawatch.config.references import is_reference
+from wabawatch.config.references import references
 from wabawatch.domain.coverage import ShardCoverage, completeness, incomplete_reason
 from wabawatch.domain.phrases import counted, lasted
 from wabawatch.domain.runbook import unlisted
@@ -27,6 +27,11 @@ _ENOUGH: Final = 0.95
 _SHARDS: Final = 64
 _SET_ASIDE_FOR: Final = timedelta(days=1)
 _LISTED_ASIDE: Final = 5
+_WITHOUT: Final = {
+    "poll": "no number is read",
+    "notify": "no retry or reminder is sent, and alerts depend on the table's stream alone",
+}
+"""What does not happen while a function's schedule is off."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -75,12 +80,15 @@ def _stack(patient: Patient) -> Iterator[Finding]:
     )
 
 
-def _schedule(patient: Patient) -> Iterator[Finding]:
-    if patient.stack is None:
-        return
-    is_on, expression = deployed.schedule(patient.stack, aws_client)
-    todo = "" if is_on else f"nothing is read: enable schedule {patient.stack.outputs.get('ScheduleName')}"
-    yield Finding("schedule", is_on, f"{'on' if is_on else 'OFF'}, {expression}", todo)
+def _schedules(patient: Patient) -> Iterator[Finding]:
+    found = deployed.schedules(patient.stack, aws_client) if patient.stack else {}
+    for purpose, one in found.items():
+        subject = f"{purpose} schedule"
+        if one is None:
+            yield Finding(subject, ok=False, said="it does not exist", todo="deploy again")
+            continue
+        todo = "" if one.is_on else f"{_WITHOUT[purpose]}: enable schedule {one.name}"
+        yield Finding(subject, one.is_on, f"{'on' if one.is_on else 'OFF'}, {one.expression}", todo)
 
 
 def _configuration(patient: Patient) -> Iterator[Finding]:
@@ -111,14 +119,6 @@ def _unreadable(app: Application, reference: str) -> SecretError | None:
     except SecretError as error:
         return error
     return None
-
-
-def references(value: Any) -> set[str]:  # noqa: ANN401 - any JSON value
-    """All references to secrets in a configuration's plain values."""
-    if isinstance(value, str):
-        return {value} if is_reference(value) else set()
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, Sequence) else ()
-    return {one for each in inner for one in references(each)}
 
 
 def _last_run(patient: Patient) -> Iterator[Finding]:
@@ -296,7 +296,7 @@ def interval_of(stack: deployed.Stack | None, usual: timedelta) -> timedelta:
 
 EXAMINATIONS: Final[Mapping[str, Examination]] = {
     "stack": _stack,
-    "schedule": _schedule,
+    "schedules": _schedules,
     "configuration": _configuration,
     "secrets": _secrets,
     "last run": _last_run,
@@ -308,4 +308,4 @@ EXAMINATIONS: Final[Mapping[str, Examination]] = {
     "dead letters": _dead_letters,
     "alarms": _alarms,
 }
-_OF_STACKS: Final = frozenset({_stack, _schedule, _heartbeat, _dead_letters, _alarms})
+_OF_STACKS: Final = frozenset({_stack, _schedules, _heartbeat, _dead_letters, _alarms})

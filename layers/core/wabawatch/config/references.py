@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from wabawatch.config.scalars import url
 from wabawatch.config.section import WrongError, kind_of
@@ -41,6 +41,14 @@ def reference_or_url(value: object) -> str:
 
 def is_reference(value: object) -> bool:
     return isinstance(value, str) and re.search(FORM, value) is not None
+
+
+def references(value: Any) -> set[str]:  # noqa: ANN401 - any JSON value
+    """All references to secrets in a configuration's plain values."""
+    if isinstance(value, str):
+        return {value} if is_reference(value) else set()
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, Sequence) else ()
+    return {one for each in inner for one in references(each)}
 
 
 def missing(value: str, environment: Mapping[str, str]) -> str | None:
