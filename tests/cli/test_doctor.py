@@ -123,6 +123,7 @@ def test_a_deployment_that_is_well_is_told_to_be(deployment):
     assert examined.exit_code == 0, examined.stdout
     assert "schedule: on, rate(5 minutes)" in examined.stdout
     assert "1 of 1 target answered" in examined.stdout
+    assert "capacity: a run takes 1 of 300 s" in examined.stdout
     assert "alerts took the test" in examined.stdout
     assert examined.stdout.endswith("all is well\n")
 
