@@ -41,11 +41,11 @@ class Clock:
 
 
 class Keys(dict[str, str]):
-    def prefetch(self, _: object) -> None: ...
+    def prefetch(self, _: object, __: object) -> None: ...
 
-    def refresh(self, _: object) -> None: ...
+    def refresh(self, _: object, __: object) -> None: ...
 
-    def key(self, reference: str) -> str:
+    def held_key(self, reference: str) -> str:
         return self[reference]
 
 

@@ -108,6 +108,16 @@ def test_a_fleet_that_is_never_polled_whole_is_polled_in_turn(stage):
     assert stage.source.asked == [*"abcdeabcde"]
 
 
+def test_a_target_that_the_monitor_had_no_means_to_ask_is_skipped_with_its_cause(stage):
+    stage.fleet = targets(*"abc")
+    stage.source.readings = {"b": failing("key_not_fetched"), "c": failing("no_descriptors")}
+    run = passes(stage, 5)
+    assert (run.answered, run.unknown, run.skipped, run.resume_at, run.blind) == (1, 0, 2, "b", False)
+    assert run.causes == {"key_not_fetched": 1, "no_descriptors": 1}
+    assert told(stage) == []
+    assert sorted(coverage(stage).skipped) == ["b", "c"]
+
+
 def test_a_pass_that_stops_at_once_says_nothing_of_the_sight(stage):
     stage.source.unreached = {"n1"}
     run = stage.poll().run

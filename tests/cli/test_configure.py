@@ -10,7 +10,7 @@ import moto
 import pytest
 import yaml
 
-from wabawatch.adapters import stack
+from wabawatch.adapters import descriptors, stack
 from wabawatch.adapters.notifiers import registry
 from wabawatch.bootstrap import Application
 from wabawatch.config import load
@@ -46,6 +46,32 @@ def test_check_insists_on_secrets_that_are_there_unless_they_are_elsewhere(site)
     assert done.exit_code == 64
     assert "NO_SUCH_VARIABLE" in done.stderr
     assert "valid" in site.ok("config", "check", "--elsewhere")
+
+
+def test_check_notes_a_concurrency_that_this_machine_cannot_hold(site, monkeypatch):
+    monkeypatch.setattr(descriptors, "_soft_limit", lambda: 1024)
+    site.configure(source={**site.settings["source"], "concurrency": 10_000})
+    said = site.ok("config", "check")
+    assert "valid; 3 targets" in said
+    assert "note: source.concurrency is 10000, and 896 probes run side by side" in said
+    assert "ulimit -n 10128" in said
+
+
+@pytest.mark.parametrize(
+    ("stack_name", "note"),
+    [
+        pytest.param(None, "9,000 numbers take 9,000 s (if an answer takes 1 s, 1 at once)", id="this machine"),
+        pytest.param("prod", "9,000 numbers in 5 shards: a shard takes 1,800 s", id="a deployment"),
+    ],
+)
+def test_check_notes_a_fleet_that_does_not_fit_into_the_interval(site, monkeypatch, stack_name, note):
+    found = stack.Stack("prod", "CREATE_COMPLETE", {"TableName": "t", "ConfigLocation": "s3://conf/c"}, {})
+    monkeypatch.setattr(stack, "find", lambda *_: found)
+    targets = [{"id": f"n{number}", "api_key": "ssm:k"} for number in range(9000)]
+    site.configure(targets=targets, source={**site.settings["source"], "concurrency": 1})
+    site.config.write_text(json.dumps(site.settings))
+    arguments = ["--stack", stack_name] if stack_name else []
+    assert f"note: {note}" in site.ok(*arguments, "config", "check", str(site.config), "--elsewhere")
 
 
 def test_show_prints_a_configuration_that_loads_back_equal(site):

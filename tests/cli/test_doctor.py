@@ -15,6 +15,7 @@ from wabawatch.adapters import stack
 from wabawatch.adapters.stack import Subscription
 from wabawatch.application.poll import Pass
 from wabawatch.bootstrap import SystemClock, assemble
+from wabawatch.cli import examining
 from wabawatch.domain.sharding import shard_of
 
 STACK = "wabawatch"
@@ -134,6 +135,7 @@ def test_a_deployment_that_is_well_is_told_to_be(deployment):
     assert examined.exit_code == 0, examined.stdout
     assert "poll schedule: on, rate(5 minutes)" in examined.stdout
     assert "1 of 1 target answered" in examined.stdout
+    assert "capacity: a run takes 1 of 300 s" in examined.stdout
     assert "alerts took the test" in examined.stdout
     assert "heartbeat: none" in examined.stdout
     assert "rings none yet" in examined.stdout
@@ -267,6 +269,23 @@ def test_numbers_that_were_not_read_are_told_with_the_cause(deployment, site):
     examined = deployment.doctor()
     assert examined.exit_code == 1
     assert "0 of 1 target answered; 1 provider_error" in examined.stdout
+
+
+def test_a_run_that_takes_longer_than_the_interval_is_to_do_by_the_time_that_it_took(deployment, monkeypatch):
+    seen = []
+
+    def explain(load):
+        seen.append(load)
+        return "9 numbers take 400 s (as the latest run took); the interval is 300 s: raise PollConcurrency to 8"
+
+    monkeypatch.setattr(examining, "explain_overload", explain)
+    examined = deployment.doctor()
+    assert examined.exit_code == 1
+    assert "capacity: 9 numbers take 400 s (as the latest run took); the interval is 300 s" in examined.stdout
+    assert "raise PollConcurrency to 8" in examined.stdout
+    (load,) = seen
+    assert (load.numbers, load.polls, load.interval) == (1, 5, timedelta(minutes=5))
+    assert timedelta() < load.shard_time < timedelta(minutes=1)
 
 
 def test_the_json_document_has_the_same_findings(deployment):

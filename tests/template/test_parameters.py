@@ -4,6 +4,7 @@ import tomllib
 import pytest
 
 from tests.template.template import ROOT, template
+from wabawatch.adapters.stack import Stack
 
 PARAMETERS = template()["Parameters"]
 
@@ -83,6 +84,14 @@ def test_what_follows_from_the_interval_is_written_out_for_each():
         assert (count == "1") is not unit.endswith("s"), "EventBridge wants the singular for one"
         assert int(count) * seconds[unit] == row["Seconds"]
         assert name == f"{count}{unit[0]}"
+
+
+def test_shards_are_read_as_many_side_by_side_as_the_parameter_says_and_by_default_half_of_a_new_account():
+    events = template()["Resources"]["PollFunction"]["Properties"]["Events"]
+    assert events["Shards"]["Properties"]["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "PollConcurrency"}}
+    parameter = PARAMETERS["PollConcurrency"]
+    assert (parameter["MinValue"], parameter["MaxValue"], parameter["Default"]) == (2, 100, 5)
+    assert Stack("", "", {}, {}).poll_concurrency == parameter["Default"]
 
 
 def test_the_console_shows_every_parameter_in_a_group():

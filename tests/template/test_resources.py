@@ -26,11 +26,11 @@ def test_nothing_else_is_left_behind_when_the_stack_is_deleted():
     assert RESOURCES["CoreLayer"]["Properties"]["RetentionPolicy"] == "Delete"
 
 
-def test_the_table_can_be_restored_is_encrypted_forgets_history_and_rings():
+def test_the_table_can_be_restored_forgets_history_rings_and_is_encrypted_by_a_key_that_costs_nothing():
     table = TABLE["Properties"]
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert "SSESpecification" not in table, "DynamoDB always encrypts; a KMS key would be billed by use"
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 

@@ -4,6 +4,7 @@ import re
 import pytest
 
 from tests.template.template import resources, template
+from wabawatch.adapters.descriptors import ON_LAMBDA, connection_limit
 
 ALARMS = resources("AWS::CloudWatch::Alarm")
 COMPOSITES = resources("AWS::CloudWatch::CompositeAlarm")
@@ -172,6 +173,14 @@ def test_an_alarm_looks_back_no_further_than_cloudwatch_can(name):
 
 def test_a_run_close_to_its_timeout_is_four_fifths_of_it():
     assert ALARMS["PollNearTimeoutAlarm"]["Threshold"] == POLL_TIMEOUT_MS * 0.8
+
+
+def test_the_advice_against_slow_passes_names_the_concurrency_that_lambda_allows():
+    assert f"to {connection_limit(ON_LAMBDA)} at most" in ALARMS["PollNearTimeoutAlarm"]["AlarmDescription"]
+
+
+def test_dropped_shards_are_helped_by_more_polls_side_by_side():
+    assert "PollConcurrency" in ALARMS["ShardsDroppedAlarm"]["AlarmDescription"]
 
 
 def test_the_dashboard_has_a_widget_for_each_question():

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from tests.application.fakes import PAYMENT, T0, FakeClock, FakeSource, phone, targets
+from wabawatch import bootstrap
 from wabawatch.adapters.documents import S3Documents
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.configured import GOOD
@@ -422,4 +423,14 @@ def test_during_a_long_pass_people_are_told_of_what_it_found_so_far(tmp_path, mo
     assert (rounds[0].opened, rounds[0].sent) == (1, 1)
     assert len(rounds) > 1
     assert console.getvalue().count("cannot send") == 1
+    app.close()
+
+
+def test_a_concurrency_that_the_process_cannot_hold_is_lowered_with_a_warning(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(bootstrap, "lower_concurrency", lambda wanted: (wanted - 9_936, "fewer"))
+    path = tmp_path / "fleet.json"
+    path.write_text(fleet("a", source={"concurrency": 10_000}))
+    app = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {}, resolve=False)
+    assert app.source._settings.concurrency == 64
+    assert "fewer" in caplog.text
     app.close()

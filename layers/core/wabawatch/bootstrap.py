@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
 
+from wabawatch.adapters.descriptors import lower_concurrency
 from wabawatch.adapters.documents import Document, Documents, FileDocuments, S3Documents
 from wabawatch.adapters.notifiers import registry
 from wabawatch.adapters.owners import new_owner
@@ -102,7 +103,10 @@ class Parts:
         from wabawatch.adapters import dialog360  # noqa: PLC0415 - reading state needs no network
 
         one = self.settings.source
-        asked = dialog360.Settings(one.base_url, one.timeout, one.concurrency, one.requests_per_second)
+        concurrency, lowered = lower_concurrency(one.concurrency)
+        if lowered:
+            logger.warning("%s", lowered)
+        asked = dialog360.Settings(one.base_url, one.timeout, concurrency, one.requests_per_second)
         return dialog360.Dialog360Source(asked, self._application.secrets, self._application.clock)
 
     @cached_property

@@ -18,7 +18,7 @@ from wabawatch.application.errors import ConfigurationError, QueueError
 from wabawatch.application.poll import Pass, Polled
 from wabawatch.bootstrap import Application, assemble, aws_client
 from wabawatch.domain.coverage import oldest_first
-from wabawatch.domain.sharding import shard_of
+from wabawatch.domain.sharding import SHARD_SIZE, shard_of
 
 if TYPE_CHECKING:
     from wabawatch.application.notify import Notified
@@ -41,7 +41,7 @@ class Environment(msgspec.Struct, frozen=True):
     state: str
     config: str | None = None
     shard_queue_url: str | None = None
-    shard_size: int = 2000
+    shard_size: int = SHARD_SIZE
     poll_interval: timedelta = timedelta(minutes=5)
 
 

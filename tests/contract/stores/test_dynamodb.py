@@ -29,6 +29,7 @@ from tests.contract.stores.values import (
     silence,
 )
 from wabawatch.adapters.stores.dynamodb import DynamoStore
+from wabawatch.adapters.stores.dynamodb.keys import LOG_SPREAD
 from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.application.ports import Change, FoldBatch, Outcome
 from wabawatch.domain.detection import detect
@@ -187,7 +188,7 @@ def test_history_reads_no_month_more_than_it_takes(dynamo, client):
     assert client.count("query") == 1 + 1
     client.forget()
     assert len(dynamo.history(limit=1)) == 1
-    assert client.count("query") == 1 + 8
+    assert client.count("query") == 1 + LOG_SPREAD
     client.forget()
     assert [one.seq for one in dynamo.history("a", since=at(MONTH), until=at(MONTH + 1))] == [2]
     assert client.count("query") == 1 + 1

@@ -11,7 +11,7 @@ import pytest
 from wabawatch.adapters.dialog360 import Dialog360Source, Settings
 from wabawatch.adapters.dialog360.answers import Answer
 from wabawatch.adapters.dialog360.parsing import read_answer
-from wabawatch.application.errors import SecretError
+from wabawatch.application.errors import NotFetchedError, SecretError
 from wabawatch.application.ports import Target
 
 KEY = "d360SecretKey0123456789"
@@ -193,17 +193,21 @@ class Keys:
     def __init__(self):
         self.held = {}
         self.renewed = {}
+        self.late = set()
         self.prefetched = []
         self.refreshed = []
 
-    def prefetch(self, references):
+    def prefetch(self, references, stopped):
+        self.is_over = stopped
         self.prefetched.append(list(references))
 
-    def refresh(self, references):
+    def refresh(self, references, stopped):  # noqa: ARG002 - the port's signature
         self.refreshed.append(list(references))
         self.held |= self.renewed
 
-    def key(self, reference):
+    def held_key(self, reference):
+        if reference in self.late:
+            raise NotFetchedError(f"{reference}: the time was over")
         try:
             return self.held[reference]
         except KeyError:

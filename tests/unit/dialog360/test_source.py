@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import resource
 import socket
 import threading
 import time
@@ -505,6 +506,36 @@ def test_a_reference_that_leads_nowhere_is_told(world):
     assert isinstance(outcomes["n1"], Report)
 
 
+def test_a_key_that_was_not_fetched_in_time_is_told_as_that_and_its_target_is_not_asked(world, server):
+    targets = world.targets(2)
+    world.keys.late = {"env:K0"}
+    outcomes = world.observe(targets)
+    assert outcomes["n0"] == Failure("key_not_fetched", "env:K0: the time was over")
+    assert isinstance(outcomes["n1"], Report)
+    assert len(server.requests) == 1
+
+
+def test_keys_may_be_read_for_half_of_the_pass(world):
+    world.clock.fixed = began = datetime(2026, 3, 1, tzinfo=UTC)
+    world.observe(world.targets(), until=began + timedelta(seconds=100))
+    assert not world.keys.is_over()
+    world.clock.fixed = began + timedelta(seconds=50)
+    assert world.keys.is_over()
+
+
+def test_a_connection_that_no_descriptor_is_left_for_says_nothing_of_the_target(world, server):
+    targets, source = world.targets(2), world.source()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        outcomes = world.observe(targets, source)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert {one.cause for one in outcomes.values()} == {"no_descriptors"}
+    assert server.connections == 0
+    assert all(isinstance(one, Report) for one in world.observe(targets, source).values())
+
+
 def test_the_keys_of_a_pass_are_read_together(world):
     targets = [*world.targets(3), Target("again", "", "env:K0")]
     world.observe(targets)
@@ -541,7 +572,7 @@ def test_a_rotated_key_that_is_refused_too_is_unauthorized(world, server, wire):
 def test_a_key_that_is_gone_when_it_is_read_again_is_told(world, server, wire):
     targets = world.targets()
     server.answer = lambda _: [wire.http(b"", 401)]
-    world.keys.refresh = lambda _: world.keys.held.clear()
+    world.keys.refresh = lambda *_: world.keys.held.clear()
     assert world.observe(targets)["n0"].cause == "key_unreadable"
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 
 import pytest
@@ -11,8 +12,15 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from wabawatch.adapters.notifiers.world import World
 from wabawatch.adapters.secrets import Secrets, parse_reference
+from wabawatch.adapters.secrets import aws as aws_vaults
 from wabawatch.adapters.secrets.vaults import UnansweredError
-from wabawatch.application.errors import ConfigurationError, DeliveryError, DeliveryErrorKind, SecretError
+from wabawatch.application.errors import (
+    ConfigurationError,
+    DeliveryError,
+    DeliveryErrorKind,
+    NotFetchedError,
+    SecretError,
+)
 
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://aws.invalid")
 
@@ -167,6 +175,109 @@ def test_pages_without_end_are_not_followed_for_ever(clock):
     secrets.prefetch(["secretsmanager:a", "secretsmanager:b"])
     assert secrets.key("secretsmanager:b") == "value of b"
     assert len(client.calls) == 2
+
+
+class Parameters:
+    """SSM with one parameter for each number; calls of these turns are throttled."""
+
+    def __init__(self, throttles=()):
+        self.calls = []
+        self.throttles = set(throttles)
+        self.at_once = self.most_at_once = 0
+        self.lock = threading.Lock()
+        self.meanwhile = lambda _: None
+
+    def get_parameters(self, *, Names, WithDecryption):  # noqa: N803 - the service's own
+        with self.lock:
+            self.calls.append(Names)
+            turn = len(self.calls)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        self.meanwhile(turn)
+        with self.lock:
+            self.at_once -= 1
+        if turn in self.throttles:
+            raise refusal("ThrottlingException")
+        return {"Parameters": [{"Name": name, "ARN": "", "Value": f"{name} {WithDecryption}"} for name in Names]}
+
+
+REFERENCES = [f"ssm:p{number}" for number in range(200)]
+
+
+def not_fetched(secrets, references):
+    """Those of which nothing is known because the time was over."""
+    found = []
+    for reference in references:
+        try:
+            secrets.held_key(reference)
+        except NotFetchedError:
+            found.append(reference)
+    return found
+
+
+def test_parameters_are_read_in_packs_a_few_calls_side_by_side(clock):
+    client = Parameters()
+    barrier = threading.Barrier(4)
+    client.meanwhile = lambda turn: barrier.wait(10) if 1 < turn <= 17 else None
+    secrets = Secrets({}, lambda _: client, clock)
+    secrets.prefetch(REFERENCES)
+    assert [len(names) for names in client.calls] == [10] * 20
+    assert client.most_at_once == 4
+    assert secrets.held_key("ssm:p199") == "p199 True"
+
+
+def test_a_throttled_pack_is_asked_for_again(clock, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(aws_vaults.time, "sleep", pauses.append)
+    secrets = Secrets({}, lambda _: Parameters(throttles=[1, 2, 7]), clock)
+    secrets.prefetch(REFERENCES)
+    assert not_fetched(secrets, REFERENCES) == []
+    assert sorted(pauses) == [0.5, 0.5, 1.0]
+
+
+def test_throttling_without_end_is_given_up(clock, monkeypatch):
+    monkeypatch.setattr(aws_vaults.time, "sleep", lambda _: None)
+    client = Parameters(throttles=range(1000))
+    secrets = Secrets({}, lambda _: client, clock)
+    secrets.prefetch(REFERENCES)
+    assert len(client.calls) == 9
+    with pytest.raises(UnansweredError, match="ThrottlingException"):
+        secrets.held_key("ssm:p199")
+
+
+def test_what_was_not_fetched_in_time_is_told_as_that_and_read_by_the_next_pass(clock):
+    client = Parameters()
+    secrets = Secrets({}, lambda _: client, clock)
+    secrets.prefetch(REFERENCES, lambda: len(client.calls) >= 8)
+    late = not_fetched(secrets, REFERENCES)
+    assert 0 < len(late) <= 120
+    assert "ssm:p199: the time was over" in trouble_of(secrets, "ssm:p199")
+    clock.passes(minutes=1)
+    client.calls.clear()
+    secrets.prefetch(REFERENCES)
+    assert sorted(name for names in client.calls for name in names) == sorted(one.removeprefix("ssm:") for one in late)
+    assert not_fetched(secrets, REFERENCES) == []
+
+
+def test_a_known_key_that_is_not_read_again_in_time_stays_in_use_and_unknown_ones_go_first(clock):
+    client = Parameters()
+    secrets = Secrets({}, lambda _: client, clock)
+    secrets.prefetch(REFERENCES[:100])
+    clock.passes(minutes=6)
+    client.calls.clear()
+    secrets.prefetch(REFERENCES, lambda: len(client.calls) >= 10)
+    assert {name for names in client.calls for name in names} >= {f"p{number}" for number in range(100, 200)}
+    assert not_fetched(secrets, REFERENCES) == []
+
+
+def test_a_held_key_is_never_read(aws, secrets, clock):
+    aws.secret("s", "one")
+    with pytest.raises(NotFetchedError, match="secretsmanager:s: it has not been read"):
+        secrets.held_key("secretsmanager:s")
+    secrets.prefetch(["secretsmanager:s"])
+    clock.passes(hours=1)
+    assert secrets.held_key("secretsmanager:s") == "one"
+    assert aws.calls == ["get_secret_value"]
 
 
 def test_one_missing_secret_does_not_hide_the_others(aws, secrets):

@@ -39,6 +39,8 @@ class Stack(msgspec.Struct, frozen=True):
     status: str
     outputs: Mapping[str, str]
     environment: Mapping[str, str]
+    poll_concurrency: int = 5
+    """How many shards are read side by side."""
 
     @property
     def state(self) -> str:
@@ -102,7 +104,8 @@ def find(name: str, clients: Clients) -> Stack:
     environment = {variable: parameters.get(parameter, "") for parameter, variable in _VARIABLES.items()}
     environment["WABAWATCH_DEPLOYMENT"] = name
     environment["WABAWATCH_ALERTS_TOPIC_ARN"] = outputs.get("AlertsTopicArn", "")
-    return Stack(name, found["StackStatus"], outputs, {key: value for key, value in environment.items() if value})
+    given = {key: value for key, value in environment.items() if value}
+    return Stack(name, found["StackStatus"], outputs, given, int(parameters.get("PollConcurrency") or 5))
 
 
 def resources(stack: Stack, clients: Clients) -> dict[str, Resource]:

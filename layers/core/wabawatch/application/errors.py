@@ -3,6 +3,7 @@
 WabawatchError
 ├── ConfigurationError    the configuration, an argument or an event is wrong; the message says where and what to do
 ├── SecretError           a reference to a secret cannot be resolved
+│   └── NotFetchedError   it was not read before the time was over
 ├── StoreError            the state cannot be read or written
 │   └── SchemaError       the state was written by a later version
 ├── QueueError            the queue of shards does not take messages for now
@@ -27,6 +28,10 @@ class ConfigurationError(WabawatchError):
 
 class SecretError(WabawatchError):
     """A reference to a secret cannot be resolved. Names the reference, never what it holds."""
+
+
+class NotFetchedError(SecretError):
+    """A secret was not read before the time was over, and nothing is known of it."""
 
 
 class StoreError(WabawatchError):

@@ -19,6 +19,7 @@ from wabawatch.domain.correlation import UNWATCHED
 from wabawatch.domain.coverage import PassReading, completes_run, update_coverage
 from wabawatch.domain.health import (
     AVAILABLE,
+    NOT_ASKED,
     READABLE,
     UNKNOWN,
     Entity,
@@ -256,8 +257,12 @@ class _Seen:
         self._details: dict[str, str] = {}
 
     def add(self, observation: Observation) -> None:
-        self.reached.add(observation.target)
         outcome = observation.outcome
+        if isinstance(outcome, Failure) and outcome.cause in NOT_ASKED:
+            self.causes[outcome.cause] = self.causes.get(outcome.cause, 0) + 1
+            logger.debug("%s: %s: %s", observation.target, outcome.cause, outcome.detail)
+            return
+        self.reached.add(observation.target)
         status = status_of(outcome) if isinstance(outcome, Report) else UNKNOWN
         self.statuses[status] = self.statuses.get(status, 0) + 1
         if isinstance(outcome, Failure):

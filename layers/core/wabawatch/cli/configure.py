@@ -11,6 +11,7 @@ import click
 
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.bootstrap import read_settings, remove, upload
+from wabawatch.cli.bounds import explain_bounds
 from wabawatch.cli.options import Command, Commands, as_json
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.routetest import route_test
@@ -35,7 +36,9 @@ def config() -> None:
 @click.argument("file", required=False)
 @click.option("--elsewhere", is_flag=True, help="Do not look whether env: and file: references lead anywhere here.")
 def check(file: str | None, elsewhere: bool) -> None:
-    """Validate FILE, or the configuration in force. Every mistake is told with its line and what to write instead."""
+    """Validate FILE, or the configuration in force. Every mistake is told with its line and what to write instead.
+
+    A note says what is valid and more than this machine (with --stack: the deployment) can do."""
     settings, place = _settings(file, resolve=not elsewhere)
     parts = (
         counted(len(settings.targets), "target"),
@@ -43,6 +46,13 @@ def check(file: str | None, elsewhere: bool) -> None:
         counted(len(settings.routes), "route"),
     )
     show(words(f"{place}: valid; {', '.join(parts)}"))
+    _warn(settings)
+
+
+def _warn(settings: Settings) -> None:
+    """Name what is valid and will not work as it is meant."""
+    for note in explain_bounds(settings, session().found):
+        show(words(f"note: {note}"))
 
 
 def _settings(file: str | None, *, resolve: bool) -> tuple[Settings, str]:
@@ -151,6 +161,7 @@ def _upload(own: Session, file: str, target: str) -> None:
         )
     version = upload(target, canonical_json(settings))
     show(words(f"{file}: valid; now {target}, version {version}"))
+    _warn(settings)
 
 
 config.add_command(route_test)

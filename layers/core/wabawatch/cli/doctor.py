@@ -10,7 +10,8 @@ import msgspec
 from rich.text import Text
 
 from wabawatch.cli.arguments import Duration
-from wabawatch.cli.examining import Finding, Patient, examine, interval_of
+from wabawatch.cli.bounds import interval_of
+from wabawatch.cli.examining import Finding, Patient, examine
 from wabawatch.cli.exits import FAULTS, OK
 from wabawatch.cli.options import Command, as_json
 from wabawatch.cli.output import document, show, words

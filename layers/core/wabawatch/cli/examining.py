@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -13,10 +14,12 @@ from wabawatch.adapters import stack as deployed
 from wabawatch.application.errors import SecretError, WabawatchError
 from wabawatch.application.ports import Topic
 from wabawatch.bootstrap import Application, aws_client
+from wabawatch.cli.bounds import workload_of
 from wabawatch.cli.notifytest import try_destination
 from wabawatch.config import effective
-from wabawatch.config.durations import parse, render
+from wabawatch.config.durations import render
 from wabawatch.config.references import references
+from wabawatch.domain.capacity import explain_overload
 from wabawatch.domain.coverage import ShardCoverage, completeness, incomplete_reason
 from wabawatch.domain.phrases import counted, lasted
 from wabawatch.domain.runbook import unlisted
@@ -137,6 +140,22 @@ def _last_run(patient: Patient) -> Iterator[Finding]:
     if rows and not is_late:
         yield from _completeness(patient, rows)
     yield from _coverage(rows, parts)
+
+
+def _capacity(patient: Patient) -> Iterator[Finding]:
+    """Whether a run fits into the interval, by what the slowest shard of the latest run took."""
+    parts = latest_run(patient.app.store.runs(_SHARDS))
+    times = [part.finished_at - part.started_at for part in parts if part.finished_at is not None]
+    if patient.stack is None or not times:  # of stacks alone
+        return
+    load = workload_of(patient.app.settings, patient.stack, max(times))
+    overload = explain_overload(load)
+    if overload:
+        said, _, todo = overload.rpartition(": ")
+        yield Finding("capacity", ok=False, said=said, todo=todo)
+        return
+    interval = patient.interval.total_seconds()
+    yield Finding("capacity", ok=True, said=f"a run takes {math.ceil(load.seconds):,} of {interval:,.0f} s")
 
 
 def _runbook(patient: Patient) -> Iterator[Finding]:
@@ -288,18 +307,13 @@ def _tests(patient: Patient) -> Iterator[Finding]:
         yield Finding("tests", error is None, said, "" if error is None else "repair the destination or its secret")
 
 
-def interval_of(stack: deployed.Stack | None, usual: timedelta) -> timedelta:
-    """How often a stack runs; `usual` for a monitor on this machine."""
-    said = stack.environment.get("WABAWATCH_POLL_INTERVAL", "") if stack else ""
-    return parse(said) if said else usual
-
-
 EXAMINATIONS: Final[Mapping[str, Examination]] = {
     "stack": _stack,
     "schedules": _schedules,
     "configuration": _configuration,
     "secrets": _secrets,
     "last run": _last_run,
+    "capacity": _capacity,
     "runbook": _runbook,
     "deliveries": _deliveries,
     "stored rows": _set_aside,
@@ -308,4 +322,4 @@ EXAMINATIONS: Final[Mapping[str, Examination]] = {
     "dead letters": _dead_letters,
     "alarms": _alarms,
 }
-_OF_STACKS: Final = frozenset({_stack, _schedules, _heartbeat, _dead_letters, _alarms})
+_OF_STACKS: Final = frozenset({_stack, _schedules, _capacity, _heartbeat, _dead_letters, _alarms})

@@ -15,7 +15,7 @@ from wabawatch.application.notify import Notified
 from wabawatch.bootstrap import Application, Cycle
 from wabawatch.cli.documents import RunDeliveries, RunDocument, RunIncidents, RunTargets, transition_document
 from wabawatch.cli.output import document
-from wabawatch.cli.wording import causes_text, codes_text
+from wabawatch.cli.wording import causes_text, codes_text, skipped_text
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import clean, counted
@@ -163,11 +163,10 @@ def run_line(cycle: Cycle) -> str:
     """As in `read 11 of 12 targets, 1 unknown (timeout); 2 transitions; 1 incident open; 1 notification delivered`."""
     run, notified = cycle.polled.run, cycle.notified
     unknown = f", {run.unknown} unknown ({causes_text(run)})" if run.unknown else ""
-    skipped = f", {run.skipped} skipped" if run.skipped else ""
     refused = f", {run.refused} not stored" if run.refused else ""
     failed = f", {notified.failed} failed" if notified.failed else ""
     return (
-        f"read {run.answered} of {counted(run.expected, 'target')}{unknown}{skipped}{refused};"
+        f"read {run.answered} of {counted(run.expected, 'target')}{unknown}{skipped_text(run)}{refused};"
         f" {counted(run.transitions, 'transition')}; {counted(notified.open, 'incident')} open;"
         f" {counted(notified.sent, 'notification')} delivered{failed}"
     )

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from wabawatch.cli.output import status_text, words
 from wabawatch.cli.picture import Picture
-from wabawatch.domain.health import AVAILABLE, Failure, Reason
+from wabawatch.domain.health import AVAILABLE, NOT_ASKED, Failure, Reason
 from wabawatch.domain.phrases import lasted
 from wabawatch.domain.runbook import cause_of, meaning
 from wabawatch.domain.runs import Run
@@ -58,7 +58,19 @@ def since_text(since: datetime | None, now: datetime) -> str:
 
 def causes_text(run: Run) -> str:
     """Why targets could not be read, the most frequent cause first."""
-    return ", ".join(sorted(run.causes, key=lambda cause: (-run.causes[cause], cause)))
+    return _ranked({cause: count for cause, count in run.causes.items() if cause not in NOT_ASKED})
+
+
+def skipped_text(run: Run) -> str:
+    """`, 40 skipped (key_not_fetched)`; nothing where none was. The cause is there where it is not the time."""
+    if not run.skipped:
+        return ""
+    causes = _ranked({cause: count for cause, count in run.causes.items() if cause in NOT_ASKED})
+    return f", {run.skipped} skipped{f' ({causes})' if causes else ''}"
+
+
+def _ranked(causes: Mapping[str, int]) -> str:
+    return ", ".join(sorted(causes, key=lambda cause: (-causes[cause], cause)))
 
 
 def unread(run: Run) -> str:

@@ -32,9 +32,13 @@ _UPSTREAM: Final = ("BUSINESS", "WABA", "APP", "PHONE_NUMBER", "MESSAGE_TEMPLATE
 CAUSES: Final = (
     "unauthorized", "forbidden", "throttled", "disabled", "payment_required", "not_found", "rejected",
     "provider_error", "unreachable", "timeout", "unreadable", "redirected", "key_unreadable",
+    "key_not_fetched", "no_descriptors",
 )  # fmt: skip
-"""Why a reading failed. All but the last come from the API's answer; `key_unreadable` means that the reference to the
-API key could not be resolved, so that nothing was asked."""
+"""Why a reading failed. All but the last three come from the API's answer; `key_unreadable` means that the reference to
+the API key could not be resolved, so that nothing was asked."""
+
+NOT_ASKED: Final = frozenset({"key_not_fetched", "no_descriptors"})
+"""The monitor itself had no time or no means to ask. It says nothing of the target, which the next pass asks first."""
 
 URGENT_CAUSES: Final = frozenset({"disabled", "payment_required"})
 """The provider says that the channel is down: told at the first observation."""

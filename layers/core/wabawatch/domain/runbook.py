@@ -210,6 +210,16 @@ CATALOGUE: Final[Mapping[Key, Entry]] = {
         "whoever keeps the API keys",
         "See that the secret exists and that the monitor may read it.",
     ),
+    "key_not_fetched": Entry(
+        "the API key could not be fetched before the pass ended, so nothing was asked; the next pass goes on with it",
+        "whoever runs the monitor",
+        "Keep many keys in one JSON secret (secretsmanager:NAME#key) instead of one parameter or secret for each.",
+    ),
+    "no_descriptors": Entry(
+        "the monitor could not open a connection, because its process has too many files open; nothing was asked",
+        "whoever runs the monitor",
+        "Lower source.concurrency, or raise the process's limit (ulimit -n).",
+    ),
     **_OF_THE_MONITOR,
 }  # fmt: skip
 

@@ -8,8 +8,9 @@ import msgspec
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a pass did. `expected` = `answered` + `unknown` + `skipped`; `causes` counts the unknown ones by cause,
-    `codes` the answered ones by each reason code that they gave.
+    """What a pass did. `expected` = `answered` + `unknown` + `skipped`; `causes` counts the unknown ones by cause, and
+    those of the skipped ones that the monitor itself could not ask (health.NOT_ASKED); `codes` counts the answered ones
+    by each reason code that they gave.
 
     `refused` counts those that were read and whose state could not be stored, whatever they answered; `interval` is the
     time between two passes (None: of a version that did not record it).

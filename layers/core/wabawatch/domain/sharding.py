@@ -9,6 +9,8 @@ from typing import Final
 from zlib import crc32
 
 BUCKETS: Final = 32
+SHARD_SIZE: Final = 2000
+"""About how many targets one invocation reads."""
 _SIGHT: Final = "~sight-"
 """What each shard says of the monitor itself has a snapshot of its own; no target's id begins like this."""
 

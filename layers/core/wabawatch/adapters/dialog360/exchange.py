@@ -8,6 +8,7 @@ from typing import Final
 
 import pycurl
 
+from wabawatch.adapters.descriptors import is_exhausted
 from wabawatch.adapters.dialog360.answers import Answer
 from wabawatch.domain.health import Failure
 
@@ -27,6 +28,8 @@ _CAUSES: Final[Mapping[int, str]] = {
     pycurl.E_FTP_WEIRD_SERVER_REPLY: "unreadable",
 }
 """libcurl's errors by what they say of the target; all others mean that it was not reached."""
+_OF_NO_DESCRIPTOR: Final = frozenset({pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_CONNECT, pycurl.E_OUT_OF_MEMORY})
+"""What libcurl also says where this process cannot open a socket: it does not hand on the system's own error."""
 
 
 class Exchange:
@@ -77,6 +80,8 @@ class Exchange:
     def broken(self, error: int, message: str) -> Answer:
         """What came before libcurl gave up."""
         failure = Failure(_CAUSES.get(error, "unreachable"), self._refused or message)
+        if error in _OF_NO_DESCRIPTOR and not self._sent and is_exhausted():
+            failure = Failure("no_descriptors", "too many open files; lower source.concurrency, or raise the limit")
         return Answer(self._status, self._headers, bytes(self._body), failure)
 
     def overdue(self, seconds: float) -> Answer:

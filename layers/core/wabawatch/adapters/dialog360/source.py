@@ -18,7 +18,7 @@ from wabawatch.adapters.dialog360.settings import Settings
 from wabawatch.adapters.dialog360.transport import Transport
 from wabawatch.adapters.dialog360.waiting import PATIENCE, Waiting
 from wabawatch.adapters.dialog360.wording import Wording
-from wabawatch.application.errors import SecretError
+from wabawatch.application.errors import NotFetchedError, SecretError
 from wabawatch.application.ports import Clock, Target
 from wabawatch.domain.health import Failure, Observation, Report
 
@@ -32,16 +32,17 @@ _log = logging.getLogger(__name__)
 class KeyRing(Protocol):
     """API keys by their references."""
 
-    def prefetch(self, references: Iterable[str]) -> None:
-        """Read those that are not at hand, many at once. What cannot be read is told by `key`."""
+    def prefetch(self, references: Iterable[str], stopped: Callable[[], bool]) -> None:
+        """Read those that are not at hand, many at once, until `stopped`. `held_key` tells what could not be read."""
         ...
 
-    def refresh(self, references: Iterable[str]) -> None:
+    def refresh(self, references: Iterable[str], stopped: Callable[[], bool]) -> None:
         """Read these anew, because keys that were at hand have been refused."""
         ...
 
-    def key(self, reference: str) -> str:
-        """Raises SecretError where the reference cannot be resolved."""
+    def held_key(self, reference: str) -> str:
+        """A key that was read. Raises SecretError where the reference cannot be resolved, NotFetchedError where the
+        time was over before it was read."""
         ...
 
 
@@ -61,10 +62,13 @@ class Dialog360Source:
         """As HealthSource. Yields nothing for targets whose key or host is to be left alone beyond `until` (beyond a
         minute where there is none), because throttled answers asked for it; they count as not started.
 
+        Keys may take half of the time until `until`: those of very many secrets or parameters come over several passes.
+        A target whose key is not there by then is a failure of the cause `key_not_fetched`, and was not asked.
+
         Keys that were refused are read again at the end of the pass, all at once and while nothing waits for an answer.
         A target whose key turns out to be another one is probed once more before it is called unauthorized; where
         there is no time left for that it yields nothing."""
-        self._keys.prefetch(dict.fromkeys(target.api_key for target in targets))
+        self._keys.prefetch(dict.fromkeys(target.api_key for target in targets), self._half_time(until, stopped))
         closing = _Closing(self._clock, until, stopped)
         refused: dict[str, tuple[Probe, Observation]] = {}
         try:
@@ -77,6 +81,13 @@ class Dialog360Source:
         finally:
             self._transport.abandon()
 
+    def _half_time(self, until: datetime | None, stopped: Callable[[], bool]) -> Callable[[], bool]:
+        if until is None:
+            return stopped
+        now = self._clock.now()
+        half = now + (until - now) / 2
+        return lambda: stopped() or self._clock.now() >= half
+
     def close(self) -> None:
         """Close the connections that were kept."""
         self._transport.close()
@@ -84,7 +95,7 @@ class Dialog360Source:
     def _second_round(self, refused: dict[str, tuple[Probe, Observation]], closing: _Closing) -> Iterator[Observation]:
         if not refused or closing.begun():
             return
-        self._keys.refresh(dict.fromkeys(probe.target.api_key for probe, _ in refused.values()))
+        self._keys.refresh(dict.fromkeys(probe.target.api_key for probe, _ in refused.values()), closing.begun)
         changed = []
         for probe, observation in refused.values():
             if self._has_another_key(probe):
@@ -96,7 +107,7 @@ class Dialog360Source:
 
     def _has_another_key(self, probe: Probe) -> bool:
         try:
-            return self._keys.key(probe.target.api_key) != probe.key
+            return self._keys.held_key(probe.target.api_key) != probe.key
         except SecretError:
             return True
 
@@ -131,8 +142,10 @@ class Dialog360Source:
 
     def _start(self, target: Target, place: Place) -> Failure | None:
         try:
-            key = sendable(self._keys.key(target.api_key), target.api_key)
+            key = sendable(self._keys.held_key(target.api_key), target.api_key)
             self._transport.start(place.url, key, Probe(target, place, key))
+        except NotFetchedError as error:
+            return Failure("key_not_fetched", str(error))
         except SecretError as error:
             return Failure("key_unreadable", Wording("").clean(str(error), MOST_DETAIL))
         except Exception as error:  # noqa: BLE001 - the border around one target's probe

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from wabawatch.adapters.secrets.vaults import UnansweredError
-from wabawatch.application.errors import ConfigurationError, SecretError
+from wabawatch.adapters.secrets.vaults import Stopped, UnansweredError
+from wabawatch.application.errors import ConfigurationError, NotFetchedError, SecretError
 
 Clients = Callable[[str], Any]
 """Makes the boto3 client of a service by its name."""
@@ -18,6 +19,10 @@ Verdicts = dict[str, str | SecretError]
 _MOST_SECRETS: Final = 20
 _MOST_PARAMETERS: Final = 10
 """What BatchGetSecretValue and GetParameters take at once."""
+_CALLS_AT_ONCE: Final = 4
+"""Enough for the 40 calls a second that GetParameters takes unless an account has asked for more."""
+_PAUSES: Final = (0.5, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0)
+"""Seconds before a throttled pack is asked for again, each time after the client has tried a few times itself."""
 
 _SERVER_ERROR: Final = 500
 _ADVICE: Final[Mapping[str, str]] = {
@@ -37,6 +42,10 @@ _log = logging.getLogger(__name__)
 
 class _PassingError(Exception):
     """AWS cannot be asked at the moment: no network, no credentials yet, too many requests, an error of its own."""
+
+
+class _ThrottledError(_PassingError):
+    """AWS takes no more calls a second; a few seconds later it does."""
 
 
 class _Service:
@@ -70,6 +79,8 @@ def _failure(response: Mapping[str, Any]) -> _RefusedError | _PassingError:
     code = str(response.get("Error", {}).get("Code", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     passing = status >= _SERVER_ERROR or _may_pass(code)
+    if "Throttl" in code or "TooMany" in code:
+        return _ThrottledError(code)
     return _PassingError(code) if passing else _RefusedError(code)
 
 
@@ -79,8 +90,8 @@ class SecretsManager:
     def __init__(self, clients: Clients) -> None:
         self._service = _Service("secretsmanager", clients)
 
-    def read(self, names: Sequence[str]) -> Mapping[str, str | SecretError]:
-        return _read_parts("secretsmanager", names, _MOST_SECRETS, self._some)
+    def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:
+        return _read_packs("secretsmanager", names, _MOST_SECRETS, self._some, stopped)
 
     def _some(self, names: Sequence[str]) -> Verdicts:
         return self._batch(names) if len(names) > 1 else self._one(names[0])
@@ -129,8 +140,8 @@ class ParameterStore:
     def __init__(self, clients: Clients) -> None:
         self._service = _Service("ssm", clients)
 
-    def read(self, names: Sequence[str]) -> Mapping[str, str | SecretError]:
-        return _read_parts("ssm", names, _MOST_PARAMETERS, self._some)
+    def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:
+        return _read_packs("ssm", names, _MOST_PARAMETERS, self._some, stopped)
 
     def _some(self, names: Sequence[str]) -> Verdicts:
         try:
@@ -158,18 +169,64 @@ def _names(parameter: Mapping[str, Any]) -> set[str]:
     return {name + selector, arn + selector, name + version, arn + version}
 
 
-def _read_parts(scheme: str, names: Sequence[str], most: int, read: Callable[[Sequence[str]], Verdicts]) -> Verdicts:
-    """As many at once as the service takes. The first sign that it cannot be asked ends the reading: each further call
-    would only wait as long again."""
-    found: Verdicts = {}
-    trouble = "no answer about it"
-    try:
-        for start in range(0, len(names), most):
-            found |= read(names[start : start + most])
-    except _PassingError as error:
-        trouble = str(error)
-        _log.warning("AWS cannot be asked for secrets at the moment: %s", trouble)
-    return {name: found.get(name) or _unanswered(scheme, name, trouble) for name in names}
+_Read = Callable[[Sequence[str]], Verdicts]
+
+
+def _read_packs(scheme: str, names: Sequence[str], size: int, read: _Read, stopped: Stopped) -> Verdicts:
+    """Read as many with each call as the service takes, a few calls side by side, until `stopped`.
+
+    The first call goes alone: where AWS cannot be asked, the others would only wait as long again."""
+    first, *others = [names[start : start + size] for start in range(0, len(names), size)]
+    packs = _Packs(read, stopped, _PAUSES if others else ())
+    found = packs.read(first)
+    if others:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a few secrets come with one call
+
+        with ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix=scheme) as threads:
+            for verdicts in threads.map(packs.read, others):
+                found |= verdicts
+    return {name: found.get(name) or packs.explain(scheme, name) for name in names}
+
+
+class _Packs:
+    """Reads pack after pack, waits where AWS throttles, and ends with the first other sign that it cannot be asked."""
+
+    def __init__(self, read: _Read, stopped: Stopped, pauses: Sequence[float]) -> None:
+        self._read = read
+        self._stopped = stopped
+        self._pauses = pauses
+        self._trouble = ""
+        self._is_late = False
+
+    def read(self, names: Sequence[str]) -> Verdicts:
+        """The verdicts of a pack; none where it was not read."""
+        for pause in (*self._pauses, None):
+            if self._trouble or self._is_over():
+                return {}
+            try:
+                return self._read(names)
+            except _ThrottledError as error:
+                if pause is None:
+                    self._give_up(error)
+                else:
+                    time.sleep(pause)
+            except _PassingError as error:
+                self._give_up(error)
+        return {}
+
+    def explain(self, scheme: str, name: str) -> SecretError:
+        """Why a secret was not read."""
+        if self._is_late and not self._trouble:
+            return NotFetchedError(f"{scheme}:{name}: the time was over before it could be read")
+        return _unanswered(scheme, name, self._trouble or "no answer about it")
+
+    def _is_over(self) -> bool:
+        self._is_late = self._is_late or self._stopped()
+        return self._is_late
+
+    def _give_up(self, error: _PassingError) -> None:
+        self._trouble = str(error)
+        _log.warning("AWS cannot be asked for secrets at the moment: %s", error)
 
 
 def _unanswered(scheme: str, name: str, trouble: str) -> UnansweredError:

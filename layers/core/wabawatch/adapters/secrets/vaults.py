@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -10,12 +10,16 @@ from wabawatch.application.errors import SecretError
 
 _MOST_BYTES: Final = 64 * 1024
 
+Stopped = Callable[[], bool]
+"""Whether the time is over."""
+
 
 class Vault(Protocol):
     """Reads secrets by name."""
 
-    def read(self, names: Sequence[str]) -> Mapping[str, str | SecretError]:
-        """The value of each name, or why it has none; as few calls as the vault allows."""
+    def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:
+        """The value of each name, or why it has none; as few calls as the vault allows. Once `stopped`, the rest is not
+        read: NotFetchedError."""
         ...
 
 
@@ -29,14 +33,14 @@ class Environment:
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
 
-    def read(self, names: Sequence[str]) -> Mapping[str, str | SecretError]:
+    def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:  # noqa: ARG002 - quick
         return {name: self._variables.get(name, _no_variable(name)) for name in names}
 
 
 class Files:
     """Files with one secret each, as Docker, Kubernetes and systemd hand them over."""
 
-    def read(self, names: Sequence[str]) -> Mapping[str, str | SecretError]:
+    def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:  # noqa: ARG002 - quick
         return {name: _content(name) for name in names}
 
 

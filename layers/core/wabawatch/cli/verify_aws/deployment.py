@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from wabawatch.adapters import stack as deployed
-from wabawatch.cli.examining import interval_of
+from wabawatch.cli.bounds import interval_of
 from wabawatch.cli.verify_aws.account import Account
 from wabawatch.cli.verify_aws.check import Step, finding, proven
 from wabawatch.domain.phrases import counted, lasted

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from wabawatch.cli.examining import interval_of
+from wabawatch.cli.bounds import interval_of
 from wabawatch.cli.verify_aws.account import Account
 from wabawatch.cli.verify_aws.check import Step, finding, proven
 from wabawatch.config import effective

@@ -11,6 +11,7 @@ from wabawatch.adapters.stores.codec import dump
 from wabawatch.adapters.stores.dynamodb.aside import OBSERVATION, PENDING, TRANSITIONS, Aside
 from wabawatch.adapters.stores.dynamodb.keys import (
     AFTER_ALL,
+    LOG_SPREAD,
     SPREAD,
     expiry,
     iso,
@@ -113,9 +114,9 @@ class TransitionLog:
         for month in self._months(since, until):
             queries = [
                 self._table.query(
-                    log_partition(place, month), "when", since=first, until=last, newest_first=True, page=limit // 4 + 1
+                    log_partition(place, month), "when", since=first, until=last, newest_first=True, page=limit // 8 + 1
                 )
-                for place in range(SPREAD)
+                for place in range(LOG_SPREAD)
             ]
             yield from self._table.merge(queries, "when", newest_first=True)
 

@@ -1,0 +1,459 @@
+"""Counts what a quiet fleet asks of AWS: the functions themselves, on moto, with the answers of the health API at hand.
+
+A fleet is read once so that everything is known, and the second pass and the second round of notify count. DynamoDB's
+units are computed from the items that went over the wire, as the strict client of the tests does it. Of a fleet that is
+cut into shards one shard is read and counts for all, and the others have the coverage that it left.
+
+CPU is measured apart, without moto: the poll function on SQLite with reports at hand, a probe over a socket, and a call
+through botocore whose answer is at hand.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import multiprocessing
+import os
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import process_time
+from types import ModuleType, SimpleNamespace
+from typing import Any, Final
+from unittest.mock import patch
+from zlib import crc32
+
+import boto3
+import botocore.session
+import msgspec
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.config import Config
+from moto import mock_aws
+
+from benchmarks import costs, probes
+from tests.contract.stores.strict_client import INDEXES, StrictClient, size
+from tests.moto_speed import copying_tables_once
+from tests.template.template import table_shape
+from wabawatch import bootstrap
+from wabawatch.adapters.dialog360 import Dialog360Source, Settings
+from wabawatch.adapters.dialog360.answers import Answer
+from wabawatch.adapters.dialog360.parsing import read_answer
+from wabawatch.adapters.stores.dynamodb import DynamoStore
+from wabawatch.application.ports import Target
+from wabawatch.domain.health import Observation
+from wabawatch.domain.sharding import SHARD_SIZE, shard_of, shards_for
+
+FLEETS: Final = (1, 1_000, 10_000, 100_000)
+KEYS_IN_A_SECRET: Final = 900
+"""64 KB hold so many keys of 70 bytes with their names."""
+INTERVAL: Final = timedelta(minutes=5)
+REGION: Final = "us-east-1"
+WARM_RUNS: Final = 4
+"""Before anything is counted: later than the longest pass, nothing of the first run is repeated."""
+RUNS_KEPT: Final = timedelta(days=90)
+ROW_OVERHEAD: Final = 100
+"""Bytes that DynamoDB adds to each item and to each entry of an index."""
+T0: Final = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+_FUNCTIONS: Final = costs.ROOT / "functions"
+
+
+class Clock:
+    """Stands still until it is told."""
+
+    at = T0
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class Transport:
+    """Answers every probe at once, and counts the bytes of the requests."""
+
+    free = True
+
+    def __init__(self) -> None:
+        self._answers: list[tuple[object, Answer]] = []
+        self.requests = 0
+        self.bytes = 0
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._answers)
+
+    def start(self, url: str, key: str, token: object) -> None:
+        _, _, rest = url.partition("://")
+        host, _, path = rest.partition("/")
+        lines = ("GET /" + path + " HTTP/1.1", f"Host: {host}", "User-Agent: wabawatch", "Accept-Encoding: gzip",
+                 f"D360-API-KEY: {key}", "Accept: application/json", "", "")  # fmt: skip
+        self.requests += 1
+        self.bytes += len("\r\n".join(lines))
+        self._answers.append((token, healthy_answer(crc32(key.encode()))))
+
+    def wait(self, seconds: float) -> list[tuple[object, Answer]]:
+        del seconds
+        found, self._answers = self._answers, []
+        return found
+
+    def abandon(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def healthy_answer(number: int) -> Answer:
+    """An account of its own for each number; ten share a business."""
+    both = {"can_send_message": "AVAILABLE", "can_receive_call_sip": "AVAILABLE"}
+    entities = [
+        {"entity_type": "PHONE_NUMBER", "id": str(105954558000000 + number), **both},
+        {"entity_type": "WABA", "id": str(102290129000000 + number), **both},
+        {"entity_type": "BUSINESS", "id": str(272906349000000 + number // 10), **both},
+        {"entity_type": "APP", "id": "670843887433847", **both},
+    ]
+    body = {"health_status": {"can_send_message": "AVAILABLE", "entities": entities}}
+    return Answer(200, {"content-type": "application/json"}, json.dumps(body).encode())
+
+
+class Deployment:
+    """The stack's services in moto, and its two functions in this process. Counts every call to a service."""
+
+    def __init__(self, numbers: int) -> None:
+        self.clock = Clock()
+        self.calls: Counter[tuple[str, str]] = Counter()
+        self.names = [f"nordwind-support-{number:06}" for number in range(numbers)]
+        self.shards = shards_for(numbers, SHARD_SIZE)
+        self.transport = Transport()
+        self._session = botocore.session.get_session()
+        self._session.register("before-call", self._count)
+        boto3.client("s3", REGION).create_bucket(Bucket="conf")
+        boto3.client("s3", REGION).put_bucket_versioning(Bucket="conf", VersioningConfiguration={"Status": "Enabled"})
+        self.queue = boto3.client("sqs", REGION).create_queue(QueueName="shards")["QueueUrl"]
+        self.topic = boto3.client("sns", REGION).create_topic(Name="alerts")["TopicArn"]
+        raw = self._session.create_client("dynamodb", REGION, config=Config(parameter_validation=False))
+        raw.create_table(TableName="wabawatch", **table_shape())
+        self.table = StrictClient(raw)
+        self.secrets = self._configure()
+
+    def _count(self, model: Any, **_: object) -> None:  # noqa: ANN401 - botocore's
+        self.calls[model.service_model.service_name, model.name] += 1
+
+    def _configure(self) -> int:
+        """Upload the configuration and its keys; how many secrets they are in."""
+        vault = boto3.client("secretsmanager", REGION)
+        names = self.names
+        if len(names) == 1:
+            vault.create_secret(Name="wabawatch/key", SecretString=_key(0))
+            return 1
+        packs = [names[start : start + KEYS_IN_A_SECRET] for start in range(0, len(names), KEYS_IN_A_SECRET)]
+        for place, pack in enumerate(packs):
+            text = json.dumps(
+                {name: _key(place * KEYS_IN_A_SECRET + number) for number, name in enumerate(pack)},
+                separators=(",", ":"),
+            )
+            vault.create_secret(Name=f"wabawatch/keys/{place}", SecretString=text)
+        targets = [
+            {"id": name, "name": f"Support {name[-6:]}", "labels": {"client": f"c{number % 300}"},
+             "api_key": f"secretsmanager:wabawatch/keys/{number // KEYS_IN_A_SECRET}#{name}"}
+            for number, name in enumerate(names)
+        ]  # fmt: skip
+        body = json.dumps({"targets": targets, "destinations": {"ops": {"kind": "sns", "topic_arn": self.topic}}})
+        boto3.client("s3", REGION).put_object(Bucket="conf", Key="config.json", Body=body)
+        return len(packs)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "WABAWATCH_STATE": "dynamodb:wabawatch",
+            "WABAWATCH_CONFIG": "s3://conf/config.json",
+            "WABAWATCH_SHARD_QUEUE_URL": self.queue,
+            "WABAWATCH_ALERTS_TOPIC_ARN": self.topic,
+            "WABAWATCH_API_KEY_SECRET": "wabawatch/key" if len(self.names) == 1 else "",
+            "WABAWATCH_POLL_INTERVAL": "rate(5 minutes)",
+            "WABAWATCH_DEPLOYMENT": "wabawatch",
+        }
+
+    def function(self, name: str) -> ModuleType:
+        """A function's module, with its application on this table, this clock, and answers at hand."""
+        module = load_function(name)
+        application = module.serverless().application
+        application.clock = self.clock
+        application.__dict__["store"] = DynamoStore(self.table, "wabawatch", timedelta(days=400))
+        if name == "poll":
+            application.refresh()
+            source = Dialog360Source(Settings(), application.secrets, self.clock)
+            source._transport = self.transport
+            application.parts.__dict__["source"] = source
+        return module
+
+    @contextmanager
+    def patched(self) -> Iterator[None]:
+        with patch.object(bootstrap, "_aws_session", lambda: self._session), patch.dict(os.environ, self.environment):
+            yield
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What one invocation asked of AWS, and what it logged."""
+
+    reads: float
+    writes: float
+    calls: int
+    s3: int
+    queue: int
+    log: str
+
+
+@cache
+def load_function(name: str) -> ModuleType:
+    spec = spec_from_file_location(f"counted_{name}", _FUNCTIONS / name / "app.py")
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"no function {name}")
+    with patch.dict(os.environ, {"POWERTOOLS_SERVICE_NAME": name, "POWERTOOLS_METRICS_NAMESPACE": "Wabawatch"}):
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return module
+
+
+def invoke(module: ModuleType, event: object) -> str:
+    """Run a handler; what it wrote to its log."""
+    context = SimpleNamespace(
+        function_name="wabawatch", function_version="$LATEST", memory_limit_in_mb=512, aws_request_id="r" * 36,
+        invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:wabawatch",
+        get_remaining_time_in_millis=lambda: 120_000,
+    )  # fmt: skip
+    written = io.StringIO()
+    for handler in module.logger.handlers:
+        handler.setStream(written)
+    logging.getLogger("wabawatch").handlers = [module.logger.registered_handler]  # as in a process of its own
+    with redirect_stdout(written):
+        module.handler(event, context)
+    return written.getvalue()
+
+
+def count_fleet(numbers: int) -> costs.Counts:
+    """Count one fleet, without its CPU."""
+    load_function.cache_clear()
+    with mock_aws(), copying_tables_once(), patch.dict(os.environ, {"AWS_DEFAULT_REGION": REGION}):
+        deployment = Deployment(numbers)
+        with deployment.patched():
+            return _count(deployment)
+
+
+def _count(deployment: Deployment) -> costs.Counts:
+    poll, notify = deployment.function("poll"), deployment.function("notify")
+    shards = deployment.shards
+    for _ in range(WARM_RUNS):
+        _run(deployment, poll)
+        _rounds(deployment, notify)
+    run = _run(deployment, poll)
+    rounds = _rounds(deployment, notify)
+    _run(deployment, poll)
+    rounds += _rounds(deployment, notify)
+    stored = _stored(deployment, seen=sum(shard_of(name, shards) == 0 for name in deployment.names))
+    metrics = {metric for asked in (*(asked for _, asked in run), *rounds) for metric in metrics_of(asked.log)}
+    return costs.Counts(
+        numbers=len(deployment.names),
+        shards=shards,
+        secrets=deployment.secrets,
+        run_reads=sum(times * asked.reads for times, asked in run),
+        run_writes=sum(times * asked.writes for times, asked in run),
+        run_calls=sum(times * asked.calls for times, asked in run),
+        run_s3=sum(times * asked.s3 for times, asked in run),
+        run_queue_requests=sum(asked.queue for _, asked in run) + (costs.SHARD_MESSAGE * shards if shards > 1 else 0),
+        run_secret_reads=deployment.secrets * (costs.ENVIRONMENTS if shards > 1 else 1),
+        run_log=sum(times * (len(asked.log) + costs.LAMBDA_LOG_BYTES) for times, asked in run),
+        run_cpu=0,
+        round_reads=statistics.mean(asked.reads for asked in rounds),
+        round_writes=statistics.mean(asked.writes for asked in rounds),
+        round_calls=statistics.mean(asked.calls for asked in rounds),
+        round_s3=statistics.mean(asked.s3 for asked in rounds),
+        round_log=statistics.mean(len(asked.log) + costs.LAMBDA_LOG_BYTES for asked in rounds),
+        round_cpu=0,
+        metrics=len(metrics),
+        request_bytes=round(deployment.transport.bytes / deployment.transport.requests),
+        stored=stored,
+    )
+
+
+def _run(deployment: Deployment, poll: ModuleType) -> list[tuple[int, Asked]]:
+    """A run: the tick alone, or with one shard that stands for all of them."""
+    tick = _asked(deployment, poll, _event(deployment, "poll"))
+    if deployment.shards == 1:
+        return [(1, tick)]
+    body = {
+        **_event(deployment, "shard"),
+        "run_id": f"run{deployment.clock.at:%H%M}",
+        "shard": 0,
+        "of": deployment.shards,
+    }
+    shard = _asked(deployment, poll, {"Records": [{"messageId": "m", "body": json.dumps(body), "attributes": {}}]})
+    _stand_in(poll)
+    return [(1, tick), (deployment.shards, shard)]
+
+
+def _rounds(deployment: Deployment, notify: ModuleType) -> list[Asked]:
+    """The rounds of notify until the next run; of ten, one looks at all incidents."""
+    found = []
+    for _ in range(round(INTERVAL / timedelta(minutes=1))):
+        deployment.clock.at += timedelta(minutes=1)
+        found.append(_asked(deployment, notify, _event(deployment, "notify")))
+    return found
+
+
+def _asked(deployment: Deployment, module: ModuleType, event: object) -> Asked:
+    deployment.calls.clear()
+    deployment.table.forget()
+    log = invoke(module, event)
+    calls = deployment.calls
+    return Asked(
+        deployment.table.read_units,
+        float(sum(deployment.table.write_units.values())),
+        calls.total(),
+        sum(count for (service, _), count in calls.items() if service == "s3"),
+        sum(count for (service, _), count in calls.items() if service == "sqs"),
+        log,
+    )
+
+
+def _event(deployment: Deployment, kind: str) -> dict[str, str]:
+    return {"wabawatch": kind, "scheduled_at": deployment.clock.at.isoformat()}
+
+
+def _stand_in(poll: ModuleType) -> None:
+    """Give the shards that are not read the coverage of the one that is."""
+    store = poll.serverless().application.store
+    for row in store.coverages():
+        for shard in range(row.of if row.shard == 0 else 0):
+            store.save_coverage(msgspec.structs.replace(row, shard=shard))
+
+
+def _stored(deployment: Deployment, seen: int) -> float:
+    """Bytes after a year: what belongs to numbers, as many as there are, and the runs that are kept."""
+    found = 0.0
+    runs: list[int] = []
+    for row in deployment.table.rows("wabawatch"):
+        kind = row["pk"]["S"].partition("#")[0]
+        taken = (size(row) + ROW_OVERHEAD) * (1 + sum(index in row for index in INDEXES))
+        if kind == "RUN":
+            runs.append(taken)
+        else:
+            found += taken * (len(deployment.names) / seen if kind in {"SNAP", "LOG"} else 1)
+    return round(found + statistics.mean(runs) * deployment.shards * (RUNS_KEPT / INTERVAL))
+
+
+def metrics_of(log: str) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
+    """The metrics in a log, each with its dimensions."""
+    lines = [json.loads(line) for line in log.splitlines() if '"_aws"' in line]
+    return {
+        (metric["Name"], tuple((name, line[name]) for name in dimensions))
+        for line in lines
+        for group in line["_aws"]["CloudWatchMetrics"]
+        for dimensions in group["Dimensions"]
+        for metric in group["Metrics"]
+    }
+
+
+# --- CPU
+
+
+class ReadyReports:
+    """A health source whose reports are at hand."""
+
+    def observe(
+        self, targets: Sequence[Target], *, until: datetime | None, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[Observation]:
+        del until, stopped
+        for number, target in enumerate(targets):
+            answer = healthy_answer(number)
+            yield Observation(target.id, datetime.now(UTC), read_answer(answer, target.id, "a-key-of-no-number", T0))
+
+
+def cpu_of_functions(numbers: int) -> tuple[float, float]:
+    """Seconds of a pass of the poll function over so many numbers, and of a round of notify, on SQLite."""
+    load_function.cache_clear()
+    with TemporaryDirectory() as folder:
+        targets = [{"id": f"nordwind-support-{number:06}", "api_key": "env:KEY"} for number in range(numbers)]
+        config = Path(folder) / "config.json"
+        config.write_text(json.dumps({"targets": targets, "destinations": {"c": {"kind": "console"}}}))
+        variables = {"WABAWATCH_STATE": f"sqlite:{folder}/state.db", "WABAWATCH_CONFIG": str(config), "KEY": _key(0)}
+        with patch.dict(os.environ, variables):
+            poll, notify = load_function("poll"), load_function("notify")
+            application = poll.serverless().application
+            application.parts.__dict__["source"] = ReadyReports()
+            event = {"wabawatch": "poll", "scheduled_at": "2026-03-02T10:00:00Z"}
+            invoke(poll, event)
+            passes = [_cpu(lambda: invoke(poll, event)) for _ in range(3)]
+            rounds = [_cpu(lambda: invoke(notify, {**event, "wabawatch": "notify"})) for _ in range(10)]
+            application.close()
+            notify.serverless().application.close()
+    return min(passes), statistics.median(rounds)
+
+
+def cpu_of_a_probe(count: int = 1000) -> float:
+    """Seconds of a probe over a socket, the reading of its answer included."""
+    processes = multiprocessing.get_context("fork")
+    ready, done, results = processes.Queue(), processes.Event(), processes.Queue()
+    server = processes.Process(target=probes.serve, args=(count, ready, done))
+    server.start()
+    place = ready.get()
+    found = []
+    for _ in range(3):
+        process = processes.Process(target=probes.measured, args=(probes.ours, place, results))
+        process.start()
+        found.append(results.get()[0] / count)
+        process.join()
+    done.set()
+    server.join()
+    return min(found)
+
+
+def cpu_of_a_call() -> float:
+    """Seconds of a query through botocore, without the network."""
+    session = botocore.session.get_session()
+    session.set_credentials("x", "x")
+    client = session.create_client("dynamodb", REGION, config=Config(parameter_validation=False))
+    client.meta.events.register("before-send", _empty_answer)
+    request = {
+        "TableName": "t",
+        "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": {":pk": {"S": "QUEUE"}},
+    }
+    client.query(**request)
+    return min(_cpu(lambda: [client.query(**request) for _ in range(100)]) / 100 for _ in range(5))
+
+
+def _empty_answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+    answer = AWSResponse(request.url, 200, {"content-type": "application/x-amz-json-1.0"}, None)
+    answer._content = b'{"Items":[],"Count":0,"ScannedCount":0}'
+    return answer
+
+
+def _cpu(work: Callable[[], object]) -> float:
+    began = process_time()
+    work()
+    return process_time() - began
+
+
+def _key(number: int) -> str:
+    """As long as a real one."""
+    return f"{number:06}" + "kEy0" * 8
+
+
+def count_all() -> list[costs.Counts]:
+    """Count every fleet of the table."""
+    probe, call = cpu_of_a_probe(), cpu_of_a_call()
+    print(f"CPU: {1000 * probe:.2f} ms a probe, {1000 * call:.2f} ms a call to AWS")
+    found = []
+    for numbers in FLEETS:
+        one = count_fleet(numbers)
+        passed, round_ = cpu_of_functions(-(-numbers // one.shards))
+        print(f"{numbers:,} numbers: {1000 * passed:.0f} ms of CPU a pass, {1000 * round_:.0f} ms a round, on SQLite")
+        cpu = one.shards * passed + numbers * probe + one.run_calls * call
+        found.append(
+            msgspec.structs.replace(one, run_cpu=round(cpu, 4), round_cpu=round(round_ + one.round_calls * call, 4))
+        )
+    return found
