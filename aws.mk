@@ -34,6 +34,9 @@ UNUSED := aws_lambda_powertools/event_handler aws_lambda_powertools/utilities/da
   aws_lambda_powertools/utilities/parser wabawatch/cli wabawatch/simulator wabawatch/__main__.py *.data
 BUILT ?= .aws-sam/build
 
+# Which processor the functions are built for: the deployed one, unless it is given.
+ARCHITECTURE ?= $(patsubst Architecture=%,%,$(filter Architecture=%,$(PARAMETERS)))
+
 # A function can't write beside its code, so that without bytecode every cold start would compile everything. It goes by
 # the text's hash and is not checked: SAM's archives change the files' times.
 .PHONY: build
@@ -41,20 +44,36 @@ build: .venv-sam/.done | python3.13 ## Build the functions and the layer for AWS
 	$(SAM_PATH) $(SAM) build --build-dir $(BUILT) $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
 	cd $(BUILT)/CoreLayer/python && rm -rf $(UNUSED)
 	$(PYTHON313) -m compileall -q --invalidation-mode unchecked-hash $(BUILT)
+	$(PYTHON313) tools/artefact.py $(BUILT) $(or $(ARCHITECTURE),arm64)
 
 GIVEN = $(if $(SECRET),ApiKeySecret=$(SECRET)) $(if $(EMAIL),AlertEmail=$(EMAIL)) $(if $(SLACK),SlackWebhookSecret=$(SLACK)) \
   $(if $(HEARTBEAT),HeartbeatSecret=$(HEARTBEAT)) \
-  $(if $(ARCHITECTURE),Architecture=$(ARCHITECTURE)) $(PARAMETERS)
+  $(filter-out Architecture=%,$(PARAMETERS))
+DEPLOYMENT = $(BIN)/python tools/deployment.py
+ENVIRONMENT = --env $(or $(ENV),default)
+DEPLOYED = $(or $(ARTEFACT),$(BUILT))
+# By another name, because `make -n` runs each line that has $(MAKE).
+AGAIN = $(MAKE) --no-print-directory
 
+# Builds, and deploys what was built; with ARTEFACT=folder it deploys an earlier build as it is. SAM keeps a parameter's
+# earlier value, so that the architecture is always given: libraries of another processor would fail at every start.
 .PHONY: deploy
-deploy: build .venv/.run ## Deploy: make deploy SECRET=name-of-secret EMAIL=you@example.com [SLACK=name-of-secret] [HEARTBEAT=name-of-secret] [PARAMETERS="PollEvery=1m …"] [ENV=prod]
-	$(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(or $(ENV),default) --template-file $(BUILT)/template.yaml \
-	  $(if $(strip $(GIVEN)),--parameter-overrides $(GIVEN))
+deploy: .venv-sam/.done .venv/.run ## Deploy: make deploy SECRET=name-of-secret EMAIL=you@example.com [SLACK=name-of-secret] [HEARTBEAT=name-of-secret] [PARAMETERS="PollEvery=1m …"] [ENV=prod]
+	@set -e; architecture="$$($(DEPLOYMENT) architecture $(ENVIRONMENT) $(if $(ARCHITECTURE),--wanted $(ARCHITECTURE)))"; \
+	$(if $(ARTEFACT),,$(AGAIN) build ARCHITECTURE="$$architecture";) \
+	$(BIN)/python tools/artefact.py $(DEPLOYED) "$$architecture"; \
+	$(DEPLOYMENT) prepare $(ENVIRONMENT) --built $(DEPLOYED)/template.yaml $(if $(TABLE),--table $(TABLE)) $(if $(BUCKET),--bucket $(BUCKET)); \
+	$(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(or $(ENV),default) --template-file $(DEPLOYED)/template.yaml \
+	  --parameter-overrides Architecture="$$architecture" $(GIVEN); \
+	$(DEPLOYMENT) protect $(ENVIRONMENT)
+
+# GovCloud and China lack some properties, and new regions some resources.
+REGIONS := us-east-1 us-west-2 eu-central-1 eu-central-2 ap-southeast-5 mx-central-1 us-gov-west-1 us-gov-east-1 cn-north-1 cn-northwest-1
 
 .PHONY: template
-template: .venv-sam/.done .venv-checkov/.done ## Check the template: valid, linted, secure
-	$(SAM) validate --lint --region eu-central-1
-	.venv-sam/bin/cfn-lint template.yaml
+template: .venv-sam/.done .venv-checkov/.done ## Check the template: valid, linted for ten regions, secure
+	$(SAM) validate --region eu-central-1
+	.venv-sam/bin/cfn-lint --regions $(REGIONS) -- template.yaml
 	.venv-checkov/bin/checkov --framework cloudformation --compact --quiet --skip-download -f template.yaml
 
 .PHONY: e2e

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -29,8 +30,13 @@ package.setLevel(logger.log_level)
 
 @cache
 def serverless() -> Serverless:
-    """Built once in each execution environment, when the first event comes."""
+    """Built once in each execution environment."""
     return Serverless(os.environ)
+
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # while Lambda starts it, with a whole processor and not a third of one
+    with suppress(WabawatchError):  # the first event raises it again, and logs what to do
+        serverless()
 
 
 @metrics.log_metrics

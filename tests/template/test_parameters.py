@@ -60,6 +60,10 @@ def test_every_default_passes_its_own_pattern(name):
         pytest.param("SecretPrefix", "/wabawatch/", False, id="a leading slash is refused"),
         pytest.param("SecretPrefix", "*", False, id="everything is refused"),
         pytest.param("SecretPrefix", "", False, id="an empty prefix, which is everything too, is refused"),
+        pytest.param("WarmWriteUnits", "24000", True, id="more than a new table takes anyway is taken"),
+        pytest.param("WarmWriteUnits", "40000", True, id="as much as an account may ask for is taken"),
+        pytest.param("WarmWriteUnits", "4000", False, id="what a new table takes anyway is refused"),
+        pytest.param("WarmWriteUnits", "40001", False, id="more than an account may ask for is refused"),
     ],
 )
 def test_what_a_parameter_accepts(name, value, accepted):

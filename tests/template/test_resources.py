@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from tests.template.template import ROOT, resources, template
+from tests.template.template import ROOT, TEXT, resources, template
 
 RESOURCES = template()["Resources"]
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -14,15 +14,21 @@ BUCKET = RESOURCES["ConfigBucket"]
 DEAD_LETTERS = {"ShardDeadLetterQueue", "ScheduleDeadLetterQueue", "FailedEventQueue"}
 
 
-@pytest.mark.parametrize("name", ["WabawatchTable", "ConfigBucket", "ConfigBucketPolicy"])
-def test_what_cannot_be_made_again_outlives_the_stack(name):
-    assert RESOURCES[name]["DeletionPolicy"] == "Retain"
+@pytest.mark.parametrize("name", ["WabawatchTable", "ConfigBucket"])
+def test_what_cannot_be_made_again_outlives_the_stack_but_not_a_creation_that_failed(name):
+    assert RESOURCES[name]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
 
 
+def test_cloudformation_can_delete_the_table_when_a_creation_fails():
+    """Its deletion protection is turned on by `make deploy`, afterwards."""
+    assert "DeletionProtectionEnabled" not in TABLE["Properties"]
+
+
 def test_nothing_else_is_left_behind_when_the_stack_is_deleted():
+    """Not even the bucket's policy: CloudFormation refuses to make one for a bucket that has one already."""
     retained = {name for name, one in RESOURCES.items() if "DeletionPolicy" in one}
-    assert retained == {"WabawatchTable", "ConfigBucket", "ConfigBucketPolicy"}
+    assert retained == {"WabawatchTable", "ConfigBucket"}
     assert RESOURCES["CoreLayer"]["Properties"]["RetentionPolicy"] == "Delete"
 
 
@@ -33,6 +39,12 @@ def test_the_table_can_be_restored_forgets_history_rings_and_is_encrypted_by_a_k
     assert "SSESpecification" not in table, "DynamoDB always encrypts; a KMS key would be billed by use"
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+
+
+def test_a_table_for_a_large_fleet_is_warm_from_the_start_and_others_cost_nothing_more():
+    warm = TABLE["Properties"]["WarmThroughput"]["Fn::If"]
+    assert warm == ["IsWarm", {"WriteUnitsPerSecond": {"Ref": "WarmWriteUnits"}}, {"Ref": "AWS::NoValue"}]
+    assert template()["Conditions"]["IsWarm"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "WarmWriteUnits"}, ""]}]}
 
 
 def test_what_is_pending_and_due_can_be_read_consistently():
@@ -159,6 +171,34 @@ def test_the_layers_pins_name_no_host_and_leave_boto3_to_the_runtime():
     pins = (ROOT / "layers/core/requirements.txt").read_text().splitlines()
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9A-Za-z.]+", line) for line in pins)
     assert not {line.partition("==")[0] for line in pins} & {"boto3", "botocore", "click", "rich"}
+
+
+def test_one_line_says_which_python_the_functions_and_the_layer_are_for():
+    runtime = template()["Globals"]["Function"]["Runtime"]
+    layer = RESOURCES["CoreLayer"]
+    assert (layer["Metadata"]["BuildMethod"], layer["Properties"]["CompatibleRuntimes"]) == (runtime, [runtime])
+    assert TEXT.count("python3.") == 1
+    assert f"PYTHON{runtime.removeprefix('python').replace('.', '')} ?=" in (ROOT / "aws.mk").read_text()
+
+
+@pytest.mark.parametrize(
+    ("partition", "host"),
+    [
+        pytest.param("aws", "${AWS::Region}.console.aws.amazon.com", id="commercial regions"),
+        pytest.param("aws-us-gov", "console.amazonaws-us-gov.com", id="GovCloud"),
+        pytest.param("aws-cn", "console.amazonaws.cn", id="China"),
+        pytest.param("aws-eusc", "${AWS::Region}.console.aws.amazon.com", id="one that the template does not know"),
+    ],
+)
+def test_the_dashboard_is_at_the_console_of_the_partition(partition, host):
+    url, given = template()["Outputs"]["DashboardUrl"]["Value"]["Fn::Sub"]
+    assert url.startswith("https://${Console}/cloudwatch/home?region=${AWS::Region}#dashboards/dashboard/")
+    console = given["Console"]
+    while "Fn::If" in console:
+        condition, yes, no = console["Fn::If"]
+        assert template()["Conditions"][condition]["Fn::Equals"][0] == {"Ref": "AWS::Partition"}
+        console = yes if template()["Conditions"][condition]["Fn::Equals"][1] == partition else no
+    assert (console["Fn::Sub"] if isinstance(console, dict) else console) == host
 
 
 def test_a_person_is_told_what_to_look_at_next():

@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -160,6 +161,28 @@ def test_another_format_is_refused_with_what_to_do(name, version):
     body = dump(EXAMPLES[name])
     with pytest.raises(SchemaError, match=f"format {version}.*upgrade Wabawatch"):
         load(kind_of(EXAMPLES[name]), bytes((version | body[0] & 0x80,)) + body[1:])
+
+
+def written_later(value):
+    """The value as a later version of the same format writes it: each struct in it has one field more at its end."""
+    if isinstance(value, msgspec.Struct):
+        kind, shape = type(value), value.__struct_config__
+        later = msgspec.defstruct(
+            kind.__name__, [("added", dict[str, int], msgspec.field(default_factory=lambda: {"later": 1}))],
+            bases=(kind,), kw_only=True, tag=shape.tag, tag_field=shape.tag_field, array_like=shape.array_like,
+        )  # fmt: skip
+        return later(**{name: written_later(getattr(value, name)) for name in value.__struct_fields__})
+    if isinstance(value, tuple):
+        return tuple(map(written_later, value))
+    return {name: written_later(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_a_later_version_of_the_same_format_adds_is_no_obstacle(name):
+    """So that an older version can be deployed again."""
+    body, plain = (dump(value, deflate_from=10**9) for value in (written_later(EXAMPLES[name]), EXAMPLES[name]))
+    assert body.count(b"later") > plain.count(b"later")
+    assert load(kind_of(EXAMPLES[name]), body) == EXAMPLES[name]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
