@@ -1,9 +1,8 @@
 import json
-import re
 
 import pytest
 
-from tests.template.template import ROOT, resources, template
+from tests.template.template import resources, template
 
 RESOURCES = template()["Resources"]
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -148,12 +147,6 @@ def test_what_a_schedule_says_and_to_whom(name, function, kind):
     target = SCHEDULES[name]["Target"]
     assert target["Arn"] == {"Fn::GetAtt": f"{function}.Arn"}
     assert json.loads(target["Input"]) == {"wabawatch": kind, "scheduled_at": "<aws.scheduler.scheduled-time>"}
-
-
-def test_the_layers_pins_name_no_host_and_leave_boto3_to_the_runtime():
-    pins = (ROOT / "layers/core/requirements.txt").read_text().splitlines()
-    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9A-Za-z.]+", line) for line in pins)
-    assert not {line.partition("==")[0] for line in pins} & {"boto3", "botocore", "click", "rich"}
 
 
 def test_a_person_is_told_what_to_look_at_next():
