@@ -11,7 +11,6 @@ import click
 
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.bootstrap import read_settings, remove, upload
-from wabawatch.cli.examining import references
 from wabawatch.cli.options import Command, Commands, as_json
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.routetest import route_test
@@ -143,13 +142,7 @@ def _remove(own: Session, target: str) -> None:
 
 
 def _upload(own: Session, file: str, target: str) -> None:
-    settings = read_settings(file, own.environment, resolve=False)
-    local = sorted({one for one in references(effective(settings)) if one.startswith(("env:", "file:"))})
-    if local:
-        raise ConfigurationError(
-            f"{file}: {', '.join(local[:3])}: a stack cannot read this machine's variables and files;"
-            " write secretsmanager:NAME or ssm:NAME"
-        )
+    settings = read_settings(file, own.environment, local_secrets=False)
     version = upload(target, canonical_json(settings))
     show(words(f"{file}: valid; now {target}, version {version}"))
 

@@ -9,7 +9,7 @@ import msgspec
 
 from wabawatch.application.api_key import explain_bad_key
 from wabawatch.application.ports import Target
-from wabawatch.config.references import FORM, missing, reference
+from wabawatch.config.references import USABLE, Explain, missing, reference
 from wabawatch.config.scalars import ID, NAME, identifier, labels, line, url
 from wabawatch.config.section import Path, Problem, Section, WrongError, list_of_anything, read, shown
 
@@ -18,7 +18,7 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A target as it stands in the file."""
 
     id: Annotated[str, msgspec.Meta(pattern=ID)]
-    api_key: Annotated[str, msgspec.Meta(pattern=FORM)]
+    api_key: Annotated[str, msgspec.Meta(pattern=USABLE)]
     name: Annotated[str, msgspec.Meta(pattern=NAME)] | None = None
     labels: dict[str, str] = {}
     base_url: str | None = None
@@ -79,14 +79,15 @@ def _refuse_repeated(items: list[Any], found: tuple[Target, ...], top: Section) 
             top.wrong(f"{shown(own_id)} is the id of {first} already; give each target its own", "targets", index, "id")
 
 
-def refuse_unresolved(found: Iterable[Target], top: Section, environment: Mapping[str, str]) -> None:
-    """Note the API keys that this machine should hold and does not, and those in its environment that cannot be one."""
+def refuse_unusable(found: Iterable[Target], top: Section, explain: Explain) -> None:
+    """Note the API keys whose reference cannot be used here."""
     for index, target in enumerate(found):
-        if not target.api_key.startswith(("env:", "file:")):
-            continue
-        kind, _, name = target.api_key.partition(":")
-        why = missing(target.api_key, environment)
-        if why is None and kind == "env":
-            why = explain_bad_key(environment[name].strip())
-        if why:
+        if target.api_key.startswith(("env:", "file:")) and (why := explain(target.api_key)):
             top.wrong(why, "targets", index, "api_key")
+
+
+def missing_key(value: str, environment: Mapping[str, str]) -> str | None:
+    """As `missing`; also why what the environment holds cannot be an API key."""
+    why = missing(value, environment)
+    kind, _, name = value.partition(":")
+    return explain_bad_key(environment[name].strip()) if why is None and kind == "env" else why
