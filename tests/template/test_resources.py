@@ -97,6 +97,7 @@ def test_the_functions_get_their_whole_environment():
         "WABAWATCH_POLL_INTERVAL",
         "WABAWATCH_DEPLOYMENT",
         "WABAWATCH_BASE_URL",
+        "WABAWATCH_API_HOSTS",
         "POWERTOOLS_METRICS_NAMESPACE",
         "POWERTOOLS_LOG_LEVEL",
     }

@@ -16,6 +16,7 @@ _VARIABLES: Final = {
     "ApiKeySecret": "WABAWATCH_API_KEY_SECRET",
     "SlackWebhookSecret": "WABAWATCH_SLACK_WEBHOOK_SECRET",
     "BaseUrl": "WABAWATCH_BASE_URL",
+    "ApiHosts": "WABAWATCH_API_HOSTS",
     "HistoryDays": "WABAWATCH_HISTORY_DAYS",
     "PollEvery": "WABAWATCH_POLL_INTERVAL",
 }

@@ -10,7 +10,7 @@ from wabawatch.config import targets as fleet
 from wabawatch.config.destinations import Kinds
 from wabawatch.config.document import Document
 from wabawatch.config.model import MONDAY_MORNING, Heartbeat, Settings, Source
-from wabawatch.config.parameters import Parameters, deployment, usual_destinations
+from wabawatch.config.parameters import Parameters, api_hosts, deployment, usual_destinations
 from wabawatch.config.policy import policy
 from wabawatch.config.references import Explain, explain_local, is_reference, missing, reference_or_url
 from wabawatch.config.rules import digest, routes, runbook, severities, windows
@@ -79,6 +79,7 @@ def _read(
 
     def settings_of(top: Section) -> Settings:
         settings = _settings(top, environment, kinds)
+        fleet.refuse_other_hosts(settings.targets, settings.source.base_url, top, api_hosts(environment))
         if not local_secrets:
             _refuse_unusable(settings, top, explain_local, explain_local)
         elif resolve:

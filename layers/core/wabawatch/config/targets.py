@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from wabawatch.application.addresses import host_of
 from wabawatch.application.api_key import explain_bad_key
 from wabawatch.application.ports import Target
+from wabawatch.config.parameters import API_HOSTS
 from wabawatch.config.references import USABLE, Explain, missing, reference
 from wabawatch.config.scalars import ID, NAME, identifier, labels, line, url
 from wabawatch.config.section import Path, Problem, Section, WrongError, list_of_anything, read, shown
@@ -84,6 +86,19 @@ def refuse_unusable(found: Iterable[Target], top: Section, explain: Explain) -> 
     for index, target in enumerate(found):
         if target.api_key.startswith(("env:", "file:")) and (why := explain(target.api_key)):
             top.wrong(why, "targets", index, "api_key")
+
+
+def refuse_other_hosts(found: Iterable[Target], base_url: str, top: Section, hosts: frozenset[str]) -> None:
+    """Note the URLs whose host is not among those that keys may be sent to; with no hosts, all may be."""
+    why = f"keys are sent to {', '.join(sorted(hosts))} alone, as {API_HOSTS} says"
+    other = {url for url in {base_url, *(one.base_url for one in found)} if url and host_of(url) not in hosts}
+    if not hosts or not other:
+        return
+    if base_url in other:
+        top.wrong(why, "source", "base_url")
+    for index, target in enumerate(found):
+        if target.base_url in other:
+            top.wrong(why, "targets", index, "base_url")
 
 
 def missing_key(value: str, environment: Mapping[str, str]) -> str | None:
