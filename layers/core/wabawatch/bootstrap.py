@@ -147,6 +147,12 @@ class Application:
     def store(self) -> Store:
         return open_store(self._state, self.history)
 
+    @property
+    def state_file(self) -> Path | None:
+        """The file that state is kept in, where it is one."""
+        kind, _, name = self._state.partition(":")
+        return Path(name) if kind == "sqlite" else None
+
     @cached_property
     def secrets(self) -> Any:  # noqa: ANN401 - the adapter's own type would be imported by commands that need no secret
         from wabawatch.adapters.secrets import Secrets  # noqa: PLC0415

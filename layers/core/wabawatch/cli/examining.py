@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from wabawatch.adapters import stack as deployed
 from wabawatch.application.errors import SecretError, WabawatchError
+from wabawatch.application.private_files import explain_exposed
 from wabawatch.bootstrap import Application, aws_client
 from wabawatch.cli.notifytest import try_destination
 from wabawatch.config import effective
@@ -26,6 +28,7 @@ _ENOUGH: Final = 0.95
 _SHARDS: Final = 64
 _SET_ASIDE_FOR: Final = timedelta(days=1)
 _LISTED_ASIDE: Final = 5
+_LISTED_FILES: Final = 5
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -115,6 +118,20 @@ def references(value: Any) -> set[str]:  # noqa: ANN401 - any JSON value
         return {value} if is_reference(value) else set()
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, Sequence) else ()
     return {one for each in inner for one in references(each)}
+
+
+def _files(patient: Patient) -> Iterator[Finding]:
+    """Who may open or replace the files on this machine that hold state and secrets."""
+    wanted = [one for one in references(effective(patient.app.settings)) if one.startswith("file:")]
+    paths = {Path(one.removeprefix("file:")).expanduser() for one in wanted} | {patient.app.state_file}
+    found = sorted(path for path in paths if path is not None and path.is_file())
+    exposed = [why for path in found if (why := explain_exposed(path))]
+    for said, todo in exposed[:_LISTED_FILES]:
+        yield Finding("files", ok=False, said=said, todo=todo)
+    if len(exposed) > _LISTED_FILES:
+        yield Finding("files", ok=False, said=f"and {len(exposed) - _LISTED_FILES} more", todo="the same for each")
+    if found and not exposed:
+        yield Finding("files", ok=True, said="nobody but their owner may open those of state and secrets")
 
 
 def _last_run(patient: Patient) -> Iterator[Finding]:
@@ -268,6 +285,7 @@ EXAMINATIONS: Final[Mapping[str, Examination]] = {
     "schedule": _schedule,
     "configuration": _configuration,
     "secrets": _secrets,
+    "files": _files,
     "last run": _last_run,
     "runbook": _runbook,
     "deliveries": _deliveries,
