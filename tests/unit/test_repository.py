@@ -26,3 +26,29 @@ def test_the_layer_leaves_boto3_to_the_runtime_and_the_command_line_out():
 def test_what_builds_the_package_is_pinned_with_the_rest():
     for name in ("run", "dev"):
         assert re.search("^setuptools==", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE)
+
+
+def test_every_test_that_the_security_page_names_is_there():
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "SECURITY.md").read_text())
+    assert len(named) > 20
+    for file, name in named:
+        assert (ROOT / file).is_file(), file
+        assert not name or f"def {name}(" in (ROOT / file).read_text(), name
+
+
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("examples/*"),
+    *(ROOT / one for one in ("Makefile", "aws.mk", "template.yaml")),
+    *ROOT.glob("layers/core/wabawatch/**/*.py"),
+]
+SECRET_OPTION = r"--(?:secret-string|value)\s+(?!file:///dev/stdin)\S+"
+SECRET_VARIABLE = r"(?<!printf %s )\"?\$+\{?\w*(?:KEY|SECRET|TOKEN|PASSWORD|WEBHOOK_URL)\b(?!\" ])"
+
+
+def test_no_document_puts_a_secret_into_an_argument_list():
+    """Every local user can read the arguments of a process; `printf` is the shell's own, and `[ … ]` too."""
+    for path in DOCUMENTS:
+        text = path.read_text()
+        assert re.findall(f"{SECRET_OPTION}|{SECRET_VARIABLE}", text) == [], path
