@@ -44,7 +44,7 @@ DOCUMENTS = [
     *ROOT.glob("layers/core/wabawatch/**/*.py"),
 ]
 SECRET_OPTION = r"--(?:secret-string|value)\s+(?!file:///dev/stdin)\S+"
-SECRET_VARIABLE = r"(?<!printf %s )\"?\$+\{?\w*(?:KEY|SECRET|TOKEN|PASSWORD|WEBHOOK_URL)\b(?!\" ])"
+SECRET_VARIABLE = r'(?<!printf %s ")\$+\{?\w*(?:KEY|SECRET|TOKEN|PASSWORD|WEBHOOK_URL)\b(?!" ])'
 
 
 def test_no_document_puts_a_secret_into_an_argument_list():
