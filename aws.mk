@@ -40,17 +40,17 @@ WHEELS = $(CURDIR)/.aws-sam/wheels
 FETCH = $(PYTHON313) -m pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-deps \
   --dest $(WHEELS) -r layers/core/requirements.txt
 
-.PHONY: wheels
-wheels: | python3.13
+$(WHEELS)/.done: layers/core/requirements.txt | python3.13
 	rm -rf $(WHEELS)
 	$(FETCH)
 	for machine in aarch64 x86_64; do $(FETCH) --python-version 3.13 --implementation cp \
 	  --platform manylinux_2_28_$$machine --platform manylinux2014_$$machine || exit 1; done
+	@touch $@
 
 # A function can't write beside its code, so that without bytecode every cold start would compile everything. It goes by
 # the text's hash and is not checked: SAM's archives change the files' times.
 .PHONY: build
-build: .venv-sam/.done wheels | python3.13 ## Build the functions and the layer for AWS into .aws-sam
+build: .venv-sam/.done $(WHEELS)/.done | python3.13 ## Build the functions and the layer for AWS into .aws-sam
 	PIP_NO_INDEX=1 PIP_FIND_LINKS=$(WHEELS) $(SAM_PATH) $(SAM) build --build-dir $(BUILT) $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
 	cd $(BUILT)/CoreLayer/python && rm -rf $(UNUSED)
 	$(PYTHON313) -m compileall -q --invalidation-mode unchecked-hash $(BUILT)
