@@ -68,10 +68,13 @@ format: .venv/.dev ## Format and fix what can be fixed
 COMPILE = .venv-sam/bin/uv pip compile --generate-hashes --upgrade --no-annotate --custom-compile-command "make pins" --quiet
 
 .PHONY: pins
-pins: .venv-sam/.done ## Update every pin: of the command, of the tests, of the layer, of the SAM CLI
+pins: layer-pins ## Update every pin: of the command, of the tests, of the SAM CLI, of the layer
 	$(COMPILE) pyproject.toml --group build --universal --python-version 3.11 -o requirements/run.txt
 	$(COMPILE) pyproject.toml --group build --extra dev --universal --python-version 3.11 -o requirements/dev.txt
 	$(COMPILE) requirements/sam.in --universal --python-version 3.11 -o requirements/sam.txt
+
+.PHONY: layer-pins
+layer-pins: .venv-sam/.done ## Update the layer's pins alone
 	$(COMPILE) layers/core.in --python-version 3.13 --python-platform aarch64-manylinux_2_28 --only-binary :all: \
 	  -o layers/core/requirements.txt
 
