@@ -90,10 +90,10 @@ def refuse_unusable(found: Iterable[Target], top: Section, explain: Explain) -> 
 
 def refuse_other_hosts(found: Iterable[Target], base_url: str, top: Section, hosts: frozenset[str]) -> None:
     """Note the URLs whose host is not among those that keys may be sent to; with no hosts, all may be."""
+    if not hosts:
+        return
     why = f"keys are sent to {', '.join(sorted(hosts))} alone, as {API_HOSTS} says"
     other = {url for url in {base_url, *(one.base_url for one in found)} if url and host_of(url) not in hosts}
-    if not hosts or not other:
-        return
     if base_url in other:
         top.wrong(why, "source", "base_url")
     for index, target in enumerate(found):
