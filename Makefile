@@ -13,13 +13,25 @@ help: ## This list
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Wabawatch needs Python 3.11 or later; set PYTHON=python3.12, say" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-.venv/.run: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+# Everything that is installed is pinned with its hash; the pins are complete, so that pip resolves nothing. Two steps,
+# because a folder has no hash: first what the package needs and what builds it, then the package itself.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+ITSELF = --no-deps --no-build-isolation --editable .
+
+.venv/.run: .venv/bin/python pyproject.toml requirements/run.txt
+	$(INSTALL) --require-hashes --no-deps -r requirements/run.txt
+	$(INSTALL) $(ITSELF)
 	@touch $@
 
-.venv/.dev: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+.venv/.dev: .venv/bin/python pyproject.toml requirements/dev.txt
+	$(INSTALL) --require-hashes --no-deps -r requirements/dev.txt
+	$(INSTALL) $(ITSELF)
 	@touch $@ .venv/.run
+
+.venv/.layer: .venv/.dev layers/core/requirements.txt
+	rm -rf .venv/layer
+	$(INSTALL) --require-hashes --only-binary :all: --no-deps --target .venv/layer -r layers/core/requirements.txt
+	@touch $@
 
 .PHONY: run
 run: .venv/.run ## Watch the simulator's story; with D360_API_KEY set, your own number
@@ -28,6 +40,10 @@ run: .venv/.run ## Watch the simulator's story; with D360_API_KEY set, your own 
 .PHONY: test
 test: .venv/.dev ## All tests that need no AWS tools
 	$(BIN)/pytest -n auto --maxprocesses=4 -m "not e2e"
+
+.PHONY: test-layer
+test-layer: .venv/.layer ## The tests of what the layer brings to Lambda: probes and deliveries on its own pins
+	PYTHONPATH=.venv/layer $(BIN)/pytest -n auto --maxprocesses=4 tests/layer_pins.py tests/unit/dialog360 tests/contract/notifiers
 
 .PHONY: prove
 prove: .venv/.dev ## Every crash point and long random histories, on both stores; up to half an hour
@@ -49,10 +65,18 @@ format: .venv/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+COMPILE = .venv-sam/bin/uv pip compile --generate-hashes --upgrade --no-annotate --custom-compile-command "make pins" --quiet
+
 .PHONY: pins
-pins: .venv/.dev ## Generate constraints.txt and the layer's requirements again
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-header --no-annotate -q -U -o constraints.txt
+pins: layer-pins ## Update every pin: of the command, of the tests, of the SAM CLI, of the layer
+	$(COMPILE) pyproject.toml --group build --universal --python-version 3.11 -o requirements/run.txt
+	$(COMPILE) pyproject.toml --group build --extra dev --universal --python-version 3.11 -o requirements/dev.txt
+	$(COMPILE) requirements/sam.in --universal --python-version 3.11 -o requirements/sam.txt
+
+.PHONY: layer-pins
+layer-pins: .venv-sam/.done ## Update the layer's pins alone
+	$(COMPILE) layers/core.in --python-version 3.13 --python-platform aarch64-manylinux_2_28 --only-binary :all: \
+	  -o layers/core/requirements.txt
 
 .PHONY: clean
 clean: ## Remove everything that was installed or built here

@@ -14,9 +14,9 @@ python3.13:
 	@test -n "$(PYTHON313)" || { echo "The functions run on python3.13, and none was found. Get it with \`pyenv install 3.13\`," \
 	  "\`uv python install 3.13\` or your system's package manager, or say where it is: make PYTHON313=/path/to/python3.13" >&2; exit 1; }
 
-.venv-sam/.done: tests/e2e/requirements-sam.txt
+.venv-sam/.done: requirements/sam.txt
 	$(PYTHON) -m venv .venv-sam
-	.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
 .venv-aws/.done: tests/e2e/requirements-aws.txt | python3.13
@@ -37,11 +37,24 @@ BUILT ?= .aws-sam/build
 # Which processor the functions are built for: the deployed one, unless it is given.
 ARCHITECTURE ?= $(patsubst Architecture=%,%,$(filter Architecture=%,$(PARAMETERS)))
 
+# SAM's builder asks pip for another platform's wheels by name and version alone, without hashes. So the wheels are
+# fetched first, each by its hash, for this machine and for both architectures, and the builder sees nothing else.
+WHEELS = $(CURDIR)/.aws-sam/wheels
+FETCH = $(PYTHON313) -m pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-deps \
+  --dest $(WHEELS) -r layers/core/requirements.txt
+
+$(WHEELS)/.done: layers/core/requirements.txt | python3.13
+	rm -rf $(WHEELS)
+	$(FETCH)
+	for machine in aarch64 x86_64; do $(FETCH) --python-version 3.13 --implementation cp \
+	  --platform manylinux_2_28_$$machine --platform manylinux2014_$$machine || exit 1; done
+	@touch $@
+
 # A function can't write beside its code, so that without bytecode every cold start would compile everything. It goes by
 # the text's hash and is not checked: SAM's archives change the files' times.
 .PHONY: build
-build: .venv-sam/.done | python3.13 ## Build the functions and the layer for AWS into .aws-sam
-	$(SAM_PATH) $(SAM) build --build-dir $(BUILT) $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
+build: .venv-sam/.done $(WHEELS)/.done | python3.13 ## Build the functions and the layer for AWS into .aws-sam
+	PIP_NO_INDEX=1 PIP_FIND_LINKS=$(WHEELS) $(SAM_PATH) $(SAM) build --build-dir $(BUILT) $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
 	cd $(BUILT)/CoreLayer/python && rm -rf $(UNUSED)
 	$(PYTHON313) -m compileall -q --invalidation-mode unchecked-hash $(BUILT)
 	$(PYTHON313) tools/artefact.py $(BUILT) $(or $(ARCHITECTURE),arm64)
@@ -79,8 +92,3 @@ template: .venv-sam/.done .venv-checkov/.done ## Check the template: valid, lint
 .PHONY: e2e
 e2e: .venv/.dev .venv-sam/.done .venv-aws/.done ## A true deployment to a local AWS emulator, driven by its schedule
 	PYTHON313="$(PYTHON313)" $(BIN)/pytest -m e2e -p no:xdist --exitfirst tests/e2e
-
-.PHONY: layer-pins
-layer-pins: .venv-sam/.done ## Generate the layer's pins again
-	.venv-sam/bin/uv pip compile layers/core.in --upgrade --python-version 3.13 --python-platform aarch64-manylinux_2_28 \
-	  --only-binary :all: --no-header --no-annotate --quiet -o layers/core/requirements.txt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import boto3
 import moto
@@ -316,6 +317,29 @@ def test_on_this_machine_a_monitor_that_never_ran_is_told_to_be_started(site):
     assert "start `wabawatch run`" in examined.stdout
     site.once()
     assert site.call("doctor").exit_code == 0
+
+
+def test_files_that_others_may_open_or_replace_are_named_with_the_command_that_ends_it(site, tmp_path):
+    key = tmp_path / "own" / "key"
+    key.parent.mkdir(mode=0o700)
+    key.write_text(site.config.read_text())
+    key.chmod(0o640)
+    site.once()
+    state = Path(site.environment["WABAWATCH_STATE"].removeprefix("sqlite:"))
+    state.chmod(0o666)
+    site.configure(heartbeat={"url": f"file:{key}"})
+
+    def files():
+        found = [one for one in site.document("doctor")["findings"] if one["subject"] == "files"]
+        return {one["todo"] for one in found if not one["ok"]}
+
+    assert files() == {f"chmod go= {key}", f"chmod go= {state}"}
+    state.chmod(0o600)
+    key.chmod(0o600)
+    key.parent.chmod(0o777)
+    assert files() == {f"chmod go-w {key.parent}"}
+    key.parent.chmod(0o700)
+    assert files() == set()
 
 
 def test_a_shard_that_is_not_read_is_named_though_the_others_are(site, monkeypatch):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from wabawatch import bootstrap
 from wabawatch.simulator import Fleet, Number, Scenario, running
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
@@ -84,16 +85,26 @@ def simulator():
         yield server
 
 
+class SecretsManager:
+    """Holds one secret with the key of each number."""
+
+    def get_secret_value(self, *, SecretId):  # noqa: N803 - boto3's name
+        assert SecretId == "wabawatch/keys"
+        return {"SecretString": json.dumps({number.id: number.key for number in NUMBERS})}
+
+
 @pytest.fixture
-def environment(simulator, tmp_path):
-    """Of a deployment whose configuration, keys and state lie in files."""
-    targets = []
-    for number in NUMBERS:
-        (tmp_path / number.id).write_text(number.key)
-        targets.append({"id": number.id, "name": number.name, "api_key": f"file:{tmp_path / number.id}"})
+def environment(simulator, tmp_path, monkeypatch):
+    """Of a deployment whose configuration and state lie in files, and its keys in one secret."""
+    real = bootstrap.aws_client
+    fakes = {"secretsmanager": SecretsManager()}
+    monkeypatch.setattr(bootstrap, "aws_client", lambda name, *region: fakes.get(name) or real(name, *region))
     config = {
         "source": {"base_url": simulator.url},
-        "targets": targets,
+        "targets": [
+            {"id": number.id, "name": number.name, "api_key": f"secretsmanager:wabawatch/keys#{number.id}"}
+            for number in NUMBERS
+        ],
         "destinations": {"console": {"kind": "console"}},
         "policy": {"group_wait": "0s"},
     }

@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import boto3
 import pytest
@@ -87,6 +88,28 @@ def test_no_key_is_in_what_it_logs_and_prints(function, simulator):
     poll(TICK)
     assert "run finished" in poll.text
     assert [number.id for number in NUMBERS if number.key in poll.text] == []
+
+
+@pytest.mark.parametrize(
+    "reference", ["env:AWS_SECRET_ACCESS_KEY", "env:AWS_DEFAULT_REGION", "file:/proc/self/environ"]
+)
+@pytest.mark.parametrize("last", ["a good one", "none"])
+def test_who_writes_the_configuration_gets_nothing_of_the_roles(function, environment, simulator, reference, last):
+    """The configuration says where a key is sent, so a variable or a file of the function would be sent there."""
+    poll = function("poll")
+    if last == "a good one":
+        poll(TICK)
+    path = Path(environment["WABAWATCH_CONFIG"])
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"targets": [{"id": "x", "name": "X", "api_key": reference}]}))
+    simulator.forget_requests()
+    if last == "a good one":
+        assert poll(TICK)["answered"] == len(NUMBERS)
+        assert simulator.requests()["unknown_key"] == 0
+    else:
+        with pytest.raises(ConfigurationError, match=r"targets\[0\]\.api_key: variables"):
+            poll(TICK)
+        assert simulator.requests()["total"] == 0
 
 
 def test_before_its_deadline_it_starts_no_probe_and_tells_what_it_skipped(function, simulator):

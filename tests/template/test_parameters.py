@@ -57,6 +57,8 @@ def test_every_default_passes_its_own_pattern(name):
             "BaseUrl", "http://127.0.0.1.example.com", False, id="a host that only begins like loopback is refused"
         ),
         pytest.param("BaseUrl", "https://user:pass@example.com", False, id="credentials in the URL are refused"),
+        pytest.param("ApiHosts", "waba-v2.360dialog.io,gateway.example", True, id="two hosts are taken"),
+        pytest.param("ApiHosts", "https://waba-v2.360dialog.io", False, id="a URL is no host"),
         pytest.param("SecretPrefix", "/wabawatch/", False, id="a leading slash is refused"),
         pytest.param("SecretPrefix", "*", False, id="everything is refused"),
         pytest.param("SecretPrefix", "", False, id="an empty prefix, which is everything too, is refused"),

@@ -18,7 +18,7 @@ from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.configured import GOOD
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.application.poll import Pass, Poll
-from wabawatch.bootstrap import Application, remove
+from wabawatch.bootstrap import Application, read_settings, remove
 from wabawatch.domain.health import Observation
 from wabawatch.domain.policy import Policy
 
@@ -64,6 +64,16 @@ def deployment(tmp_path, monkeypatch):
         yield found
         for one in found.processes:
             one.close()
+
+
+def test_a_configuration_in_s3_gets_no_variable_or_file_of_who_reads_it(deployment):
+    process = deployment.process()
+    assert process.refresh() is None
+    deployment.upload(json.dumps({"targets": [{"id": "a", "api_key": "env:WABAWATCH_API_KEY_SECRET"}]}))
+    assert "variables and files are for a configuration on this machine" in process.refresh().detail
+    assert ids(process) == ["number"]
+    with pytest.raises(ConfigurationError, match="variables and files"):
+        read_settings(PLACE, PARAMETERS)
 
 
 def ids(application):

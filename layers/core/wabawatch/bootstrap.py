@@ -138,6 +138,7 @@ class Application:
         clock: Clock | None = None,
         remember: bool = True,
         resolve: bool = True,
+        local_secrets: bool = True,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.owner = new_owner()
@@ -150,6 +151,7 @@ class Application:
         """About how many targets a shard has; None: the fleet is read in one pass."""
         self._documents = _documents(config)
         self._resolve = resolve
+        self._local_secrets = local_secrets and not _is_in_s3(config)
         self._configured = Configured(
             self._documents, self._parse, lambda: self.store, fallback=_fallback(config), remember=remember
         )
@@ -158,11 +160,17 @@ class Application:
     def store(self) -> Store:
         return open_store(self._state, self.history)
 
+    @property
+    def state_file(self) -> Path | None:
+        """The file that state is kept in, where it is one."""
+        kind, _, name = self._state.partition(":")
+        return Path(name) if kind == "sqlite" else None
+
     @cached_property
     def secrets(self) -> Any:  # noqa: ANN401 - the adapter's own type would be imported by commands that need no secret
         from wabawatch.adapters.secrets import Secrets  # noqa: PLC0415
 
-        return Secrets(self.environment, aws_client, self.clock)
+        return Secrets(self.environment, aws_client, self.clock, local=self._local_secrets)
 
     # --- configuration
 
@@ -201,7 +209,9 @@ class Application:
 
     def _parse(self, body: bytes) -> Parts:
         """With the rules, which every use case needs: settings that none can be made of are bad ones."""
-        parts = Parts(_parsed(body, self._documents.name, self.environment, resolve=self._resolve), self)
+        name, local_secrets = self._documents.name, self._local_secrets
+        settings = _parsed(body, name, self.environment, resolve=self._resolve, local_secrets=local_secrets)
+        parts = Parts(settings, self)
         _ = parts.rules
         return parts
 
@@ -402,16 +412,28 @@ def assemble(
     console: TextIO | None = None,
     remember: bool = True,
     resolve: bool = True,
+    local_secrets: bool = True,
 ) -> Application:
     """The application for a state (`sqlite:PATH`, `dynamodb:TABLE`) and a configuration (a path, `s3://bucket/key`, or
     None: the environment's few variables make one).
 
     Who only looks does not `remember` which version was good: only those who work by it may say so. `resolve` False
-    leaves out whether `env:` and `file:` references lead anywhere on this machine."""
-    return Application(state, config, environment, console=console, remember=remember, resolve=resolve)
+    leaves out whether `env:` and `file:` references lead anywhere on this machine; `local_secrets` False refuses
+    them, as for every configuration in S3: who writes it says where keys are sent, and must not get what lies here."""
+    return Application(
+        state,
+        config,
+        environment,
+        console=console,
+        remember=remember,
+        resolve=resolve,
+        local_secrets=local_secrets,
+    )
 
 
-def read_settings(config: str | None, environment: Mapping[str, str], *, resolve: bool = True) -> Settings:
+def read_settings(
+    config: str | None, environment: Mapping[str, str], *, resolve: bool = True, local_secrets: bool = True
+) -> Settings:
     """The settings that a place holds now, good or not: no state, no last good version. Raises ConfigurationError."""
     documents = _documents(config)
     with refuse_surprises(documents.name):
@@ -420,7 +442,8 @@ def read_settings(config: str | None, environment: Mapping[str, str], *, resolve
         except MissingDocumentError:
             if (text := _fallback(config)) is None:
                 raise
-        return _parsed(text.body if text else _NO_TEXT, documents.name, environment, resolve=resolve)
+        body, local_secrets = text.body if text else _NO_TEXT, local_secrets and not _is_in_s3(config)
+        return _parsed(body, documents.name, environment, resolve=resolve, local_secrets=local_secrets)
 
 
 def upload(location: str, body: bytes) -> str:
@@ -441,11 +464,18 @@ def remove(location: str, store: Store) -> None:
         raise
 
 
-def _parsed(body: bytes, name: str, environment: Mapping[str, str], *, resolve: bool) -> Settings:
+def _parsed(body: bytes, name: str, environment: Mapping[str, str], *, resolve: bool, local_secrets: bool) -> Settings:
     """No document means the minimal configuration, from the environment; an empty one is a mistake like any other."""
     if body == _NO_TEXT:
-        return default_settings(environment, destination_kinds=registry.OPTIONS)
-    return load(body, name, environment=environment, destination_kinds=registry.OPTIONS, resolve=resolve)
+        return default_settings(environment, destination_kinds=registry.OPTIONS, local_secrets=local_secrets)
+    return load(
+        body,
+        name,
+        environment=environment,
+        destination_kinds=registry.OPTIONS,
+        resolve=resolve,
+        local_secrets=local_secrets,
+    )
 
 
 def default_state(environment: Mapping[str, str]) -> str:
@@ -524,14 +554,18 @@ class _Parameters:
 def _documents(config: str | None) -> Documents:
     if not config:
         return _Parameters()
-    if config.startswith("s3://"):
+    if _is_in_s3(config):
         return S3Documents(aws_client("s3"), config)
     return FileDocuments(Path(config))
 
 
+def _is_in_s3(config: str | None) -> bool:
+    return config is not None and config.startswith("s3://")
+
+
 def _fallback(config: str | None) -> Document | None:
     """What applies while there is no object in S3: the template's parameters. A file must be there."""
-    return _PARAMETERS if config and config.startswith("s3://") else None
+    return _PARAMETERS if _is_in_s3(config) else None
 
 
 def _audience(settings: Settings) -> Audience:

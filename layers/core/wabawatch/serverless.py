@@ -130,7 +130,9 @@ class Serverless:
     def __init__(self, variables: Mapping[str, str]) -> None:
         gc.set_threshold(_OBJECTS)
         self.environment = read_environment(variables)
-        self.application: Application = assemble(self.environment.state, self.environment.config, variables)
+        self.application: Application = assemble(
+            self.environment.state, self.environment.config, variables, local_secrets=False
+        )
         self.application.interval = self.environment.poll_interval
         if self.environment.shard_queue_url is not None:
             self.application.shard_size = self.environment.shard_size

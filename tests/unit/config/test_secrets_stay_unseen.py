@@ -14,10 +14,10 @@ from wabawatch.config import load
 SECRET = "zQ7vK2mX9pL4wR8t"
 
 
-def message(document):
+def message(document, **given):
     text = document if isinstance(document, str) else yaml.safe_dump(document)
     with pytest.raises(ConfigurationError) as refused:
-        load(text, "watch.yaml", environment={"A_KEY": "an-api-key"}, destination_kinds=KINDS)
+        load(text, "watch.yaml", environment={"A_KEY": "an-api-key"}, destination_kinds=KINDS, **given)
     return str(refused.value)
 
 
@@ -58,6 +58,29 @@ def test_a_secret_is_refused_without_a_trace_of_it(place, value):
     told = message(place(value))
 
     assert not any(SECRET[i : i + 4] in told for i in range(len(SECRET) - 3))
+
+
+REFERENCES = [place for place in PLACES if place.id != "base_url"] + [
+    pytest.param(lambda value: of_destination(kind="webhook", url=value), id="url"),
+]
+
+
+@pytest.mark.parametrize("place", REFERENCES)
+@pytest.mark.parametrize("local_secrets", [True, False])
+def test_a_variable_that_holds_aws_credentials_is_never_referred_to(place, local_secrets):
+    said = message(place("env:AWS_SECRET_ACCESS_KEY"), local_secrets=local_secrets)
+    assert "begin with AWS_ hold credentials" in said
+
+
+@pytest.mark.parametrize("place", REFERENCES)
+@pytest.mark.parametrize("reference", ["env:B_KEY", f"file:{__file__}"])
+def test_elsewhere_than_on_this_machine_variables_and_files_are_refused(place, reference):
+    text = yaml.safe_dump(place(reference)).replace("env:A_KEY", "ssm:key")
+    assert load(text, "watch.yaml", environment={"B_KEY": "an-api-key"}, destination_kinds=KINDS)
+
+    said = message(text, local_secrets=False)
+    assert "write secretsmanager:NAME or ssm:NAME" in said
+    assert len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,18 @@ def test_secrets_of_the_machine_need_no_aws():
     assert done.stdout.split() == ["v", "False", "False"]
 
 
+def test_a_variable_that_holds_aws_credentials_is_not_resolved(clock):
+    secrets = Secrets({"AWS_SECRET_ACCESS_KEY": "unseen"}, None, clock)
+    assert "never sent" in trouble_of(secrets, "env:AWS_SECRET_ACCESS_KEY")
+
+
+def test_variables_and_files_are_not_resolved_where_they_are_not_the_configurations(clock, tmp_path):
+    (tmp_path / "key").write_text("unseen")
+    secrets = Secrets({"K": "unseen"}, None, clock, local=False)
+    for reference in ("env:K", f"file:{tmp_path / 'key'}"):
+        assert "not read for a configuration in S3" in trouble_of(secrets, reference)
+
+
 # --- Secrets Manager
 
 

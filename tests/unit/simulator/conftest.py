@@ -32,7 +32,8 @@ class Client:
         """(status, headers, body) of one request."""
         mine = connection or self.connect()
         try:
-            mine.request(method, path, body, {"D360-API-KEY": key or self.key})
+            kind = {} if body is None else {"Content-Type": "application/json"}
+            mine.request(method, path, body, {"D360-API-KEY": key or self.key} | kind)
             with mine.getresponse() as answer:
                 return answer.status, answer.headers, answer.read()
         finally:

@@ -1,5 +1,6 @@
 """The server: keys, connections, what it remembers, and steering over HTTP."""
 
+import http.client
 import json
 import socket
 import subprocess
@@ -61,7 +62,8 @@ def exchange(server, request):
 
 def test_a_client_that_waits_for_a_go_ahead_gets_it(server):
     start = (
-        b"PUT /simulator/numbers/support-de HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\nExpect: 100-continue\r\n\r\n"
+        b"PUT /simulator/numbers/support-de HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 17\r\nExpect: 100-continue\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as stream:
         stream.sendall(start)
@@ -77,7 +79,7 @@ def test_a_body_without_end_is_refused(server):
 
 
 def test_a_connection_that_asks_to_be_closed_is_closed(server):
-    answer = exchange(server, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = exchange(server, b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert b"Connection: close" in answer
 
 
@@ -92,6 +94,36 @@ def test_a_connection_that_asks_to_be_closed_is_closed(server):
 )
 def test_refuses(client, method, path, status):
     assert client.get(method=method, path=path)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "status"),
+    [
+        pytest.param("GET", "/simulator/numbers", {"Host": "rebind.evil.example"}, None, 403, id="another host reads"),
+        pytest.param("GET", "/", {"Host": "127.0.0.1.evil.example"}, None, 403, id="it reads the help, with a key"),
+        pytest.param("POST", "/simulator/pause", {"Origin": "https://evil.example"}, None, 403, id="a page of a site"),
+        pytest.param("POST", "/simulator/pause", {"Origin": "null"}, None, 403, id="a page without a name"),
+        pytest.param("PUT", "/simulator/numbers/*", {"Content-Type": "text/plain"}, '{"heal":true}', 415, id="text"),
+        pytest.param("PUT", "/simulator/numbers/*", {}, '{"failure":"html"}', 415, id="no type"),
+        pytest.param("GET", "/simulator/story", {"Host": "localhost:8360"}, None, 200, id="this machine by its name"),
+        pytest.param("GET", "/simulator/story", {"Host": "[::1]:8360"}, None, 200, id="this machine by its address"),
+        pytest.param(
+            "PUT", "/simulator/numbers/*", {"Host": "localhost", "Origin": "http://localhost",
+            "Content-Type": "application/json; charset=utf-8"}, '{"failure":"html"}', 200, id="a page of its own",
+        ),
+    ],
+)  # fmt: skip
+def test_only_who_is_on_this_machine_steers_and_no_page_in_its_browser(server, method, path, headers, body, status):
+    before = server.numbers()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    connection.request(method, path, body, headers)
+    with connection.getresponse() as answer:
+        said = answer.read().decode()
+    connection.close()
+    assert answer.status == status
+    if status != 200:
+        assert server.numbers() == before
+        assert not any(number["key"] in said for number in before)
 
 
 def test_requests_are_counted_by_number_and_their_headers_are_shown_without_the_key(client, steer):

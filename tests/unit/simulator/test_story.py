@@ -168,7 +168,7 @@ def test_a_running_story_moves_by_itself():
 def test_the_story_is_steered_over_http():
     def post(action, body=None):
         connection = HTTPConnection("127.0.0.1", server.port, timeout=5)
-        connection.request("POST", f"/simulator/{action}", body)
+        connection.request("POST", f"/simulator/{action}", body, {"Content-Type": "application/json"})
         answer = msgspec.json.decode(connection.getresponse().read())
         connection.close()
         return answer

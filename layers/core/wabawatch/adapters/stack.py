@@ -19,6 +19,7 @@ _VARIABLES: Final = {
     "SlackWebhookSecret": "WABAWATCH_SLACK_WEBHOOK_SECRET",
     "HeartbeatSecret": "WABAWATCH_HEARTBEAT_SECRET",
     "BaseUrl": "WABAWATCH_BASE_URL",
+    "ApiHosts": "WABAWATCH_API_HOSTS",
     "HistoryDays": "WABAWATCH_HISTORY_DAYS",
     "PollEvery": "WABAWATCH_POLL_INTERVAL",
 }

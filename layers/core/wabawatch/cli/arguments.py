@@ -79,4 +79,5 @@ class Pair(click.ParamType[tuple[str, str]]):
         key, equals, word = value.partition("=")
         if not key or not equals:
             self.fail(f"{value!r} is no label; write team=support", param, ctx)
+        Line().convert(value, param, ctx)
         return key, word

@@ -17,7 +17,7 @@ from wabawatch.cli.output import document, show, words
 from wabawatch.cli.routetest import route_test
 from wabawatch.cli.session import Session, session
 from wabawatch.config import Settings, canonical_json, effective
-from wabawatch.config.references import is_reference, references
+from wabawatch.config.references import is_reference
 from wabawatch.domain.phrases import counted
 
 
@@ -152,13 +152,7 @@ def _remove(own: Session, target: str) -> None:
 
 
 def _upload(own: Session, file: str, target: str) -> None:
-    settings = read_settings(file, own.environment, resolve=False)
-    local = sorted({one for one in references(effective(settings)) if one.startswith(("env:", "file:"))})
-    if local:
-        raise ConfigurationError(
-            f"{file}: {', '.join(local[:3])}: a stack cannot read this machine's variables and files;"
-            " write secretsmanager:NAME or ssm:NAME"
-        )
+    settings = read_settings(file, own.environment, local_secrets=False)
     version = upload(target, canonical_json(settings))
     show(words(f"{file}: valid; now {target}, version {version}"))
     _warn(settings)

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from wabawatch.adapters import stack as deployed
 from wabawatch.application.errors import SecretError, WabawatchError
 from wabawatch.application.ports import Topic
+from wabawatch.application.private_files import explain_exposed
 from wabawatch.bootstrap import Application, aws_client
 from wabawatch.cli.bounds import workload_of
 from wabawatch.cli.notifytest import try_destination
@@ -35,6 +37,7 @@ _WITHOUT: Final = {
     "notify": "no retry or reminder is sent, and alerts depend on the table's stream alone",
 }
 """What does not happen while a function's schedule is off."""
+_LISTED_FILES: Final = 5
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -122,6 +125,20 @@ def _unreadable(app: Application, reference: str) -> SecretError | None:
     except SecretError as error:
         return error
     return None
+
+
+def _files(patient: Patient) -> Iterator[Finding]:
+    """Who may open or replace the files on this machine that hold state and secrets."""
+    wanted = [one for one in references(effective(patient.app.settings)) if one.startswith("file:")]
+    paths = {Path(one.removeprefix("file:")).expanduser() for one in wanted} | {patient.app.state_file}
+    found = sorted(path for path in paths if path is not None and path.is_file())
+    exposed = [why for path in found if (why := explain_exposed(path))]
+    for said, todo in exposed[:_LISTED_FILES]:
+        yield Finding("files", ok=False, said=said, todo=todo)
+    if len(exposed) > _LISTED_FILES:
+        yield Finding("files", ok=False, said=f"and {len(exposed) - _LISTED_FILES} more", todo="the same for each")
+    if found and not exposed:
+        yield Finding("files", ok=True, said="nobody but their owner may open those of state and secrets")
 
 
 def _last_run(patient: Patient) -> Iterator[Finding]:
@@ -312,6 +329,7 @@ EXAMINATIONS: Final[Mapping[str, Examination]] = {
     "schedules": _schedules,
     "configuration": _configuration,
     "secrets": _secrets,
+    "files": _files,
     "last run": _last_run,
     "capacity": _capacity,
     "runbook": _runbook,

@@ -25,8 +25,8 @@ from wabawatch.simulator import RunningServer, Scenario, ScenarioError, Step, lo
     short_help="Serve a simulated health API.",
     examples="""
     $ wabawatch simulate
-    $ wabawatch simulate --write-config /tmp/fleet       # and in another terminal:
-    $ wabawatch --config /tmp/fleet/config.yaml --state sqlite:/tmp/fleet/state.db run --interval 5s
+    $ wabawatch simulate --write-config ~/fleet       # and in another terminal:
+    $ wabawatch --config ~/fleet/config.yaml --state sqlite:$HOME/fleet/state.db run --interval 5s
     $ wabawatch simulate --port 8360 --scenario my-story.yaml
     """,
 )
@@ -49,7 +49,7 @@ def _write(server: RunningServer, folder: Path) -> None:
         path = write_config(server.simulation, server.url, folder)
     except OSError as error:
         raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}); name another folder") from error
-    state = folder.resolve() / "state.db"
+    state = path.parent / "state.db"
     show(words(f"watch it:  wabawatch --config {path} --state sqlite:{state} run --interval 5s"))
 
 

@@ -86,7 +86,9 @@ def silence() -> None:
 
 
 def _repeated(name: str, metavar: str, text: str) -> Callable[..., Any]:
-    return click.option(f"--{name}", metavar=metavar, multiple=True, help=f"{text}; repeatable: any of them.")
+    return click.option(
+        f"--{name}", type=Line(), metavar=metavar, multiple=True, help=f"{text}; repeatable: any of them."
+    )
 
 
 @silence.command(

@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from wabawatch.config.model import Destination
-from wabawatch.config.references import is_reference, missing, reference, reference_or_url
+from wabawatch.config.references import Explain, is_reference, reference, reference_or_url
 from wabawatch.config.scalars import identifier, one_of, positive, text
 from wabawatch.config.section import Section, WrongError, kind_of
 
@@ -122,11 +122,11 @@ def _example(name: str) -> str:
     return "https://host/path" if name.endswith("url") else "…"
 
 
-def refuse_unresolved(top: Section, environment: Mapping[str, str]) -> None:
-    """Note the references to this machine that lead nowhere."""
+def refuse_unusable(top: Section, explain: Explain) -> None:
+    """Note the references that cannot be used here."""
     for name, fields in _mappings(top.fields.get("destinations")):
         for option, value in fields.items():
-            if is_reference(value) and (why := missing(value, environment)):
+            if is_reference(value) and (why := explain(value)):
                 top.wrong(why, "destinations", name, option)
 
 

@@ -10,9 +10,9 @@ from wabawatch.config import targets as fleet
 from wabawatch.config.destinations import Kinds
 from wabawatch.config.document import Document
 from wabawatch.config.model import MONDAY_MORNING, Heartbeat, Settings, Source
-from wabawatch.config.parameters import Parameters, deployment, usual_destinations
+from wabawatch.config.parameters import Parameters, api_hosts, deployment, usual_destinations
 from wabawatch.config.policy import policy
-from wabawatch.config.references import is_reference, missing, reference_or_url
+from wabawatch.config.references import Explain, explain_local, is_reference, missing, reference_or_url
 from wabawatch.config.rules import digest, routes, runbook, severities, windows
 from wabawatch.config.scalars import line, positive, rate, share, url, whole
 from wabawatch.config.section import Problem, Section, read
@@ -29,13 +29,16 @@ def load(
     environment: Mapping[str, str],
     destination_kinds: Kinds,
     resolve: bool = True,
+    local_secrets: bool = True,
 ) -> Settings:
     """The settings that a text (YAML or JSON) holds; `name` is how messages call it.
 
     `destination_kinds` gives, for each kind, the struct of its options. A text without destinations gets the stack's
     topic (`WABAWATCH_ALERTS_TOPIC_ARN` in the environment), or else the console. `resolve` False leaves out whether
-    `env:` and `file:` references lead anywhere on this machine. Raises ConfigurationError with every problem, a line
-    for each: `NAME:LINE: field: what is wrong; what to write`. No message holds a secret written into the text."""
+    `env:` and `file:` references lead anywhere on this machine; `local_secrets` False refuses them.
+
+    Raises ConfigurationError with every problem, a line for each: `NAME:LINE: field: what is wrong; what to write`. No
+    message holds a secret written into the text."""
     document = Document(text, name)
     value = document.value
     if value is None:
@@ -44,28 +47,57 @@ def load(
         )
     if isinstance(value, dict) and value.get("destinations", {}) == {}:
         value = {**value, "destinations": usual_destinations(environment)}
-    return _read(value, document.refuse, environment, destination_kinds, resolve=resolve)
+    return _read(value, document.refuse, environment, destination_kinds, resolve=resolve, local_secrets=local_secrets)
 
 
-def default_settings(environment: Mapping[str, str], *, destination_kinds: Kinds) -> Settings:
+def default_settings(
+    environment: Mapping[str, str], *, destination_kinds: Kinds, local_secrets: bool = True
+) -> Settings:
     """The settings for no file at all: one number, by `D360_API_KEY` or the template's parameters. Raises
     ConfigurationError that names the variables."""
     parameters = Parameters(environment)
-    return _read(parameters.value, parameters.refuse, environment, destination_kinds, resolve=True)
+    return _read(
+        parameters.value,
+        parameters.refuse,
+        environment,
+        destination_kinds,
+        resolve=True,
+        local_secrets=local_secrets,
+    )
 
 
-def _read(value: object, refuse: Refuse, environment: Mapping[str, str], kinds: Kinds, *, resolve: bool) -> Settings:
+def _read(
+    value: object,
+    refuse: Refuse,
+    environment: Mapping[str, str],
+    kinds: Kinds,
+    *,
+    resolve: bool,
+    local_secrets: bool,
+) -> Settings:
     problems: list[Problem] = []
-    settings = read(value, (), problems, lambda top: _settings(top, environment, kinds, resolve=resolve), None)
+
+    def settings_of(top: Section) -> Settings:
+        settings = _settings(top, environment, kinds)
+        fleet.refuse_other_hosts(settings.targets, settings.source.base_url, top, api_hosts(environment))
+        if not local_secrets:
+            _refuse_unusable(settings, top, explain_local, explain_local)
+        elif resolve:
+            _refuse_unusable(
+                settings, top, lambda one: missing(one, environment), lambda one: fleet.missing_key(one, environment)
+            )
+        return settings
+
+    settings = read(value, (), problems, settings_of, None)
     if problems or settings is None:
         raise refuse(problems)
     return settings
 
 
-def _settings(top: Section, environment: Mapping[str, str], kinds: Kinds, *, resolve: bool) -> Settings:
+def _settings(top: Section, environment: Mapping[str, str], kinds: Kinds) -> Settings:
     targets = fleet.targets(top)
     ids = {target.id for target in targets}
-    settings = Settings(
+    return Settings(
         targets,
         places.destinations(top, kinds),
         top.inner("source", _source, Source()),
@@ -79,11 +111,6 @@ def _settings(top: Section, environment: Mapping[str, str], kinds: Kinds, *, res
         top.take("deployment", line, deployment(environment)),
         top.take("history_days", whole(1, 36_500), None),
     )
-    if resolve:
-        fleet.refuse_unresolved(targets, top, environment)
-        places.refuse_unresolved(top, environment)
-        _refuse_unresolved_heartbeat(settings.heartbeat, top, environment)
-    return settings
 
 
 def _names(top: Section) -> tuple[str, ...]:
@@ -111,8 +138,12 @@ def _heartbeat(section: Section) -> Heartbeat:
     )
 
 
-def _refuse_unresolved_heartbeat(heartbeat: Heartbeat | None, top: Section, environment: Mapping[str, str]) -> None:
-    if heartbeat and is_reference(heartbeat.url) and (why := missing(heartbeat.url, environment)):
+def _refuse_unusable(settings: Settings, top: Section, explain: Explain, explain_key: Explain) -> None:
+    """Note every reference that cannot be used here."""
+    fleet.refuse_unusable(settings.targets, top, explain_key)
+    places.refuse_unusable(top, explain)
+    heartbeat = settings.heartbeat
+    if heartbeat and is_reference(heartbeat.url) and (why := explain(heartbeat.url)):
         top.wrong(why, "heartbeat", "url")
 
 

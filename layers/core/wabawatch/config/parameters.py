@@ -20,6 +20,7 @@ _SLACK_SECRET: Final = "WABAWATCH_SLACK_WEBHOOK_SECRET"  # noqa: S105 - the name
 _HEARTBEAT_SECRET: Final = "WABAWATCH_HEARTBEAT_SECRET"  # noqa: S105 - the name of a variable
 _TOPIC: Final = "WABAWATCH_ALERTS_TOPIC_ARN"
 _BASE_URLS: Final = ("D360_BASE_URL", "WABAWATCH_BASE_URL")
+API_HOSTS: Final = "WABAWATCH_API_HOSTS"
 _HISTORY_DAYS: Final = "WABAWATCH_HISTORY_DAYS"
 _DEPLOYMENT: Final = "WABAWATCH_DEPLOYMENT"
 
@@ -27,6 +28,11 @@ _DEPLOYMENT: Final = "WABAWATCH_DEPLOYMENT"
 def deployment(environment: Mapping[str, str]) -> str:
     """The deployment's name where no file gives one: the stack's."""
     return environment.get(_DEPLOYMENT) or DEPLOYMENT
+
+
+def api_hosts(environment: Mapping[str, str]) -> frozenset[str]:
+    """The only hosts that an API key may be sent to; none where any may be. Who deploys says so, not who configures."""
+    return frozenset(environment.get(API_HOSTS, "").lower().replace(",", " ").split())
 
 
 def usual_destinations(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:

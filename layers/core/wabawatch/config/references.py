@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,12 @@ FORM: Final = (
     r"|secretsmanager:[A-Za-z0-9/_+=.@:-]{1,1024}(?:#[^\x00-\x20\x7f#]{1,256})?)\Z"
 )
 HOW: Final = "env:NAME, file:PATH, ssm:NAME, secretsmanager:NAME or secretsmanager:NAME#KEY"
+USABLE: Final = FORM.replace(r"\A(?:", r"\A(?!env:AWS_)(?:")
+"""`FORM`, without the variables that hold AWS credentials."""
+NOT_HERE: Final = (
+    "variables and files are for a configuration on this machine; in S3 and for the functions write"
+    " secretsmanager:NAME or ssm:NAME"
+)
 _SHOWABLE: Final = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 
 
@@ -26,6 +32,8 @@ def reference(value: object) -> str:
         raise WrongError(f"a secret itself does not belong here (not shown); put it away and write {HOW}")
     if not re.search(FORM, value):
         raise WrongError(f"not a reference that can be read (not shown); write {HOW}")
+    if not re.search(USABLE, value):
+        raise WrongError(f"variables whose names begin with AWS_ hold credentials and are never sent; write {HOW}")
     return value
 
 
@@ -51,8 +59,19 @@ def references(value: Any) -> set[str]:  # noqa: ANN401 - any JSON value
     return {one for each in inner for one in references(each)}
 
 
+Explain = Callable[[str], str | None]
+"""Says why a reference cannot be used here, or None. What lies in AWS is asked for when it is used."""
+
+
+def explain_local(value: str) -> str | None:
+    """Refuse variables and files, for a configuration that somebody else may have written.
+
+    Those of a function hold its role's credentials, and the configuration says where a key is sent."""
+    return NOT_HERE if value.startswith(("env:", "file:")) else None
+
+
 def missing(value: str, environment: Mapping[str, str]) -> str | None:
-    """Why a reference to this machine leads nowhere, or None. What lies in AWS is asked for when it is used."""
+    """Why a reference to this machine leads nowhere, or None."""
     kind, _, name = value.partition(":")
     if kind == "env" and not environment.get(name):
         return _unset(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Collection
 from datetime import time, timedelta
@@ -10,6 +9,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from wabawatch.application.addresses import explain_bad_url
 from wabawatch.config import durations
 from wabawatch.config.section import Section, WrongError, closest, kind_of, nearest, shown
 from wabawatch.domain.calendar import WEEKDAYS
@@ -222,22 +222,6 @@ def link(value: object) -> str:
 
 
 def _split(value: str) -> SplitResult:
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise WrongError("not a URL; write https://host/path") from None
-    if not host or re.search(r"[\s\x00-\x20\x7f\\]", value) or parts.scheme not in {"http", "https"}:
-        raise WrongError("not a URL; write https://host/path")
-    if "@" in parts.netloc:
-        raise WrongError("the URL holds a user name or password; write it without, https://host/path")
-    if parts.scheme == "http" and not _loopback(host):
-        raise WrongError("http would send secrets in the clear; write https:// (http only for 127.0.0.1 and localhost)")
-    return parts
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    if why := explain_bad_url(value):
+        raise WrongError(why)
+    return urlsplit(value)

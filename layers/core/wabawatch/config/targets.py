@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from wabawatch.application.addresses import host_of
 from wabawatch.application.api_key import explain_bad_key
 from wabawatch.application.ports import Target
-from wabawatch.config.references import FORM, missing, reference
+from wabawatch.config.parameters import API_HOSTS
+from wabawatch.config.references import USABLE, Explain, missing, reference
 from wabawatch.config.scalars import ID, NAME, identifier, labels, line, url
 from wabawatch.config.section import Path, Problem, Section, WrongError, list_of_anything, read, shown
 
@@ -18,7 +20,7 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A target as it stands in the file."""
 
     id: Annotated[str, msgspec.Meta(pattern=ID)]
-    api_key: Annotated[str, msgspec.Meta(pattern=FORM)]
+    api_key: Annotated[str, msgspec.Meta(pattern=USABLE)]
     name: Annotated[str, msgspec.Meta(pattern=NAME)] | None = None
     labels: dict[str, str] = {}
     base_url: str | None = None
@@ -79,14 +81,28 @@ def _refuse_repeated(items: list[Any], found: tuple[Target, ...], top: Section) 
             top.wrong(f"{shown(own_id)} is the id of {first} already; give each target its own", "targets", index, "id")
 
 
-def refuse_unresolved(found: Iterable[Target], top: Section, environment: Mapping[str, str]) -> None:
-    """Note the API keys that this machine should hold and does not, and those in its environment that cannot be one."""
+def refuse_unusable(found: Iterable[Target], top: Section, explain: Explain) -> None:
+    """Note the API keys whose reference cannot be used here."""
     for index, target in enumerate(found):
-        if not target.api_key.startswith(("env:", "file:")):
-            continue
-        kind, _, name = target.api_key.partition(":")
-        why = missing(target.api_key, environment)
-        if why is None and kind == "env":
-            why = explain_bad_key(environment[name].strip())
-        if why:
+        if target.api_key.startswith(("env:", "file:")) and (why := explain(target.api_key)):
             top.wrong(why, "targets", index, "api_key")
+
+
+def refuse_other_hosts(found: Iterable[Target], base_url: str, top: Section, hosts: frozenset[str]) -> None:
+    """Note the URLs whose host is not among those that keys may be sent to; with no hosts, all may be."""
+    if not hosts:
+        return
+    why = f"keys are sent to {', '.join(sorted(hosts))} alone, as {API_HOSTS} says"
+    other = {url for url in {base_url, *(one.base_url for one in found)} if url and host_of(url) not in hosts}
+    if base_url in other:
+        top.wrong(why, "source", "base_url")
+    for index, target in enumerate(found):
+        if target.base_url in other:
+            top.wrong(why, "targets", index, "base_url")
+
+
+def missing_key(value: str, environment: Mapping[str, str]) -> str | None:
+    """As `missing`; also why what the environment holds cannot be an API key."""
+    why = missing(value, environment)
+    kind, _, name = value.partition(":")
+    return explain_bad_key(environment[name].strip()) if why is None and kind == "env" else why

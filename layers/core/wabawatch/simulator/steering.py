@@ -7,6 +7,8 @@ from urllib.parse import unquote
 
 import msgspec
 
+from wabawatch.application.addresses import host_of, is_loopback
+
 from .answers import Answer, json_answer, plain
 from .conversation import Request
 from .failures import FAILURES
@@ -27,18 +29,20 @@ See every number, its key, its entities and its status; what was asked so far; w
   curl {url}/simulator/requests                 (-X DELETE counts from zero again)
   curl {url}/simulator/story
 
-Change something; numbers, wabas, businesses, apps and templates are known by name, '*' is all of them:
-  curl -X PUT {url}/simulator/wabas/{waba} -d '{{"status": "BLOCKED", "reasons": [141006]}}'
-  curl -X PUT {url}/simulator/numbers/{number} -d '{{"failure": "unauthorized"}}'
-  curl -X PUT {url}/simulator/numbers/{number} -d '{{"failure": {{"kind": "slow", "delay": "8s", "times": 3}}}}'
-  curl -X PUT {url}/simulator/numbers/{number} -d '{{"oddities": ["no_wrapper", "jitter"]}}'
+Change something; numbers, wabas, businesses, apps and templates are known by name, '*' is all of them. A body must say
+that it is JSON:
+  JSON='Content-Type: application/json'
+  curl -X PUT -H "$JSON" {url}/simulator/wabas/{waba} -d '{{"status": "BLOCKED", "reasons": [141006]}}'
+  curl -X PUT -H "$JSON" {url}/simulator/numbers/{number} -d '{{"failure": {{"kind": "unauthorized", "times": 3}}}}'
+  curl -X PUT -H "$JSON" {url}/simulator/numbers/{number} -d '{{"failure": {{"kind": "slow", "delay": "8s"}}}}'
+  curl -X PUT -H "$JSON" {url}/simulator/numbers/{number} -d '{{"oddities": ["no_wrapper", "jitter"]}}'
   curl -X DELETE {url}/simulator/wabas/{waba}     heals it
   curl -X DELETE '{url}/simulator/numbers/*'    heals everything
 
 Hold the story, let it go on, or set it:
   curl -X POST {url}/simulator/pause
   curl -X POST {url}/simulator/resume
-  curl -X POST {url}/simulator/skip -d '{{"to": "60s"}}'     or {{"by": "20s"}}
+  curl -X POST -H "$JSON" {url}/simulator/skip -d '{{"to": "60s"}}'     or {{"by": "20s"}}
 
 Fields of a change: status, any can_…, reasons, info, seen_by, failure, oddities, heal.
 Reasons: {reasons}, or {{"code": …, "description": …, "possible_solution": …}}.
@@ -69,6 +73,8 @@ class Steering:
         }
 
     def respond(self, request: Request) -> Answer:
+        if refusal := _refuse_foreign(request):
+            return refusal
         path = request.path.partition("?")[0].rstrip("/") or "/"
         try:
             fixed = self._fixed.get((request.method, path))
@@ -132,6 +138,19 @@ class Steering:
         start = timedelta() if "to" in body else self._stage.clock.elapsed()
         self._stage.go_to(start + body.need("to" if "to" in body else "by", duration))
         return self._story(request)
+
+
+def _refuse_foreign(request: Request) -> Answer | None:
+    """Refuse what a web page in a browser on this machine could send: it can name any host (DNS rebinding), and post
+    anything but JSON to any address, though it says then where it comes from."""
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
+    if not is_loopback(host_of(f"//{host}")):
+        return json_answer(403, {"error": "the Host header names another machine; write http://127.0.0.1 or localhost"})
+    if origin is not None and origin != f"http://{host}":
+        return json_answer(403, {"error": "the request comes from another site's page (Origin header)"})
+    if request.body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        return json_answer(415, {"error": "send the body with the header Content-Type: application/json"})
+    return None
 
 
 def _described(step: Step) -> dict[str, Any]:

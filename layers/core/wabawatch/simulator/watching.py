@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from wabawatch.application.private_files import write_files
+
 from .fleet import Number
 from .simulation import Simulation
 
@@ -29,26 +31,16 @@ def key_environment(simulation: Simulation) -> dict[str, str]:
 
 
 def write_config(simulation: Simulation, url: str, folder: Path) -> Path:
-    """Write `config.yaml` and `keys/ID` for each number, the keys readable by their owner only; the path of the former.
+    """Write `config.yaml` and `keys/ID` for each number, for their owner only; return the path of the former.
 
-    What was written there before is replaced. Raises OSError.
-    """
-    keys = folder.resolve() / "keys"
-    keys.mkdir(parents=True, exist_ok=True)
-    keys.chmod(0o700)
-    for number in simulation.scenario.fleet.numbers:
-        _write_private(keys / number.id, number.key)
-    path = folder.resolve() / "config.yaml"
-    document = wabawatch_config(simulation, url, keys)
-    path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), "utf-8")
-    return path
-
-
-def _write_private(path: Path, content: str) -> None:
-    """No moment at which others could read it: the file is made private before it is filled."""
-    path.touch(0o600)
-    path.chmod(0o600)
-    path.write_text(content + "\n", "utf-8")
+    What was written there before is replaced. Raises OSError, also where a folder is a link or another user's."""
+    place = folder.absolute()
+    document = wabawatch_config(simulation, url, place / "keys")
+    write_files(place, {"config.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True)})
+    write_files(
+        place / "keys", {number.id: number.key + "\n" for number in simulation.scenario.fleet.numbers}, closed=True
+    )
+    return place / "config.yaml"
 
 
 def _target(place: int, number: Number, keys: Path | None) -> dict[str, Any]:

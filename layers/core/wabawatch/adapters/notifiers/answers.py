@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-from contextlib import suppress
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
+from wabawatch.application.addresses import explain_bad_url
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 
 _PASSING: Final = frozenset({408, 425, 429})
@@ -24,25 +22,13 @@ class Answer(msgspec.Struct, frozen=True):
     retry_after: float | None = None
 
 
-def is_loopback(url: str) -> bool:
-    """Tell whether a URL leads to this machine; False for what is no URL."""
-    with suppress(ValueError):
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    return False
-
-
 def address(url: str, name: str) -> str:
-    """A URL that may be posted to: https, or http on this machine. `name` is what the failure calls it instead."""
-    with suppress(ValueError):
-        parts = urlsplit(url)
-        safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url))
-        plain = url.isascii() and url.isprintable() and " " not in url
-        if safe and parts.hostname and parts.port != 0 and "@" not in parts.netloc and plain:
-            return url
-    raise DeliveryError(
-        f"{name} is no https URL (http only for this machine, and no credentials in it)", DeliveryErrorKind.DESTINATION
-    )
+    """A URL that may be posted to. `name` is what the failure calls it instead.
+
+    Raises DeliveryError: what lies behind a reference is known only now, and is checked as if it were written out."""
+    if why := explain_bad_url(url):
+        raise DeliveryError(f"{name}: {why}", DeliveryErrorKind.DESTINATION)
+    return url
 
 
 def status_kind(status: int) -> DeliveryErrorKind:

@@ -21,9 +21,10 @@ import msgspec
 import requests
 from urllib3.exceptions import NewConnectionError
 
-from wabawatch.adapters.notifiers.answers import Answer, is_loopback
+from wabawatch.adapters.notifiers.answers import Answer
 from wabawatch.adapters.retry_after import parse_retry_after
 from wabawatch.application.abandoned import AbandonedThreads
+from wabawatch.application.addresses import host_of, is_loopback
 from wabawatch.application.errors import DeliveryError
 
 _CONNECT: Final = 5.0
@@ -127,7 +128,7 @@ class _Exchange:
         until = time.monotonic() + self._seconds
         request = requests.Request("POST", self._url, {**_HEADERS, **self._headers}, data=self._body).prepare()
         with requests.Session() as session:
-            session.trust_env = not is_loopback(self._url)
+            session.trust_env = not is_loopback(host_of(self._url))
             settings = session.merge_environment_settings(self._url, {}, stream=True, verify=True, cert=None)
             timeout = (min(_CONNECT, self._seconds), self._seconds)
             trusted = settings["verify"] or True  # a bundle of certificates of the environment, or the usual one

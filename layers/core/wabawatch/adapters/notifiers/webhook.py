@@ -12,7 +12,7 @@ from wabawatch.adapters.notifiers import document
 from wabawatch.adapters.notifiers.answers import address, failure
 from wabawatch.adapters.notifiers.signing import signed
 from wabawatch.adapters.notifiers.world import Reference, World, is_reference, require_reference
-from wabawatch.application.errors import DeliveryError
+from wabawatch.application.addresses import explain_bad_url
 from wabawatch.application.ports import Receipt
 from wabawatch.domain.messages import Notification
 
@@ -32,11 +32,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         require_reference("secret", self.secret)
-        if not is_reference(self.url):
-            try:
-                address(self.url, "this")
-            except DeliveryError as error:
-                raise ValueError(f"url: {error}") from None
+        if not is_reference(self.url) and (why := explain_bad_url(self.url)):
+            raise ValueError(f"url: {why}")
 
 
 class Webhook:

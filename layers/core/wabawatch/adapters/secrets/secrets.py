@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from wabawatch.adapters.secrets.aws import Clients, ParameterStore, SecretsManager
 from wabawatch.adapters.secrets.references import ENV, FILE, SECRETS_MANAGER, SSM, Reference, parse_reference
-from wabawatch.adapters.secrets.vaults import Environment, Files, Stopped, UnansweredError, Vault
+from wabawatch.adapters.secrets.vaults import Closed, Environment, Files, Stopped, UnansweredError, Vault
 from wabawatch.application.errors import NotFetchedError, SecretError
 from wabawatch.application.ports import Clock
 
@@ -55,7 +55,7 @@ class Secrets:
     """Resolves `env:`, `file:`, `ssm:` and `secretsmanager:` references; also the key ring of the health source.
 
     A value is read again after `ttl`. Where AWS cannot be asked, the last one goes on being used for `stale_for` more,
-    and the log says so."""
+    and the log says so. `local` False refuses `env:` and `file:`."""
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class Secrets:
         elapsed: Callable[[], float] = time.monotonic,
         ttl: timedelta = timedelta(minutes=5),
         stale_for: timedelta = timedelta(hours=12),
+        local: bool = True,
     ) -> None:
         self._clock = clock
         self._elapsed = elapsed
@@ -73,8 +74,8 @@ class Secrets:
         self._stale_for = stale_for
         self._held: dict[tuple[str, str], _Held] = {}
         self._vaults: dict[str, Vault] = {
-            ENV: Environment(environment),
-            FILE: Files(),
+            ENV: Environment(environment) if local else Closed(ENV),
+            FILE: Files() if local else Closed(FILE),
             SSM: ParameterStore(clients),
             SECRETS_MANAGER: SecretsManager(clients),
         }

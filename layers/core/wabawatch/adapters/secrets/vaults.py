@@ -27,14 +27,30 @@ class UnansweredError(SecretError):
     """The vault could not be asked: a value known from before may still be right."""
 
 
+class Closed:
+    """What is not read here, whatever the name."""
+
+    def __init__(self, scheme: str) -> None:
+        self._scheme = scheme
+
+    def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:  # noqa: ARG002 - quick
+        advice = "it is not read for a configuration in S3; write secretsmanager:NAME or ssm:NAME"
+        return {name: SecretError(f"{self._scheme}:{name}: {advice}") for name in names}
+
+
 class Environment:
-    """Variables of the environment, which is handed in."""
+    """Variables of the environment, which is handed in, save those that hold AWS credentials."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
 
     def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:  # noqa: ARG002 - quick
-        return {name: self._variables.get(name, _no_variable(name)) for name in names}
+        return {name: self._value(name) for name in names}
+
+    def _value(self, name: str) -> str | SecretError:
+        if name.startswith("AWS_"):
+            return SecretError(f"env:{name}: variables whose names begin with AWS_ hold credentials and are never sent")
+        return self._variables.get(name, _no_variable(name))
 
 
 class Files:

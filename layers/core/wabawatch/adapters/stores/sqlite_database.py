@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,9 +14,8 @@ from typing import Any, Final
 
 from wabawatch.adapters.stores.sqlite_schema import migrate
 from wabawatch.application.errors import StoreError
+from wabawatch.application.private_files import OWNERS_FILE, explain_foreign, make_folders
 
-_OWNERS_FILE: Final = 0o600
-_OWNERS_FOLDER: Final = 0o700
 _PAUSE: Final = 0.05
 """Seconds between two tries to switch to WAL, for which SQLite does not wait by itself."""
 
@@ -107,19 +105,12 @@ def _create(path: Path) -> None:
 
     Raises StoreError for a path at which somebody else may have put something else. A file that is there is not opened:
     closing it again would end the locks that another connection of this process holds on it."""
-    for folder in reversed([folder for folder in path.parents if not folder.exists()]):
-        folder.mkdir(_OWNERS_FOLDER, exist_ok=True)
+    make_folders(path.parent)
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_RDWR, _OWNERS_FILE))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_RDWR, OWNERS_FILE))
     except FileExistsError:
-        found = path.lstat()
-        if stat.S_ISLNK(found.st_mode):
-            raise StoreError(f"{path}: this is a symbolic link: name the file that it leads to, or remove it") from None
-        if found.st_uid != os.geteuid():
-            raise StoreError(
-                f"{path}: this file belongs to another user (uid {found.st_uid}): run Wabawatch as that user, name "
-                "another file, or give this one to the user that runs Wabawatch (chown)"
-            ) from None
+        if why := explain_foreign(path):
+            raise StoreError(f"{path}: {why}") from None
 
 
 def _explained(error: sqlite3.Error | OSError) -> str:
