@@ -4,19 +4,26 @@ Runs in the emulator's own environment (`.venv-aws`, on the Python of the functi
 functions with its own interpreter and gives them its own boto3, as Lambda does. Its own command listens on every
 interface, and on port 443 too; this serves the same application on the address it is given and no other.
 
-Three things differ from the emulator as it comes. EventBridge Scheduler fills in the context attributes of an input,
+Four things differ from the emulator as it comes. EventBridge Scheduler fills in the context attributes of an input,
 which AWS does (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html). A
-tick is looked for each half second, not each ten. And a minute of a schedule can be shorter than a minute.
+tick is looked for each half second, not each ten. A minute of a schedule can be shorter than a minute. And a policy may
+be conditional on the partition key that PutItem writes.
+
+Each kind of call that is judged by policies is written to a file, so that a test can compare what was called with what
+the template allows. The account's root is not judged.
 """
 
 import asyncio
+import json
 import os
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app
+from ministack.core import iam_actions, iam_evaluator
 from ministack.services import eventbridge, scheduler
 
 
@@ -57,9 +64,40 @@ def hurry(seconds_in_a_minute: float) -> None:
     scheduler._SCHEDULE_TICK_INTERVAL = 0.5
 
 
+def record_calls(path: Path) -> None:
+    """Write a JSON line for each new combination of caller, action, resource and verdict."""
+    judge, seen = iam_evaluator.evaluate, set()
+    file = path.open("w", buffering=1)
+
+    def judge_and_record(context: iam_evaluator.EvalContext, *policies: object) -> iam_evaluator.EvalResult:
+        result = judge(context, *policies)
+        call = (context.principal_arn, context.action, context.resource_arn, result.decision)
+        if call not in seen:
+            seen.add(call)
+            file.write(json.dumps(call) + "\n")
+        return result
+
+    iam_evaluator.evaluate = judge_and_record
+
+
+def tell_leading_keys() -> None:
+    """Make `dynamodb:LeadingKeys` known to conditions, which the emulator leaves out, for PutItem.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html"""
+    find = iam_actions.dynamodb_service_context
+
+    def find_with_keys(body: bytes) -> dict:
+        row = json.loads(body or b"{}").get("Item", {})
+        return find(body) | ({"dynamodb:LeadingKeys": [row["pk"]["S"]]} if "pk" in row else {})
+
+    iam_actions.dynamodb_service_context = find_with_keys
+
+
 def main() -> None:
     """Serve until a signal comes."""
     fill_in_schedules()
+    record_calls(Path(os.environ["CALLS_FILE"]))
+    tell_leading_keys()
     hurry(float(os.environ["SECONDS_IN_A_MINUTE"]))
     config = Config()
     config.bind = [f"127.0.0.1:{os.environ['GATEWAY_PORT']}"]

@@ -5,9 +5,10 @@ import re
 import pytest
 
 from tests.template.iam import ACCOUNT, REGION, Policies
+from tests.template.reasons import UNRECORDED
 from tests.template.template import ROOT, TEXT, resources, template
 from wabawatch.bootstrap import read_settings
-from wabawatch.cli.examining import references as found_in
+from wabawatch.cli.secret_names import references as found_in
 from wabawatch.config import effective
 
 ROLES = resources("AWS::IAM::Role")
@@ -63,6 +64,10 @@ def test_the_scheduler_acts_only_for_this_stacks_schedules():
 
 def test_only_notify_may_publish_and_an_operator_who_sends_tests():
     assert {one.owner for one in ALL.grants() if one.action == "sns:Publish"} == {"NotifyRole", "OperatorPolicy"}
+
+
+def test_no_reason_is_given_for_a_right_that_nobody_has():
+    assert UNRECORDED.keys() <= {(one.owner, one.sid, one.action) for one in ALL.grants()}
 
 
 def test_nobody_may_scan_the_table():

@@ -25,12 +25,14 @@ _WORKING_QUEUE: Final = "ShardQueue"
 
 
 class Stack(msgspec.Struct, frozen=True):
-    """What a stack is made of. `environment` holds its functions' variables that a configuration may depend on."""
+    """What a stack is made of. `environment` holds its functions' variables that a configuration may depend on;
+    `secret_prefix` is what names of secrets begin with that its functions may read, or empty where that is unknown."""
 
     name: str
     status: str
     outputs: Mapping[str, str]
     environment: Mapping[str, str]
+    secret_prefix: str = ""
 
     @property
     def state(self) -> str:
@@ -62,7 +64,8 @@ def find(name: str, clients: Clients) -> Stack:
     environment = {variable: parameters.get(parameter, "") for parameter, variable in _VARIABLES.items()}
     environment["WABAWATCH_DEPLOYMENT"] = name
     environment["WABAWATCH_ALERTS_TOPIC_ARN"] = outputs.get("AlertsTopicArn", "")
-    return Stack(name, found["StackStatus"], outputs, {key: value for key, value in environment.items() if value})
+    given = {key: value for key, value in environment.items() if value}
+    return Stack(name, found["StackStatus"], outputs, given, parameters.get("SecretPrefix", ""))
 
 
 def schedule(stack: Stack, clients: Clients) -> tuple[bool, str]:

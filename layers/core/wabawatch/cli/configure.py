@@ -11,10 +11,10 @@ import click
 
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.bootstrap import read_settings, remove, upload
-from wabawatch.cli.examining import references
 from wabawatch.cli.options import Command, Commands, as_json
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.routetest import route_test
+from wabawatch.cli.secret_names import references, refuse_unreadable_secrets
 from wabawatch.cli.session import Session, session
 from wabawatch.config import Settings, canonical_json, effective
 from wabawatch.config.references import is_reference
@@ -36,8 +36,10 @@ def config() -> None:
 @click.argument("file", required=False)
 @click.option("--elsewhere", is_flag=True, help="Do not look whether env: and file: references lead anywhere here.")
 def check(file: str | None, elsewhere: bool) -> None:
-    """Validate FILE, or the configuration in force. Every mistake is told with its line and what to write instead."""
+    """Validate FILE, or the configuration in force. Every mistake is told with its line and what to write instead. With
+    --stack it is a mistake, too, to refer to a secret that the stack's functions may not read."""
     settings, place = _settings(file, resolve=not elsewhere)
+    refuse_unreadable_secrets(place, settings, session().found)
     parts = (
         counted(len(settings.targets), "target"),
         counted(len(settings.destinations), "destination"),
@@ -150,6 +152,7 @@ def _upload(own: Session, file: str, target: str) -> None:
             f"{file}: {', '.join(local[:3])}: a stack cannot read this machine's variables and files;"
             " write secretsmanager:NAME or ssm:NAME"
         )
+    refuse_unreadable_secrets(file, settings, own.found)
     version = upload(target, canonical_json(settings))
     show(words(f"{file}: valid; now {target}, version {version}"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -13,9 +13,9 @@ from wabawatch.adapters import stack as deployed
 from wabawatch.application.errors import SecretError, WabawatchError
 from wabawatch.bootstrap import Application, aws_client
 from wabawatch.cli.notifytest import try_destination
+from wabawatch.cli.secret_names import references, unreadable_secrets
 from wabawatch.config import effective
 from wabawatch.config.durations import parse, render
-from wabawatch.config.references import is_reference
 from wabawatch.domain.coverage import ShardCoverage, completeness, incomplete_reason
 from wabawatch.domain.phrases import counted, lasted
 from wabawatch.domain.runbook import unlisted
@@ -99,6 +99,8 @@ def _secrets(patient: Patient) -> Iterator[Finding]:
         yield Finding("secrets", ok=True, said=f"{len(wanted)} of {len(wanted)} can be read")
     for said in missing:
         yield Finding("secrets", ok=False, said=said, todo="create the secret, or correct the reference to it")
+    for said in unreadable_secrets(patient.app.settings, patient.stack) if patient.stack else ():
+        yield Finding("secrets", ok=False, said=said, todo="move the secret to such a name, and refer to that")
 
 
 def _unreadable(app: Application, reference: str) -> SecretError | None:
@@ -107,14 +109,6 @@ def _unreadable(app: Application, reference: str) -> SecretError | None:
     except SecretError as error:
         return error
     return None
-
-
-def references(value: Any) -> set[str]:  # noqa: ANN401 - any JSON value
-    """All references to secrets in a configuration's plain values."""
-    if isinstance(value, str):
-        return {value} if is_reference(value) else set()
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, Sequence) else ()
-    return {one for each in inner for one in references(each)}
 
 
 def _last_run(patient: Patient) -> Iterator[Finding]:
