@@ -47,10 +47,10 @@ class Stack:
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
 
-    def deploy(self, *given: str) -> None:
-        """`make deploy` with what is given to it."""
+    def deploy(self, *given: str, credentials: Mapping[str, str] | None = None) -> None:
+        """`make deploy` with what is given to it; as the account's root without other credentials."""
         where = (f"BUILT={BUILT.relative_to(ROOT) / HOST}", f"ARCHITECTURE={HOST}")
-        _make("deploy", *where, *given, environment=self.emulator.environment)
+        _make("deploy", *where, *given, environment=self.emulator.environment | (credentials or {}))
 
     def delete(self) -> None:
         command = [SAM, "delete", "--stack-name", self.name, "--no-prompts"]

@@ -13,6 +13,8 @@ UNRECORDED = {
     ("NotifyRole", "Log", "logs:CreateLogStream"): _LOG,
     ("NotifyRole", "Log", "logs:PutLogEvents"): _LOG,
     ("PollRole", "State", "dynamodb:UpdateItem"): "marks a snapshot that cannot be decoded",
+    ("PollRole", "State", "dynamodb:DeleteItem"): "removes what was stored for shards that are gone",
+    ("PollRole", "Shards", "sqs:SendMessage"): "only a fleet of more than 2,000 numbers is cut into shards",
     ("PollRole", "TellMissingFromForbidden", "s3:ListBucket"): _LIST,
     ("NotifyRole", "TellMissingFromForbidden", "s3:ListBucket"): _LIST,
     ("OnCallPolicy", "TellMissingFromForbidden", "s3:ListBucket"): _LIST,
