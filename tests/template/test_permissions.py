@@ -70,6 +70,12 @@ def test_no_reason_is_given_for_a_right_that_nobody_has():
     assert UNRECORDED.keys() <= {(one.owner, one.sid, one.action) for one in ALL.grants()}
 
 
+@pytest.mark.parametrize("owner", ALL.owners())
+def test_each_statement_is_explained(owner):
+    page = (ROOT / "docs/permissions.md").read_text()
+    assert [one.sid for one in ALL.statements(owner) if f"`{one.sid}`" not in page] == []
+
+
 def test_nobody_may_scan_the_table():
     assert "dynamodb:Scan" not in TEXT
 
