@@ -66,7 +66,8 @@ def hurry(seconds_in_a_minute: float) -> None:
 
 
 def record_calls(path: Path) -> None:
-    """Write a JSON line for each new combination of caller, action, resource and verdict."""
+    """Write a JSON line for each new combination of caller, action, resource and verdict. A call on several resources,
+    with a space between their ARNs, is judged on each."""
     enforce, evaluate = iam_evaluator.enforce, iam_evaluator.evaluate
     seen: set[tuple[str, ...]] = set()
     judged = threading.local()
@@ -75,6 +76,10 @@ def record_calls(path: Path) -> None:
     def evaluate_and_note(context: iam_evaluator.EvalContext, *policies: object) -> iam_evaluator.EvalResult:
         judged.contexts.append(context)  # the first is the caller's own policies, others are those of the resource
         return evaluate(context, *policies)
+
+    def enforce_on_all(*call: object, resource_arn: str = "*", **details: object) -> object:
+        refusals = (enforce_and_record(*call, resource_arn=arn, **details) for arn in resource_arn.split(" "))
+        return next((refusal for refusal in refusals if refusal), None)
 
     def enforce_and_record(*call: object, **details: object) -> object:
         judged.contexts = []
@@ -87,7 +92,7 @@ def record_calls(path: Path) -> None:
                 file.write(json.dumps(kind) + "\n")
         return refusal
 
-    iam_evaluator.evaluate, iam_evaluator.enforce = evaluate_and_note, enforce_and_record
+    iam_evaluator.evaluate, iam_evaluator.enforce = evaluate_and_note, enforce_on_all
 
 
 def tell_leading_keys() -> None:
@@ -105,7 +110,7 @@ def tell_leading_keys() -> None:
 
 def name_resources() -> None:
     """Make the resource of two calls what it is on AWS: GetSchedule's is in the group that is asked for and not in the
-    default one; GetParameters' is a parameter (the first one that is asked for) and not everything."""
+    default one; GetParameters' are the parameters that are asked for and not everything."""
     extract = iam_actions.extract_resource_arn
 
     def extract_more(service: str, method: str, path: str, *rest: object) -> str:
@@ -114,7 +119,7 @@ def name_resources() -> None:
         if service == "scheduler" and "groupName" in query:
             return arn.replace(":schedule/default/", f":schedule/{query['groupName'][0]}/")
         if service == "ssm" and arn == "*" and (names := json.loads(body or b"{}").get("Names")):
-            return f"arn:aws:ssm:{region}:{account}:parameter{names[0]}"
+            return " ".join(f"arn:aws:ssm:{region}:{account}:parameter{name}" for name in names)
         return arn
 
     iam_actions.extract_resource_arn = extract_more

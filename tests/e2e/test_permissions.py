@@ -96,6 +96,7 @@ def test_an_operator_can_do_all_that_the_command_line_does_with_a_stack(emulator
         eventually(lambda: expected() == 3, "a run over three targets")
 
     push()
+    assert "can be read" in call("doctor").stdout
     assert call("probe", "sales-again").returncode == 0
     assert call("notify-test", "alerts").returncode == 0
     assert call("config", "push", "--remove").returncode == 0
@@ -153,8 +154,8 @@ def test_the_documented_policy_is_enough_to_deploy(emulator, stack, person):
 def called(emulator, stack):
     """What was allowed, as pairs of a caller and the call: a role's logical id, or a user's name."""
     roles = {physical: logical for logical, physical in stack.resources.items() if logical.endswith("Role")}
-    names = {call: call.caller.split("/")[1] for call in emulator.calls() if call.verdict == "Allow"}
-    return [(roles.get(name, name), call) for call, name in names.items()]
+    allowed = [(call.caller.split("/")[1], call) for call in emulator.calls() if call.verdict == "Allow"]
+    return [(roles.get(name, name), call) for name, call in allowed]
 
 
 def test_every_call_of_a_function_is_one_that_the_template_allows(emulator, policies, called):
