@@ -8,7 +8,11 @@ from wabawatch.cli.secret_names import unreadable_secrets
 
 SECRET = "secretsmanager:arn:aws:secretsmanager:eu-west-1:123456789012:secret:{}-AbCdEf"
 PARAMETER = "ssm:arn:aws:ssm:eu-west-1:123456789012:parameter/{}"
-NAMED = {"WABAWATCH_API_KEY_SECRET": "team/whatsapp#key", "WABAWATCH_SLACK_WEBHOOK_SECRET": "team/chat"}
+NAMED = {
+    "WABAWATCH_API_KEY_SECRET": "team/whatsapp#key",
+    "WABAWATCH_SLACK_WEBHOOK_SECRET": "team/chat",
+    "WABAWATCH_HEARTBEAT_SECRET": "team/switch",
+}
 READABLE = {
     "key": "ssm:/wabawatch/keys/a",
     "chat": "ssm:/wabawatch/destinations/a",
@@ -41,6 +45,7 @@ def unreadable(folder, prefix="wabawatch/", **references):
         pytest.param("chat", "secretsmanager:wabawatch/destinations/a", id="a destination's where those are"),
         pytest.param("chat", "secretsmanager:team/chat", id="the Slack webhook that the stack's parameter names"),
         pytest.param("heartbeat", "secretsmanager:wabawatch/heartbeat", id="the heartbeat"),
+        pytest.param("heartbeat", "secretsmanager:team/switch", id="the heartbeat that the stack's parameter names"),
         pytest.param("heartbeat", "https://hc.example/0000", id="a literal URL"),
         pytest.param("key", "env:KEY", id="a variable, which is refused elsewhere"),
     ],

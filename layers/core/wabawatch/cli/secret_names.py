@@ -17,17 +17,17 @@ _SHOWN: Final = 3
 
 class _Readable(NamedTuple):
     """What may be read of a part of the configuration: by which function, below which name, and the one secret that a
-    parameter of the stack names, by the variable that holds it."""
+    parameter of the stack names, by the functions' variable for it."""
 
     function: str
     name: str
-    parameter: str | None = None
+    variable: str
 
 
 _READABLE: Final = {
     "targets": _Readable("poll", "keys/", "WABAWATCH_API_KEY_SECRET"),
     "destinations": _Readable("notify", "destinations/", "WABAWATCH_SLACK_WEBHOOK_SECRET"),
-    "heartbeat": _Readable("poll and notify", "heartbeat"),
+    "heartbeat": _Readable("poll and notify", "heartbeat", "WABAWATCH_HEARTBEAT_SECRET"),
 }
 
 
@@ -38,7 +38,7 @@ def unreadable_secrets(settings: Settings, stack: Stack) -> Iterator[str]:
     plain = effective(settings)
     for part, readable in _READABLE.items():
         start = stack.secret_prefix + readable.name
-        of_parameter = stack.environment.get(readable.parameter or "", "").partition("#")[0]
+        of_parameter = stack.environment.get(readable.variable, "").partition("#")[0]
         for text in sorted(references(plain[part])):
             scheme, name = parse_reference(text).place
             is_named = scheme == SECRETS_MANAGER and _name(name) == of_parameter
