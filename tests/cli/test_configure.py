@@ -146,6 +146,20 @@ def test_push_refuses_secrets_that_only_this_machine_has(site, bucket):
     assert bucket.list_objects_v2(Bucket="conf")["KeyCount"] == 0
 
 
+@pytest.mark.parametrize("command", ["push", "check"])
+def test_secrets_that_the_stacks_functions_may_not_read_are_refused(site, bucket, monkeypatch, command):
+    outputs = {"TableName": "t", "ConfigLocation": "s3://conf/config.json"}
+    found = stack.Stack("wabawatch", "CREATE_COMPLETE", outputs, {}, "wabawatch/")
+    monkeypatch.setattr(stack, "find", lambda _name, _clients: found)
+    site.configure(targets=[{"id": f"n{number}", "api_key": f"ssm:/other/{number}"} for number in range(5)])
+    done = site.call("--stack", "wabawatch", "config", command, str(site.config))
+    assert done.exit_code == 64
+    assert f"{site.config}: ssm:/other/0: poll may not read it" in done.stderr
+    assert done.stderr.count("give it a name that begins with /wabawatch/keys/") == 3
+    assert "and 2 more" in done.stderr
+    assert bucket.list_objects_v2(Bucket="conf")["KeyCount"] == 0
+
+
 def test_push_needs_a_place(site):
     done = site.call("config", "push", str(site.config))
     assert done.exit_code == 64

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import boto3
 import moto
+import msgspec
 import pytest
 
 from tests.cli.conftest import FLEET
@@ -202,6 +203,22 @@ def test_one_thing_is_to_do_where(deployment, harm, said, todo):
     assert said in examined.stdout
     assert todo in examined.stdout.replace("\n", " ")
     assert "1 thing to do" in examined.stdout
+
+
+def test_a_secret_that_only_the_examiner_can_read_is_to_move(deployment, monkeypatch):
+    find = stack.find
+
+    def find_with_prefix(name, clients):
+        return msgspec.structs.replace(find(name, clients), secret_prefix="other/")
+
+    monkeypatch.setattr(stack, "find", find_with_prefix)
+    deployment.client("secretsmanager").create_secret(Name="wabawatch/keys/a", SecretString=FLEET.numbers[0].key)
+    deployment.site.configure(
+        targets=[{"id": "a", "api_key": "secretsmanager:wabawatch/keys/a"}], destinations={"c": {"kind": "console"}}
+    )
+    examined = deployment.doctor("--config", str(deployment.site.config))
+    assert "secrets: 1 of 1 can be read" in examined.stdout
+    assert "poll may not read it; give it a name that begins with other/keys/" in examined.stdout.replace("\n", " ")
 
 
 def test_a_subscription_that_nobody_confirmed_is_to_do_though_another_is(deployment, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
@@ -24,6 +25,15 @@ PYTHON = ROOT / ".venv-aws/bin/python"
 REGION = "eu-central-1"
 SECONDS_IN_A_MINUTE = 10
 """The emulator's schedules run six times as fast as the wall clock, so that a story of many runs takes minutes."""
+
+
+class Call(NamedTuple):
+    """A call as IAM judges it. `caller` is the ARN of an assumed role or a user."""
+
+    caller: str
+    action: str
+    resource: str
+    verdict: str
 
 
 class Emulator:
@@ -44,6 +54,7 @@ class Emulator:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         self._clients: dict[str, Any] = {}
+        self._calls = folder / "calls.jsonl"
         self._log = (folder / "emulator.log").open("wb")
         self._process = subprocess.Popen(
             [PYTHON, Path(__file__).with_name("emulator_process.py")],
@@ -69,6 +80,7 @@ class Emulator:
             "IOT_MTLS_ENABLED": "0",
             "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "1",
             "SECONDS_IN_A_MINUTE": str(SECONDS_IN_A_MINUTE),
+            "CALLS_FILE": str(self._calls),
         }
 
     def _wait_until_it_answers(self) -> None:
@@ -97,6 +109,10 @@ class Emulator:
                 config=Config(retries={"total_max_attempts": 3, "mode": "standard"}),
             )
         return self._clients[service]
+
+    def calls(self) -> list[Call]:
+        """What callers other than the account's root asked for so far, each kind of call once."""
+        return [Call(*json.loads(line)) for line in self._calls.read_text().splitlines()]
 
     def tail(self) -> str:
         """The end of its log."""

@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,25 +47,39 @@ class Stack:
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
 
-    def deploy(self, *given: str) -> None:
-        """`make deploy` with what is given to it."""
+    def deploy(self, *given: str, credentials: Mapping[str, str] | None = None) -> None:
+        """`make deploy` with what is given to it; as the account's root without other credentials."""
         where = (f"BUILT={BUILT.relative_to(ROOT) / HOST}", f"ARCHITECTURE={HOST}")
-        _make("deploy", *where, *given, environment=self.emulator.environment)
+        _make("deploy", *where, *given, environment=self.emulator.environment | (credentials or {}))
 
     def delete(self) -> None:
         command = [SAM, "delete", "--stack-name", self.name, "--no-prompts"]
         _run(command, _clean() | self.emulator.environment)
 
-    def wabawatch(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The CLI, as a person runs it who has credentials and knows the stack's name."""
+    def wabawatch(
+        self, *arguments: str, credentials: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """The CLI, as a person runs it who knows the stack's name; as the account's root without other credentials."""
         command = [ROOT / ".venv/bin/wabawatch", "--stack", self.name, *arguments]
-        environment = _clean() | self.emulator.environment
+        environment = _clean() | self.emulator.environment | (credentials or {})
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     @property
     def outputs(self) -> dict[str, str]:
         (stack,) = self.emulator.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        (stack,) = self.emulator.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+        return {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+
+    @property
+    def resources(self) -> dict[str, str]:
+        """The physical ids by logical id."""
+        pages = self.emulator.client("cloudformation").get_paginator("list_stack_resources")
+        found = pages.paginate(StackName=self.name).build_full_result()["StackResourceSummaries"]
+        return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found}
 
     def resource(self, logical_id: str) -> str:
         """A resource's physical id."""

@@ -13,9 +13,9 @@ from tests.template.test_watching import own_metrics
 def fleet(stack, simulator, tmp_path_factory):
     """The file of somebody who has two numbers now, with both keys in one secret; the second one's is out of date."""
     stack.emulator.client("secretsmanager").create_secret(
-        Name="wabawatch/keys", SecretString=json.dumps({"support": NUMBER.key, "sales": SECOND.key[::-1]})
+        Name="wabawatch/keys/fleet", SecretString=json.dumps({"support": NUMBER.key, "sales": SECOND.key[::-1]})
     )
-    references = {name: f"secretsmanager:wabawatch/keys#{name}" for name in ("support", "sales")}
+    references = {name: f"secretsmanager:wabawatch/keys/fleet#{name}" for name in ("support", "sales")}
     targets = [{"id": name, "name": name.title(), "api_key": key} for name, key in references.items()]
     path = tmp_path_factory.mktemp("configuration") / "fleet.yaml"
     path.write_text(json.dumps({"source": {"base_url": simulator.url}, "targets": targets}))
@@ -54,7 +54,7 @@ def test_an_uploaded_configuration_is_worked_by_from_the_next_run_on(stack, subs
 
 def test_a_rotated_key_works_without_a_deployment(stack, subscriber):
     both = json.dumps({"support": NUMBER.key, "sales": SECOND.key})
-    stack.emulator.client("secretsmanager").put_secret_value(SecretId="wabawatch/keys", SecretString=both)
+    stack.emulator.client("secretsmanager").put_secret_value(SecretId="wabawatch/keys/fleet", SecretString=both)
     resolved = ("resolved", {"type": "TARGET", "id": "sales"})
     eventually(lambda: last(subscriber) == resolved, "the subscriber was told that the number is read again")
 

@@ -37,12 +37,6 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
     return {name: one["Properties"] for name, one in template()["Resources"].items() if one["Type"] == kind}
 
 
-def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every statement of a role's policies, the conditional ones too."""
-    found = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
-    return [one["Fn::If"][1] if "Fn::If" in one else one for one in found]
-
-
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 

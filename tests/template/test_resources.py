@@ -62,12 +62,17 @@ def test_the_bucket_is_versioned_private_and_encrypted():
     assert "BucketEncryption" in bucket
 
 
-@pytest.mark.parametrize("kind", ["AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"])
-def test_plain_http_is_refused(kind):
-    (policy,) = resources(kind).values()
-    (statement,) = policy["PolicyDocument"]["Statement"]
-    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
-    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+@pytest.mark.parametrize("name", ["ConfigBucketPolicy", "QueuePolicy", "AlertsTopicPolicy", "MonitorTopicPolicy"])
+def test_plain_http_is_refused(name):
+    statements = RESOURCES[name]["Properties"]["PolicyDocument"]["Statement"]
+    (refusal,) = [one for one in statements if one["Effect"] == "Deny"]
+    assert refusal["Principal"] == "*"
+    assert refusal["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_every_topic_has_a_policy():
+    policies = resources("AWS::SNS::TopicPolicy").values()
+    assert {one["Ref"] for policy in policies for one in policy["Topics"]} == set(resources("AWS::SNS::Topic"))
 
 
 def test_every_queue_is_under_the_queue_policy_and_encrypted():
@@ -207,6 +212,8 @@ def test_a_person_is_told_what_to_look_at_next():
         "PollFunctionName",
         "NotifyFunctionName",
         "ScheduleName",
+        "OnCallPolicyArn",
+        "OperatorPolicyArn",
         "DashboardUrl",
         "Region",
     }

@@ -34,7 +34,8 @@ _WORKING_QUEUE: Final = "ShardQueue"
 
 
 class Stack(msgspec.Struct, frozen=True):
-    """What a stack is made of. `environment` holds its functions' variables that a configuration may depend on."""
+    """What a stack is made of. `environment` holds its functions' variables that a configuration may depend on;
+    `secret_prefix` is what names of secrets begin with that its functions may read, or empty where that is unknown."""
 
     name: str
     status: str
@@ -42,6 +43,8 @@ class Stack(msgspec.Struct, frozen=True):
     environment: Mapping[str, str]
     poll_concurrency: int = 5
     """How many shards are read side by side."""
+    secret_prefix: str = ""
+    """What the names of its secrets begin with."""
 
     @property
     def state(self) -> str:
@@ -106,7 +109,14 @@ def find(name: str, clients: Clients) -> Stack:
     environment["WABAWATCH_DEPLOYMENT"] = name
     environment["WABAWATCH_ALERTS_TOPIC_ARN"] = outputs.get("AlertsTopicArn", "")
     given = {key: value for key, value in environment.items() if value}
-    return Stack(name, found["StackStatus"], outputs, given, int(parameters.get("PollConcurrency") or 5))
+    return Stack(
+        name,
+        found["StackStatus"],
+        outputs,
+        given,
+        int(parameters.get("PollConcurrency") or 5),
+        parameters.get("SecretPrefix", ""),
+    )
 
 
 def resources(stack: Stack, clients: Clients) -> dict[str, Resource]:

@@ -15,6 +15,7 @@ from wabawatch.cli.bounds import explain_bounds
 from wabawatch.cli.options import Command, Commands, as_json
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.routetest import route_test
+from wabawatch.cli.secret_names import refuse_unreadable_secrets
 from wabawatch.cli.session import Session, session
 from wabawatch.config import Settings, canonical_json, effective
 from wabawatch.config.references import is_reference
@@ -36,10 +37,12 @@ def config() -> None:
 @click.argument("file", required=False)
 @click.option("--elsewhere", is_flag=True, help="Do not look whether env: and file: references lead anywhere here.")
 def check(file: str | None, elsewhere: bool) -> None:
-    """Validate FILE, or the configuration in force. Every mistake is told with its line and what to write instead.
+    """Validate FILE, or the configuration in force. Every mistake is told with its line and what to write instead. With
+    --stack it is a mistake, too, to refer to a secret that the stack's functions may not read.
 
     A note says what is valid and more than this machine (with --stack: the deployment) can do."""
     settings, place = _settings(file, resolve=not elsewhere)
+    refuse_unreadable_secrets(place, settings, session().found)
     parts = (
         counted(len(settings.targets), "target"),
         counted(len(settings.destinations), "destination"),
@@ -153,6 +156,7 @@ def _remove(own: Session, target: str) -> None:
 
 def _upload(own: Session, file: str, target: str) -> None:
     settings = read_settings(file, own.environment, local_secrets=False)
+    refuse_unreadable_secrets(file, settings, own.found)
     version = upload(target, canonical_json(settings))
     show(words(f"{file}: valid; now {target}, version {version}"))
     _warn(settings)

@@ -18,6 +18,7 @@ from wabawatch.application.private_files import explain_exposed
 from wabawatch.bootstrap import Application, aws_client
 from wabawatch.cli.bounds import workload_of
 from wabawatch.cli.notifytest import try_destination
+from wabawatch.cli.secret_names import unreadable_secrets
 from wabawatch.config import effective
 from wabawatch.config.durations import render
 from wabawatch.config.references import references
@@ -117,6 +118,8 @@ def _secrets(patient: Patient) -> Iterator[Finding]:
         yield Finding("secrets", ok=True, said=f"{len(wanted)} of {len(wanted)} can be read")
     for said in missing:
         yield Finding("secrets", ok=False, said=said, todo="create the secret, or correct the reference to it")
+    for said in unreadable_secrets(patient.app.settings, patient.stack) if patient.stack else ():
+        yield Finding("secrets", ok=False, said=said, todo="move the secret to such a name, and refer to that")
 
 
 def _unreadable(app: Application, reference: str) -> SecretError | None:

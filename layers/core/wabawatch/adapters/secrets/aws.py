@@ -28,7 +28,8 @@ _SERVER_ERROR: Final = 500
 _ADVICE: Final[Mapping[str, str]] = {
     "ResourceNotFoundException": "there is none of this name here; check the spelling, the account and the region",
     "ParameterNotFound": "there is none of this name here; check the spelling, the account and the region",
-    "AccessDeniedException": "access is denied; the role needs {action} on it, and kms:Decrypt if its key is your own",
+    "AccessDeniedException": "access is denied; the role needs {action} on it, and kms:Decrypt if its key is your own;"
+    " of a stack's functions only poll reads names below keys/, and only notify those below destinations/",
     "DecryptionFailure": "it cannot be decrypted; the role needs kms:Decrypt on its key, which must be enabled",
     "InvalidKeyId": "it cannot be decrypted; the role needs kms:Decrypt on its key, which must be enabled",
     "InvalidRequestException": "it cannot be read as it is; it may be scheduled for deletion",
