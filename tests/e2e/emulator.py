@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import socket
 import ssl
 import subprocess
@@ -13,18 +12,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
 
+from tests.e2e import guarded
+
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-aws/bin/python"
 REGION = "eu-central-1"
-SECONDS_IN_A_MINUTE = 10
-"""The emulator's schedules run six times as fast as the wall clock, so that a story of many runs takes minutes."""
+SECONDS_IN_A_MINUTE = 8
+"""The emulator's schedules are faster than the wall clock, so that a story of many runs takes minutes."""
 
 
 class Call(NamedTuple):
@@ -54,14 +54,14 @@ class Emulator:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         self._clients: dict[str, Any] = {}
+        self._refused_reads = folder / "refused-reads"
         self._calls = folder / "calls.jsonl"
         self._log = (folder / "emulator.log").open("wb")
-        self._process = subprocess.Popen(
+        self._process = guarded.start(
             [PYTHON, Path(__file__).with_name("emulator_process.py")],
             env=self._process_environment(),
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
         )
         self._wait_until_it_answers()
 
@@ -80,6 +80,7 @@ class Emulator:
             "IOT_MTLS_ENABLED": "0",
             "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "1",
             "SECONDS_IN_A_MINUTE": str(SECONDS_IN_A_MINUTE),
+            "REFUSED_READS": str(self._refused_reads),
             "CALLS_FILE": str(self._calls),
         }
 
@@ -110,6 +111,15 @@ class Emulator:
             )
         return self._clients[service]
 
+    def refuse_reads(self, *keys: str) -> None:
+        """Make DynamoDB refuse the functions' BatchGetItem where it asks for one of these sort keys, and no other."""
+        self._refused_reads.write_text("\n".join(keys))
+
+    @property
+    def group(self) -> int:
+        """The process group of the emulator and its functions."""
+        return self._process.pid
+
     def calls(self) -> list[Call]:
         """What callers other than the account's root asked for so far, each kind of call once."""
         return [Call(*json.loads(line)) for line in self._calls.read_text().splitlines()]
@@ -122,14 +132,7 @@ class Emulator:
         """End the process, and the functions' processes, of which it forgets some."""
         for client in self._clients.values():
             client.close()
-        self._process.terminate()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        guarded.end(self._process, patience=3)
         self._log.close()
 
 

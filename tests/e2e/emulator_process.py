@@ -7,9 +7,9 @@ interface, and on port 443 too; this serves the same application on the address 
 Some things differ from the emulator as it comes. EventBridge Scheduler fills in the context attributes of an input,
 which AWS does (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html). A
 tick is looked for each half second, not each ten. A minute of a schedule can be shorter than a minute. A policy may be
-conditional on the partition key that PutItem writes, and policies are judged on the resource that AWS would name. And a
-template's composite alarms are made, and its alarms on an expression, which it keeps as one on the metric of the
-expression.
+conditional on the partition key that PutItem writes. Policies are judged on the action and the resource that AWS would
+name. A template's composite alarms are made, and its alarms on an expression, which it keeps as one on the metric of
+the expression. And DynamoDB can be told to refuse some reads.
 
 Each kind of call that is judged by policies is written to a file, so that a test can compare what was called with what
 the template allows. The account's root is not judged.
@@ -28,7 +28,8 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import cloudwatch, eventbridge, scheduler
+from ministack.core.responses import error_response_json
+from ministack.services import cloudwatch, dynamodb, eventbridge, lambda_svc, scheduler
 from ministack.services.cloudformation import provisioners
 
 
@@ -69,31 +70,46 @@ def hurry(seconds_in_a_minute: float) -> None:
     scheduler._SCHEDULE_TICK_INTERVAL = 0.5
 
 
-def make_all_alarms() -> None:
-    """Make CloudFormation take alarms on an expression, and composite alarms."""
-    record = provisioners._cw_metric_alarm_record
+def authorise_batches_as_single_actions() -> None:
+    """Make SQS ask for the permission of the single action where a batch is sent, as AWS does, which knows no other.
 
-    def record_any(name: str, properties: dict) -> dict:
-        for query in properties.get("Metrics", ()):
-            if "MetricStat" in query:
-                stat = query["MetricStat"]
-                simple = {**stat["Metric"], "Period": stat["Period"], "Statistic": stat["Stat"], "Metrics": None}
-                properties = {**properties, **simple}
-        return record(name, properties)
+    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html"""
+    extract = iam_actions.extract_iam_action
 
-    def put_composite(logical_id: str, properties: dict, stack_name: str) -> tuple[str, dict]:
-        status, _, body = cloudwatch._put_composite_alarm({}, properties, is_cbor=True)
-        if status != HTTPStatus.OK:
-            raise ValueError(f"{stack_name}: {logical_id}: {body!r}")
-        name = properties["AlarmName"]
-        return name, {"Arn": cloudwatch._composite_alarms[name]["AlarmArn"]}
+    def extract_single(service: str, *request: object) -> str | None:
+        action = extract(service, *request)
+        return action.removesuffix("Batch") if service == "sqs" and action else action
 
-    provisioners._cw_metric_alarm_record = record_any
-    provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::CompositeAlarm"] = {
-        "create": put_composite,
-        "update": lambda _id, _old, new, stack_name: put_composite("", new, stack_name),
-        "delete": lambda physical_id, _: cloudwatch._composite_alarms.pop(physical_id, None),
-    }
+    iam_actions.extract_iam_action = extract_single
+
+
+def count_concurrency() -> None:
+    """Make a number of the concurrency that a template takes from a parameter, as CloudFormation does."""
+    limit = lambda_svc._sqs_esm_concurrency
+
+    def limit_by_number(mapping: dict, *function: object, **queue: object) -> int:
+        scaling = {name: int(value) for name, value in (mapping.get("ScalingConfig") or {}).items()}
+        return limit({**mapping, "ScalingConfig": scaling}, *function, **queue)
+
+    lambda_svc._sqs_esm_concurrency = limit_by_number
+
+
+def refuse_reads(listed: Path) -> None:
+    """Make DynamoDB refuse a function's BatchGetItem that asks for one of the sort keys in a file, one on each line."""
+    handle = dynamodb.handle_request
+
+    def is_refused(headers: dict, body: bytes) -> bool:
+        is_batch = headers.get("x-amz-target", "").endswith(".BatchGetItem")
+        is_root = "Credential=test/" in headers.get("authorization", "")
+        refused = listed.read_text().split() if is_batch and not is_root and listed.exists() else []
+        return any(f'"{key}"'.encode() in body for key in refused)
+
+    async def handle_or_refuse(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
+        if is_refused(headers, body):
+            return error_response_json("AccessDeniedException", "this test refuses the read", 400)
+        return await handle(method, path, headers, body, query)
+
+    dynamodb.handle_request = handle_or_refuse
 
 
 def record_calls(path: Path) -> None:
@@ -156,6 +172,33 @@ def name_resources() -> None:
     iam_actions.extract_resource_arn = extract_more
 
 
+def make_all_alarms() -> None:
+    """Make CloudFormation take alarms on an expression, and composite alarms."""
+    record = provisioners._cw_metric_alarm_record
+
+    def record_any(name: str, properties: dict) -> dict:
+        for query in properties.get("Metrics", ()):
+            if "MetricStat" in query:
+                stat = query["MetricStat"]
+                simple = {**stat["Metric"], "Period": stat["Period"], "Statistic": stat["Stat"], "Metrics": None}
+                properties = {**properties, **simple}
+        return record(name, properties)
+
+    def put_composite(logical_id: str, properties: dict, stack_name: str) -> tuple[str, dict]:
+        status, _, body = cloudwatch._put_composite_alarm({}, properties, is_cbor=True)
+        if status != HTTPStatus.OK:
+            raise ValueError(f"{stack_name}: {logical_id}: {body!r}")
+        name = properties["AlarmName"]
+        return name, {"Arn": cloudwatch._composite_alarms[name]["AlarmArn"]}
+
+    provisioners._cw_metric_alarm_record = record_any
+    provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::CompositeAlarm"] = {
+        "create": put_composite,
+        "update": lambda _id, _old, new, stack_name: put_composite("", new, stack_name),
+        "delete": lambda physical_id, _: cloudwatch._composite_alarms.pop(physical_id, None),
+    }
+
+
 def main() -> None:
     """Serve until a signal comes."""
     make_all_alarms()
@@ -164,6 +207,9 @@ def main() -> None:
     tell_leading_keys()
     name_resources()
     hurry(float(os.environ["SECONDS_IN_A_MINUTE"]))
+    authorise_batches_as_single_actions()
+    count_concurrency()
+    refuse_reads(Path(os.environ["REFUSED_READS"]))
     config = Config()
     config.bind = [f"127.0.0.1:{os.environ['GATEWAY_PORT']}"]
     config.certfile, config.keyfile = os.environ["MINISTACK_SSL_CERT"], os.environ["MINISTACK_SSL_KEY"]

@@ -7,11 +7,12 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.e2e import guarded
 from tests.e2e.emulator import ROOT, Emulator
 
 SAM = ROOT / ".venv-sam/bin/sam"
@@ -27,42 +28,66 @@ def missing() -> str | None:
     return None if SAM.exists() else "the SAM CLI is missing: run `make e2e`, which installs it into .venv-sam"
 
 
-def build(architecture: str = HOST) -> Path:
-    """The folder with the built functions, layer and template; built once in a session."""
-    return _built(architecture)
-
-
 @cache
-def _built(architecture: str) -> Path:
-    folder = BUILT / architecture
-    _make("build", f"BUILT={folder.relative_to(ROOT)}", f"ARCHITECTURE={architecture}", environment={})
+def build(architecture: str = HOST, tree: Path = ROOT) -> Path:
+    """The folder with the built functions, layer and template of a tree; built once in a session."""
+    folder = tree / BUILT.relative_to(ROOT) / architecture
+    given = (f"BUILT={folder.relative_to(tree)}", f"ARCHITECTURE={architecture}")
+    _check(_make("build", *given, environment={}, tree=tree))
     return folder
 
 
 class Stack:
-    """A stack in the emulator, by the name that samconfig.toml gives it."""
+    """A stack in the emulator. `environment` is the one of samconfig.toml that gives it its name."""
 
-    name = "wabawatch"
-
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Emulator, name: str = "wabawatch", environment: str = "default") -> None:
         self.emulator = emulator
+        self.name = name
+        self._environment = environment
+        self.deployed_at = 0.0
+        """When the latest deployment was done, in seconds since 1970: what the functions logged before is another's."""
 
     def deploy(self, *given: str, credentials: Mapping[str, str] | None = None) -> None:
-        """`make deploy` with what is given to it; as the account's root without other credentials."""
-        where = (f"BUILT={BUILT.relative_to(ROOT) / HOST}", f"ARCHITECTURE={HOST}")
-        _make("deploy", *where, *given, environment=self.emulator.environment | (credentials or {}))
+        """`make deploy` with what is given to it, and `y` where it asks; as the account's root without other
+        credentials."""
+        _check(self.try_deploy(*given, credentials=credentials))
+        self.deployed_at = time.time()
+
+    def try_deploy(self, *given: str, credentials: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """The same, and it may fail."""
+        environment = self.emulator.environment | (credentials or {})
+        where = (f"BUILT={BUILT.relative_to(ROOT) / HOST}", f"ENV={self._environment}")
+        return _make("deploy", *where, *given, environment=environment)
+
+    def set_variables(self, **variables: str) -> None:
+        """Set further environment variables of both functions."""
+        client = self.emulator.client("lambda")
+        for name in (self.outputs["PollFunctionName"], self.outputs["NotifyFunctionName"]):
+            present = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+            client.update_function_configuration(FunctionName=name, Environment={"Variables": present | variables})
+
+    def switch_schedules(self, state: str, *names: str) -> None:
+        """ENABLED or DISABLED: the schedules of these functions."""
+        client = self.emulator.client("scheduler")
+        for name in names:
+            found = client.get_schedule(GroupName=self.name, Name=f"{self.name}-{name}")
+            kept = ("GroupName", "Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")
+            client.update_schedule(**{field: found[field] for field in kept}, State=state)
 
     def delete(self) -> None:
+        """`sam delete`; of production, whose termination protection goes first."""
+        self.emulator.client("cloudformation").update_termination_protection(
+            StackName=self.name, EnableTerminationProtection=False
+        )
         command = [SAM, "delete", "--stack-name", self.name, "--no-prompts"]
-        _run(command, _clean() | self.emulator.environment)
+        _check(guarded.run(command, _clean() | self.emulator.environment, ROOT))
 
     def wabawatch(
         self, *arguments: str, credentials: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """The CLI, as a person runs it who knows the stack's name; as the account's root without other credentials."""
         command = [ROOT / ".venv/bin/wabawatch", "--stack", self.name, *arguments]
-        environment = _clean() | self.emulator.environment | (credentials or {})
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return guarded.run(command, _clean() | self.emulator.environment | (credentials or {}))
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -121,6 +146,13 @@ class Stack:
                 sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
         return taken
 
+    def waiting(self, logical_id: str) -> int:
+        """How many messages wait in a queue."""
+        attributes = self.emulator.client("sqs").get_queue_attributes(
+            QueueUrl=self.queue(logical_id), AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
+
     def queue(self, logical_id: str) -> str:
         """A queue's URL."""
         name = self.resource(logical_id).rsplit("/", 1)[-1]
@@ -138,9 +170,10 @@ def eventually(look: Callable[[], T], what: str, seconds: float = 120) -> T:
     return found
 
 
-def _make(target: str, *given: str, environment: dict[str, str]) -> None:
+def _make(target: str, *given: str, environment: dict[str, str], tree: Path = ROOT) -> subprocess.CompletedProcess[str]:
     python = [f"PYTHON313={path}"] if (path := os.environ.get("PYTHON313")) else []
-    _run(["make", "--no-print-directory", target, *python, *given], _clean() | environment)
+    command = ["make", "--no-print-directory", target, *python, *given]
+    return guarded.run(command, _clean() | environment, tree, said="y\n")
 
 
 def _clean() -> dict[str, str]:
@@ -150,8 +183,7 @@ def _clean() -> dict[str, str]:
     return kept | {"SAM_CLI_TELEMETRY": "0", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
-def _run(command: Sequence[str | Path], environment: dict[str, str]) -> None:
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def _check(done: subprocess.CompletedProcess[str]) -> None:
     if done.returncode:
         said = (done.stdout + done.stderr)[-4000:]
-        raise AssertionError(f"`{' '.join(map(str, command))}` failed with {done.returncode}:\n{said}")
+        raise AssertionError(f"`{' '.join(map(str, done.args))}` failed with {done.returncode}:\n{said}")

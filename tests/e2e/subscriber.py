@@ -28,6 +28,19 @@ class Subscriber:
         self._documents += [json.loads(envelope["Message"]) for envelope in envelopes]
         return self._documents
 
+    def forget(self) -> None:
+        """Begin anew: `documents` is then what comes from here on."""
+        self.documents.clear()
+
     @property
     def kinds(self) -> list[str]:
         return [document["kind"] for document in self.documents]
+
+    def heard(self, entity_type: str, entity_id: str) -> list[str]:
+        """The kinds of the documents about an entity."""
+        entity = {"type": entity_type, "id": entity_id}
+        return [
+            document["kind"]
+            for document in self.documents
+            if entity in [incident["entity"] for incident in document["incidents"]]
+        ]

@@ -182,6 +182,17 @@ def test_a_retry_is_read_while_no_later_run_has_read_the_shard(function, simulat
         assert simulator.requests()["total"] == len(NUMBERS) * (receives - 1)
 
 
+@pytest.mark.parametrize("every", ["rate(1 minute)", "rate(5 minutes)"])
+def test_a_retry_is_read_while_later_runs_failed_to_read_the_shard_too(function, monkeypatch, every):
+    poll = function("poll", WABAWATCH_POLL_INTERVAL=every)
+    failing_store(poll, monkeypatch, StoreError("DynamoDB table t: cancelled"))
+    with pytest.raises(WabawatchError):
+        poll({"Records": [message(shard(run_id="new"))]})
+    assert store_of(poll).coverages()[0].run_id == "new"
+    with pytest.raises(WabawatchError):
+        poll({"Records": [message(shard(scheduled_at=ago(minutes=6), run_id="old"), receives=3)]})
+
+
 def test_of_an_unexpected_error_only_its_place_is_logged_and_raised(function, monkeypatch):
     poll = function("poll")
     failing_store(poll, monkeypatch, KeyError("a secret"))

@@ -168,7 +168,8 @@ class Serverless:
         one run, at any interval. A later receive follows a failure, and comes after the visibility timeout of three
         minutes: at an interval of 1m each retry would be too old, so that a shard that always fails would never be
         seen in the dead letter queue; at 5m the third one would be. So a retry is judged by the table and not by its
-        age: it is dropped where another run's pass over the shard has begun since it was due, and tried otherwise."""
+        age: it is dropped where another run has read the shard since it was due, and tried otherwise. A later pass that
+        failed as well read nothing, although it left its row."""
         begun(shard.run_id)
         application = self.application
         if receives > 1:
@@ -183,9 +184,12 @@ class Serverless:
         )
 
     def _was_read_since(self, shard: Shard) -> bool:
+        """Tell whether another run's pass over the shard has begun since, and asked every target with effect."""
         rows = self.application.store.coverages()
         row = next((row for row in rows if (row.shard, row.of) == (shard.shard, shard.of)), None)
-        return row is not None and row.run_id != shard.run_id and row.started_at > shard.scheduled_at
+        if row is None or row.skipped:
+            return False
+        return row.run_id != shard.run_id and row.started_at > shard.scheduled_at
 
     def notify(self, until: datetime) -> Notified:
         """One round of notify. A configuration that cannot be read is told by the last good one."""
