@@ -256,3 +256,17 @@ def test_what_is_due_in_many_pages_is_told_in_the_order_of_its_cause(store, monk
     stage.cycle(minutes=90)
     assert last_words(stage.ops) == dict.fromkeys("abcdefgh", "BLOCKED")
     assert [said.split()[0] for said in stage.ops.said].count("resolved") == 8
+
+
+def test_what_was_perhaps_sent_holds_a_later_incident_of_its_cause_until_its_end_is_told(blocked):
+    deliver = blocked.ops.deliver
+
+    def lose(*_):
+        raise DeliveryError("no answer", is_answered=False)
+
+    blocked.ops.deliver = lose
+    blocked.notify(complete=True)
+    end_and_come_back(blocked)
+    blocked.ops.deliver = deliver
+    blocked.cycle(3)
+    assert blocked.ops.said == ["opened AVAILABLE>BLOCKED", "resolved BLOCKED>AVAILABLE", "opened AVAILABLE>BLOCKED"]

@@ -104,15 +104,6 @@ class Dispatch:
             for line in one.lines
         }
 
-    def refused_until(self, now: datetime) -> dict[tuple[Key, str], datetime]:
-        """Until when later news of a cause (key, destination) waits for a message about it that was refused: whoever
-        takes both must take them in their order. A digest is never waited for: it is cut at once."""
-        return {
-            (one.notification.subject.key, one.destination): self._retry_at(one, now)
-            for one in self._queue.values()
-            if one.refused and one.id not in self._retried and one.stage is Stage.FAILED
-        }
-
     def take_failed(self, now: datetime) -> list[Incident]:
         """Load the incidents of failed notifications whose time has come: what is to be said is decided anew. One whose
         time comes later in the round stays in the queue for the next one."""

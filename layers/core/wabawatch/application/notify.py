@@ -279,17 +279,29 @@ class Round:
         self._incidents.load([SIGHT])
         sight = self._incidents.latest(SIGHT)
         blind = frozenset(_blind_shards(sight)) if sight is not None and sight.is_open else frozenset[tuple[int, int]]()
+        held = self._dispatch.held(now)
         return Outlook(
             now,
             self._steering,
             self._backoff.paused(now),
-            self._dispatch.held(now),
-            self._dispatch.refused_until(now),
+            held,
+            self._earlier(held),
             blind,
             self._backoff.dead(now),
             self._known_since,
             complete=self._complete,
         )
+
+    def _earlier(self, held: Mapping[tuple[str, str], datetime]) -> dict[tuple[Key, str], tuple[int, datetime]]:
+        """Return the first incident of each cause about which a notification waits, for each destination."""
+        found: dict[tuple[Key, str], tuple[int, datetime]] = {}
+        for incident in self._looked_at.values():
+            for name in self._notifiers:
+                until = held.get((incident.id, name))
+                if until is not None:
+                    place = (incident.key, name)
+                    found[place] = min(found.get(place, (incident.generation, until)), (incident.generation, until))
+        return found
 
     def _mark(self, now: datetime) -> str:
         sight = self._incidents.latest(SIGHT)

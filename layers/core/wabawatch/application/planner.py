@@ -35,8 +35,8 @@ class Outlook(msgspec.Struct, frozen=True):
     """What is the same for every incident of a round.
 
     `paused` says until when destinations that are down are left alone; `held` until when a failed notification about an
-    incident (incident id, destination) waits for its next attempt, and `refused` the same for later incidents of its
-    cause (key, destination), where the destination refused it; `blind` holds the shards (shard, of) most of which
+    incident (incident id, destination) waits for its next attempt; `earlier` holds the first incident of a cause
+    (key, destination) that waits so, by its generation, and until when: later ones wait with it; `blind` holds the shards (shard, of) most of which
     could not be read; `dead` the destinations that take nothing; `known_since` says when each destination was first
     configured; `complete` tells that a pass over the whole fleet has just ended, so that waiting for related changes is
     needless."""
@@ -45,7 +45,7 @@ class Outlook(msgspec.Struct, frozen=True):
     steering: Steering = Steering()
     paused: Mapping[str, datetime] = {}
     held: Mapping[tuple[str, str], datetime] = {}
-    refused: Mapping[tuple[Key, str], datetime] = {}
+    earlier: Mapping[tuple[Key, str], tuple[int, datetime]] = {}
     blind: frozenset[tuple[int, int]] = frozenset()
     dead: frozenset[str] = frozenset()
     known_since: Mapping[str, datetime] = {}
@@ -81,11 +81,19 @@ class Planner:
             blind=_is_hidden(incident, outlook.blind),
             complete=outlook.complete or incident.entity_type == DESTINATION,
             paused_until=outlook.paused.get(destination),
-            retry_at=outlook.held.get((incident.id, destination)) or outlook.refused.get((incident.key, destination)),
+            retry_at=_held_until(incident, destination, outlook),
             known_since=outlook.known_since.get(destination),
         )
         decision = plan(incident, told, case.situation, self._rules.policy)
         return Planned(incident, destination, told, decision, case.severity, case.acknowledged_by)
+
+
+def _held_until(incident: Incident, destination: str, outlook: Outlook) -> datetime | None:
+    """Until when its own notification waits, or one about an earlier incident of its cause: the end of that one is told
+    before."""
+    own = outlook.held.get((incident.id, destination))
+    generation, until = outlook.earlier.get((incident.key, destination), (incident.generation, None))
+    return own or (until if generation < incident.generation else None)
 
 
 def _is_hidden(incident: Incident, blind: frozenset[tuple[int, int]]) -> bool:
