@@ -149,7 +149,7 @@ def test_push_refuses_secrets_that_only_this_machine_has(site, bucket):
 @pytest.mark.parametrize("command", ["push", "check"])
 def test_secrets_that_the_stacks_functions_may_not_read_are_refused(site, bucket, monkeypatch, command):
     outputs = {"TableName": "t", "ConfigLocation": "s3://conf/config.json"}
-    found = stack.Stack("wabawatch", "CREATE_COMPLETE", outputs, {}, "wabawatch/")
+    found = stack.Stack("wabawatch", "CREATE_COMPLETE", outputs, {}, secret_prefix="wabawatch/")
     monkeypatch.setattr(stack, "find", lambda _name, _clients: found)
     site.configure(targets=[{"id": f"n{number}", "api_key": f"ssm:/other/{number}"} for number in range(5)])
     done = site.call("--stack", "wabawatch", "config", command, str(site.config))

@@ -30,7 +30,7 @@ def unreadable(folder, prefix="wabawatch/", **references):
     }
     path.write_text(json.dumps(plain))
     settings = read_settings(str(path), {}, resolve=False)
-    return list(unreadable_secrets(settings, Stack("wabawatch", "CREATE_COMPLETE", {}, NAMED, prefix)))
+    return list(unreadable_secrets(settings, Stack("wabawatch", "CREATE_COMPLETE", {}, NAMED, secret_prefix=prefix)))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError
 
 from wabawatch import bootstrap
 from wabawatch.simulator import Fleet, Number, Scenario, running
@@ -86,18 +87,39 @@ def simulator():
 
 
 class SecretsManager:
-    """Holds one secret with the key of each number."""
+    """Holds one secret with the key of each number, and what a test adds."""
+
+    def __init__(self):
+        self.secrets = {"wabawatch/keys": json.dumps({number.id: number.key for number in NUMBERS})}
 
     def get_secret_value(self, *, SecretId):  # noqa: N803 - boto3's name
-        assert SecretId == "wabawatch/keys"
-        return {"SecretString": json.dumps({number.id: number.key for number in NUMBERS})}
+        if SecretId not in self.secrets:
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetSecretValue")
+        return {"SecretString": self.secrets[SecretId]}
+
+    def batch_get_secret_value(self, *, SecretIdList):  # noqa: N803 - boto3's name
+        return {
+            "SecretValues": [
+                {"Name": one, "SecretString": self.secrets[one]} for one in SecretIdList if one in self.secrets
+            ],
+            "Errors": [
+                {"SecretId": one, "ErrorCode": "ResourceNotFoundException"}
+                for one in SecretIdList
+                if one not in self.secrets
+            ],
+        }
 
 
 @pytest.fixture
-def environment(simulator, tmp_path, monkeypatch):
+def secrets_manager():
+    return SecretsManager()
+
+
+@pytest.fixture
+def environment(simulator, secrets_manager, tmp_path, monkeypatch):
     """Of a deployment whose configuration and state lie in files, and its keys in one secret."""
     real = bootstrap.aws_client
-    fakes = {"secretsmanager": SecretsManager()}
+    fakes = {"secretsmanager": secrets_manager}
     monkeypatch.setattr(bootstrap, "aws_client", lambda name, *region: fakes.get(name) or real(name, *region))
     config = {
         "source": {"base_url": simulator.url},

@@ -157,13 +157,11 @@ def test_a_heartbeat_is_sent_and_counted_once_for_each_run(
     assert [request.path for request in switch.requests] == sent
 
 
-def test_the_templates_heartbeat_is_sent_where_the_configuration_names_none(function, switch):
-    with mock_aws():
-        secrets = boto3.client("secretsmanager", "eu-central-1")
-        secrets.create_secret(Name="wabawatch/heartbeat", SecretString=json.dumps({"url": f"{switch.url}/ping"}))
-        given = {"WABAWATCH_HEARTBEAT_SECRET": "wabawatch/heartbeat#url"}
-        function("poll", **given)({"wabawatch": "poll", "scheduled_at": NOW})
-        notify = function("notify", **given)
-        notify(LOOK)
+def test_the_templates_heartbeat_is_sent_where_the_configuration_names_none(function, switch, secrets_manager):
+    secrets_manager.secrets["wabawatch/heartbeat"] = json.dumps({"url": f"{switch.url}/ping"})
+    given = {"WABAWATCH_HEARTBEAT_SECRET": "wabawatch/heartbeat#url"}
+    function("poll", **given)({"wabawatch": "poll", "scheduled_at": NOW})
+    notify = function("notify", **given)
+    notify(LOOK)
     assert notify.metrics().values["Heartbeats"] == [1]
     assert [request.path for request in switch.requests] == ["/ping/start", "/ping"]

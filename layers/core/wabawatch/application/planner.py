@@ -34,12 +34,12 @@ class Planned(msgspec.Struct, frozen=True):
 class Outlook(msgspec.Struct, frozen=True):
     """What is the same for every incident of a round.
 
-    `paused` says until when destinations that are down are left alone; `held` until when a failed notification about an
-    incident (incident id, destination) waits for its next attempt; `earlier` holds the first incident of a cause
-    (key, destination) that waits so, by its generation, and until when: later ones wait with it; `blind` holds the shards (shard, of) most of which
-    could not be read; `dead` the destinations that take nothing; `known_since` says when each destination was first
-    configured; `complete` tells that a pass over the whole fleet has just ended, so that waiting for related changes is
-    needless."""
+    `paused` says until when destinations that are down are left alone; `held` until when a failed notification
+    about an incident (incident id, destination) waits for its next attempt; `earlier` holds the first incident of a
+    cause (key, destination) that waits so, by its generation, and until when: later ones wait with it; `blind`
+    holds the shards (shard, of) most of which could not be read; `dead` the destinations that take nothing;
+    `known_since` says when each destination was first configured; `complete` tells that a pass over the whole fleet
+    has just ended, so that waiting for related changes is needless."""
 
     now: datetime
     steering: Steering = Steering()
