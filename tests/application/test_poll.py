@@ -565,6 +565,18 @@ def test_a_removed_target_has_one_instant_for_its_row_and_its_transitions(stage,
     assert len(set(rows)) == 2
 
 
+def test_a_target_that_left_and_came_back_is_read_though_the_clock_was_set_back_meanwhile(stage):
+    fleet = stage.fleet = targets("a", "b")
+    stage.cycle()
+    stage.clock.advance(minutes=-90)
+    stage.fleet = fleet[:1]
+    stage.forget()
+    stage.fleet = fleet
+    stage.says(phone(), phone("BLOCKED"))
+    stage.cycle()
+    assert stage.ops.said == ["opened None>BLOCKED"]
+
+
 def test_each_shard_tells_of_the_monitor_under_its_number_and_the_count(stage):
     stage.fleet = targets(*"abc")
     stage.says(failing("timeout"))

@@ -90,7 +90,7 @@ class CommitBatch:
             self._snapshots[target] = snapshot or Snapshot(target)
             if snapshot is None or not (snapshot.tracks or snapshot.is_reset):
                 self.new.add(target)
-            elif snapshot.observed_at is not None and snapshot.observed_at >= now:
+            if snapshot is not None and snapshot.observed_at is not None and snapshot.observed_at >= now:
                 self._ahead.add(target)
         return True
 
