@@ -201,6 +201,20 @@ def test_a_destination_that_was_removed_hears_of_the_end_when_it_comes_back(stag
     assert other.said == said
 
 
+def test_a_destination_that_was_there_before_the_clock_was_set_back_hears_of_what_was_over_soon(stage):
+    stage.cycle()
+    stage.clock.advance(minutes=-60)
+    stage.ops.always = DOWN
+    stage.says(phone("BLOCKED", PAYMENT))
+    stage.cycle()
+    stage.says(phone())
+    stage.cycle(3)
+    stage.ops.always = None
+    stage.clock.advance(minutes=120)
+    stage.cycle()
+    assert stage.ops.said == ["brief AVAILABLE>BLOCKED"]
+
+
 def test_a_resolve_whose_trigger_was_never_delivered_is_one_brief_message(stage):
     stage.ops.always = DOWN
     stage.says(phone("BLOCKED", PAYMENT))

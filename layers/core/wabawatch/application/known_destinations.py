@@ -20,9 +20,10 @@ def known_destinations(store: Store) -> dict[str, datetime]:
 
 
 def remember_destinations(store: Store, destinations: Iterable[str], now: datetime) -> dict[str, datetime]:
-    """Return the same for those configured now, and remember it; written only when one joins or leaves."""
+    """Return the same for those configured now, and remember it; written only when one joins or leaves, or the clock was
+    set back: what ends from now on is not over before a destination joined in the future."""
     known = known_destinations(store)
-    configured = {name: known.get(name, now) for name in destinations}
+    configured = {name: min(known.get(name, now), now) for name in destinations}
     if configured != known:
         store.save_document(_DOCUMENT, msgspec.json.encode(configured))
     return configured
