@@ -20,8 +20,10 @@ def known_destinations(store: Store) -> dict[str, datetime]:
 
 
 def remember_destinations(store: Store, destinations: Iterable[str], now: datetime) -> dict[str, datetime]:
-    """Return the same for those configured now, and remember it; written only when one joins or leaves, or the clock was
-    set back: what ends from now on is not over before a destination joined in the future."""
+    """Return the same for those configured now, and remember it; written only when one joins or leaves.
+
+    An instant in the future was noted before the clock was set back, and becomes now: what ends from now on was not
+    over before the destination joined."""
     known = known_destinations(store)
     configured = {name: min(known.get(name, now), now) for name in destinations}
     if configured != known:
