@@ -7,12 +7,13 @@ from tests.application.fakes import PAYMENT, T0, business, failing, phone, targe
 from tests.crash.mortal import Fate, MortalStore
 from wabawatch.application import poll as polling
 from wabawatch.application.errors import SchemaError, StoreError
-from wabawatch.application.poll import Poll
+from wabawatch.application.poll import Pass, Poll
 from wabawatch.application.ports import Outcome
 from wabawatch.domain.health import MESSAGING, Entity, Reason, Report
 from wabawatch.domain.incidents import MONITOR
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.policy import Policy
+from wabawatch.domain.sharding import shard_of
 from wabawatch.domain.transitions import Snapshot
 from wabawatch.domain.wording import headline
 
@@ -563,6 +564,25 @@ def test_a_removed_target_has_one_instant_for_its_row_and_its_transitions(stage,
     rows = [one.observed_at for one in stage.store.observations("a")]
     assert rows[0] == gone.at
     assert len(set(rows)) == 2
+
+
+def test_of_two_shards_that_end_at_the_same_time_one_completes_the_run(stage, monkeypatch):
+    of_shards = [[one for one in targets(*"abcd") if shard_of(one.id, 2) == shard] for shard in (0, 1)]
+    save = stage.store.save_coverage
+    completed = []
+
+    def poll(shard):
+        done = Poll(stage.store, stage.source, stage.clock, stage.policy)(Pass("run", of_shards[shard], shard, 2))
+        completed.append(done.completes)
+
+    def save_after_the_other_shard(row):
+        monkeypatch.setattr(stage.store, "save_coverage", save)
+        poll(1)
+        save(row)
+
+    monkeypatch.setattr(stage.store, "save_coverage", save_after_the_other_shard, raising=False)
+    poll(0)
+    assert completed == [False, True]
 
 
 def test_a_target_that_left_and_came_back_is_read_though_the_clock_was_set_back_meanwhile(stage):

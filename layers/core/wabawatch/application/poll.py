@@ -224,7 +224,10 @@ class Poll:
             self._store.save_coverage(update.coverage)
         for row in update.obsolete:
             self._store.remove_coverage(row.shard, row.of)
-        return update.coverage is not None and completes_run(update.coverage, stored)
+        if update.coverage is None:
+            return False
+        others = stored if reading.of == 1 else self._store.coverages()  # another shard may have ended meanwhile
+        return completes_run(update.coverage, others)
 
     def _remember(self, task: Pass, resume_at: str | None) -> None:
         if (self._store.document(_cursor(task)) or b"").decode() != (resume_at or ""):
