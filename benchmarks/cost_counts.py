@@ -39,6 +39,7 @@ from moto import mock_aws
 
 from benchmarks import costs, probes
 from tests.contract.stores.strict_client import INDEXES, StrictClient, size
+from tests.fresh_metrics import forget_metrics
 from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
 from wabawatch import bootstrap
@@ -212,6 +213,7 @@ def load_function(name: str) -> ModuleType:
     spec = spec_from_file_location(f"counted_{name}", _FUNCTIONS / name / "app.py")
     if spec is None or spec.loader is None:
         raise SystemExit(f"no function {name}")
+    forget_metrics()
     with patch.dict(os.environ, {"POWERTOOLS_SERVICE_NAME": name, "POWERTOOLS_METRICS_NAMESPACE": "Wabawatch"}):
         module = module_from_spec(spec)
         spec.loader.exec_module(module)

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.fresh_metrics import forget_metrics
 from wabawatch import bootstrap
 from wabawatch.simulator import Fleet, Number, Scenario, running
 
@@ -44,6 +45,7 @@ class Function:
             monkeypatch.setenv(variable, value)
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", name)
         spec = spec_from_file_location(f"{name}_function", FUNCTIONS / name / "app.py")
+        forget_metrics()
         self.module = module_from_spec(spec)
         spec.loader.exec_module(self.module)
         self._log = io.StringIO()
