@@ -139,6 +139,13 @@ class Machine(RuleBasedStateMachine):
     def end_slow_pass(self):
         self.world.end_slow_pass()
 
+    @rule(shard=shards, answers=st.integers(0, 6), numbers=st.sets(numbers, min_size=1))
+    def remove_during_a_slow_pass(self, shard, answers, numbers):
+        self.world.begin_slow_pass(shard, answers)
+        self.world.watch(numbers)
+        self.cycle(1)
+        self.world.end_slow_pass()
+
     @rule(seconds=st.sampled_from([0, 15, 400]), complete=st.booleans())
     def notify(self, seconds, complete):
         self.world.wait(seconds=seconds)

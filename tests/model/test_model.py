@@ -10,7 +10,7 @@ from tests.application.conftest import aws  # noqa: F401 - a fixture
 from tests.model.machine import TOTALS, Machine
 
 PROVE = bool(os.environ.get("WABAWATCH_PROVE"))
-BOUNDS = {"sqlite": (600, 60) if PROVE else (70, 30), "dynamodb": (20, 40)}
+BOUNDS = {"sqlite": (400, 60) if PROVE else (70, 30), "dynamodb": (15, 40)}
 """For each store, how many histories are played, and how many steps one has at most."""
 SLOW = pytest.mark.skipif(not PROVE, reason="a table takes fifty times as long as a file; run with WABAWATCH_PROVE=1")
 
