@@ -74,8 +74,8 @@ def test_killed_at_any_moment_nothing_is_lost(site, sink):
     began = time.monotonic()
     site.once()
     whole = time.monotonic() - began
-    for told in range(1, 5):
-        if told % 2:
+    for notified in range(1, 5):
+        if notified % 2:
             site.server.set("waba:waba-1", status="BLOCKED", reasons=[141006])
         else:
             site.server.heal()
@@ -85,7 +85,7 @@ def test_killed_at_any_moment_nothing_is_lost(site, sink):
             killed(process)
         site.once()
         site.once()
-        assert len(ids(sink)) == told
+        assert len(ids(sink)) == notified
 
 
 def test_killed_while_it_reads_it_reads_again(site, sink):

@@ -26,7 +26,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def notified(tmp_path_factory):
     """The wait after a throttled answer is the one thing here that passes in real time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pacing, "_UNNAMED_WAIT", 0.05)
@@ -51,17 +51,17 @@ def headlines(text):
     return re.findall(r"^\[([A-Z ]+)\] (.+)$", text, re.MULTILINE)
 
 
-def test_every_reading_is_accounted_for(told):
-    for cycle in told[0]:
+def test_every_reading_is_accounted_for(notified):
+    for cycle in notified[0]:
         run = cycle.polled.run
         assert run.expected == run.answered + run.unknown + run.skipped == 12
         assert run.skipped == 0
 
 
-def test_everything_that_opened_is_resolved_in_the_end(told):
-    last = told[0][-1]
+def test_everything_that_opened_is_resolved_in_the_end(notified):
+    last = notified[0][-1]
     assert last.polled.run.statuses == {"AVAILABLE": 12}
-    assert sum(cycle.notified.opened for cycle in told[0]) == sum(cycle.notified.resolved for cycle in told[0])
+    assert sum(cycle.notified.opened for cycle in notified[0]) == sum(cycle.notified.resolved for cycle in notified[0])
     assert last.notified.open == 0
 
 
@@ -82,19 +82,19 @@ def test_everything_that_opened_is_resolved_in_the_end(told):
         "Appointments Italy cannot receive calls",
     ],
 )
-def test_the_story_is_told(told, headline):
-    assert any(headline in line for _, line in headlines(told[1]))
+def test_the_story_is_told(notified, headline):
+    assert any(headline in line for _, line in headlines(notified[1]))
 
 
-def test_one_cause_is_one_alert(told):
-    assert [line for mark, line in headlines(told[1]) if "Support Germany cannot" in line] == [
+def test_one_cause_is_one_alert(notified):
+    assert [line for mark, line in headlines(notified[1]) if "Support Germany cannot" in line] == [
         "Support Germany cannot send messages"
     ]
 
 
-def test_transitions_of_a_target_are_numbered_without_gaps(told):
+def test_transitions_of_a_target_are_numbered_without_gaps(notified):
     numbers = {}
-    for transition in told[2]:
+    for transition in notified[2]:
         numbers.setdefault(transition.target, []).append(transition.seq)
     for found in numbers.values():
         assert sorted(found) == list(range(1, len(found) + 1))

@@ -35,7 +35,7 @@ def test_killed_between_its_outcome_and_the_ledger_it_is_not_sent_again(blocked)
         blocked.notify(store=Dying(blocked.store, "save_incidents"), complete=True)
     blocked.cycle(3)
     assert blocked.ops.said == ["opened AVAILABLE>BLOCKED"]
-    assert blocked.incidents()[0].ledger["ops"].count == 1
+    assert blocked.incidents()[0].notification_log["ops"].count == 1
 
 
 def test_a_digest_that_is_recorded_by_half_is_not_sent_again(store):

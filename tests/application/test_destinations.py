@@ -6,7 +6,7 @@ from tests.application.fakes import PAYMENT, FakeNotifier, phone, targets
 from wabawatch.application.dispatch import Dispatch
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 from wabawatch.domain.routing import Route
-from wabawatch.domain.steering import Matcher
+from wabawatch.domain.silence import Matcher
 
 DOWN = DeliveryError("HTTP 503")
 
@@ -96,8 +96,8 @@ def test_a_dead_destination_is_told_at_once_through_another_and_never_through_it
     stage.destinations = {"dead": dead, "ops": FakeNotifier()}
     stage.says(phone("BLOCKED"))
     stage.cycle()
-    (told,) = [one.subject for one in stage.ops.taken if one.subject.entity_type == "DESTINATION"]
-    assert (told.entity_id, told.affected_total, told.reasons[0].reason.detail) == ("dead", 0, str(error))
+    (notified,) = [one.subject for one in stage.ops.taken if one.subject.entity_type == "DESTINATION"]
+    assert (notified.entity_id, notified.affected_total, notified.reasons[0].reason.detail) == ("dead", 0, str(error))
     stage.cycle(30)
     assert not [one for one in dead.tried if one.subject.entity_type == "DESTINATION"]
     dead.always = None

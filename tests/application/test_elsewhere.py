@@ -18,13 +18,13 @@ from tests.application.fakes import (
 )
 from wabawatch.adapters.notifiers.sns_bodies import MOST, bodies
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
-from wabawatch.domain.calendar import Weekly
 from wabawatch.domain.health import Reason
-from wabawatch.domain.heartbeat import LastPulse, Vital, next_pulse
+from wabawatch.domain.heartbeat import HeartbeatRules, LastHeartbeatPing, next_heartbeat_ping
 from wabawatch.domain.policy import Policy, Thresholds
 from wabawatch.domain.routing import Window
 from wabawatch.domain.rules import Rules
-from wabawatch.domain.steering import Matcher, Silence
+from wabawatch.domain.schedule import Weekly
+from wabawatch.domain.silence import Matcher, Silence
 
 DOWN = DeliveryError("HTTP 503")
 EVERY_DAY = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -159,7 +159,7 @@ def a_recovery_is_announced_that_nobody_was_told_of(stage):
 
 def the_monitor_is_dead_and_nobody_is_told(stage):
     def heartbeat():
-        found = next_pulse(stage.store.coverages(), 1, LastPulse(), timedelta(0), Vital())
+        found = next_heartbeat_ping(stage.store.coverages(), 1, LastHeartbeatPing(), timedelta(0), HeartbeatRules())
         return found and (found[0].run_id, found[0].kind)
 
     assert heartbeat() is None

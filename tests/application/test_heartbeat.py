@@ -9,7 +9,7 @@ import pytest
 from wabawatch.application.errors import DeliveryError
 from wabawatch.application.heartbeat import beat, begin
 from wabawatch.domain.coverage import ShardCoverage
-from wabawatch.domain.heartbeat import Vital
+from wabawatch.domain.heartbeat import HeartbeatRules
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NONE = timedelta(0)
@@ -52,7 +52,7 @@ def sent(store, *undelivered, shards=1):
     """What a switch is told in so many rounds of notify."""
     switch = Switch()
     for age in undelivered or [NONE]:
-        beat(store, switch, Vital(min_coverage=0.6), age, shards)
+        beat(store, switch, HeartbeatRules(min_coverage=0.6), age, shards)
     return switch.sent
 
 
@@ -107,9 +107,9 @@ def test_a_failure_turns_into_the_success_of_its_run_once_the_news_is_delivered(
 def test_what_could_not_be_sent_is_tried_again():
     store, switch = Memory(coverage()), Switch(broken=True)
     with pytest.raises(DeliveryError):
-        beat(store, switch, Vital(), NONE)
+        beat(store, switch, HeartbeatRules(), NONE)
     switch.broken = False
-    assert beat(store, switch, Vital(), NONE) is not None
+    assert beat(store, switch, HeartbeatRules(), NONE) is not None
     assert switch.sent == ["success"]
 
 
@@ -122,5 +122,5 @@ def test_a_remembered_pulse_that_cannot_be_read_is_one_too_many_and_never_one_to
 def test_the_start_of_a_run_says_how_much_there_is_to_do_and_is_no_success():
     store, switch = Memory(), Switch()
     assert begin(switch, "r1", 12).why == "12 targets to read"
-    assert beat(store, switch, Vital(), NONE) is None
+    assert beat(store, switch, HeartbeatRules(), NONE) is None
     assert switch.sent == ["start"]

@@ -36,8 +36,8 @@ def picky(stage):
 
 def test_a_refused_digest_is_halved_until_all_is_told_that_can_be(picky):
     picky.cycle()
-    told = {subject.entity_id for one in picky.ops.taken for subject in one.subjects}
-    assert told == {f"n{number}" for number in range(9) if number != 5}
+    notified = {subject.entity_id for one in picky.ops.taken for subject in one.subjects}
+    assert notified == {f"n{number}" for number in range(9) if number != 5}
     assert picky.destinations["team"].said == ["digest 9"]
 
 
@@ -85,6 +85,6 @@ def test_a_shard_that_can_not_be_read_hides_only_its_own_numbers(stage):
             Poll(stage.store, stage.source, stage.clock, stage.policy)(Pass(f"run{number}", fleet, shard, 2))
         stage.notify(complete=True)
     assert sorted(about(stage.ops.taken)) == [
-        ("opened", "MONITOR", "sight"),
+        ("opened", "MONITOR", "readability"),
         ("opened", "TARGET", shards[1][0]),
     ]

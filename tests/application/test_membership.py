@@ -4,7 +4,7 @@ import pytest
 
 from tests.application.fakes import business, failing, phone, targets
 from wabawatch.application.membership import affected_targets, some_affected_targets
-from wabawatch.domain.incidents import INLINE_MEMBERS
+from wabawatch.domain.incident import INLINE_MEMBERS
 
 SIZES = [3, INLINE_MEMBERS, INLINE_MEMBERS + 5]
 
@@ -72,7 +72,7 @@ def test_a_trouble_of_the_monitor_affects_no_target(local):
     local.cycle()
     local.says(failing("timeout"))
     local.cycle(4)
-    (sight,) = [one for one in local.incidents() if one.entity_type == "MONITOR"]
-    assert sight.affected == 1
-    assert list(affected_targets(local.store, sight)) == []
-    assert some_affected_targets(local.store, sight, 20) == ()
+    (readability,) = [one for one in local.incidents() if one.entity_type == "MONITOR"]
+    assert readability.affected == 1
+    assert list(affected_targets(local.store, readability)) == []
+    assert some_affected_targets(local.store, readability, 20) == ()

@@ -7,10 +7,10 @@ import pytest
 
 from tests.application.fakes import PAYMENT, T0, FakeNotifier, business, phone, targets
 from wabawatch.application.errors import DeliveryError
-from wabawatch.domain.calendar import Weekly
 from wabawatch.domain.policy import Policy, Thresholds
 from wabawatch.domain.routing import Route, Window
-from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
+from wabawatch.domain.schedule import Weekly
+from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import msgspec
 
 from tests.application.fakes import PAYMENT, FakeNotifier, business, failing, phone, targets
-from tests.crash.mortal import Fate, MortalStore
+from tests.crash.killable_store import Fate, MortalStore
 from wabawatch.domain.health import MESSAGING, READABLE, Entity, Reason, Report
 
 
@@ -100,7 +100,7 @@ def test_a_digest_belongs_to_no_thread_and_begins_none(local):
     local.fleet = targets(*"abcdefg")
     local.says(phone("BLOCKED"))
     local.cycle()
-    assert {line.thread.get("ts") for one in local.incidents() for line in one.ledger.values()} == {None}
+    assert {line.thread.get("ts") for one in local.incidents() for line in one.notification_log.values()} == {None}
 
 
 def test_a_configuration_that_cannot_be_read_is_told_and_ends(stage):

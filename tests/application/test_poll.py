@@ -4,21 +4,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.application.fakes import PAYMENT, T0, business, failing, phone, targets
-from tests.crash.mortal import Fate, MortalStore
+from tests.crash.killable_store import Fate, MortalStore
 from wabawatch.application import poll as polling
 from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.application.poll import Pass, Poll
 from wabawatch.application.ports import Outcome
 from wabawatch.domain.health import MESSAGING, Entity, Reason, Report
-from wabawatch.domain.incidents import MONITOR
+from wabawatch.domain.incident import MONITOR
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.sharding import shard_of
-from wabawatch.domain.transitions import Snapshot
+from wabawatch.domain.snapshot import Snapshot
 from wabawatch.domain.wording import headline
 
 
-def told(stage):
+def notified(stage):
     """The transition log, oldest first: target, sequence number, old and new status."""
     log = sorted(stage.store.history(limit=1000), key=lambda one: (one.target, one.seq))
     return [(one.target, one.seq, one.old, one.new) for one in log]
@@ -76,7 +76,7 @@ def test_a_run_counts_what_it_did(stage):
     run = stage.poll().run
     assert (run.expected, run.answered, run.unknown, run.skipped) == (4, 2, 1, 1)
     assert (run.causes, run.statuses) == ({"timeout": 1}, {"AVAILABLE": 1, "BLOCKED": 1, "UNKNOWN": 1})
-    assert (run.transitions, run.writes, run.blind) == (1, 3, False)
+    assert (run.transitions, run.writes, run.mass_failure) == (1, 3, False)
     assert (run.interval, run.refused) == (timedelta(minutes=5), 0)
     assert stage.store.runs(5) == [run]
 
@@ -113,9 +113,9 @@ def test_a_target_that_the_monitor_had_no_means_to_ask_is_skipped_with_its_cause
     stage.fleet = targets(*"abc")
     stage.source.readings = {"b": failing("key_not_fetched"), "c": failing("no_descriptors")}
     run = passes(stage, 5)
-    assert (run.answered, run.unknown, run.skipped, run.resume_at, run.blind) == (1, 0, 2, "b", False)
+    assert (run.answered, run.unknown, run.skipped, run.resume_at, run.mass_failure) == (1, 0, 2, "b", False)
     assert run.causes == {"key_not_fetched": 1, "no_descriptors": 1}
-    assert told(stage) == []
+    assert notified(stage) == []
     assert sorted(coverage(stage).skipped) == ["b", "c"]
 
 
@@ -137,7 +137,7 @@ def test_two_polls_of_one_fleet_at_once_tell_no_transition_twice_and_lose_none(s
     stage.source.meanwhile = overlap
     run = stage.poll().run
     assert run.conflicts == 6
-    assert told(stage) == [(one, 1, "AVAILABLE", "BLOCKED") for one in "abcdef"]
+    assert notified(stage) == [(one, 1, "AVAILABLE", "BLOCKED") for one in "abcdef"]
 
 
 def test_of_two_polls_the_older_observation_does_not_undo_the_newer_one(stage):
@@ -152,7 +152,7 @@ def test_of_two_polls_the_older_observation_does_not_undo_the_newer_one(stage):
 
     stage.source.meanwhile = overlap
     stage.poll()
-    assert told(stage) == [("n1", 1, "AVAILABLE", "LIMITED")]
+    assert notified(stage) == [("n1", 1, "AVAILABLE", "LIMITED")]
 
 
 def test_of_two_polls_the_newer_observation_is_not_lost_to_the_older_one(stage):
@@ -168,7 +168,7 @@ def test_of_two_polls_the_newer_observation_is_not_lost_to_the_older_one(stage):
 
     stage.source.meanwhile = overlap
     stage.poll()
-    assert told(stage) == [("n1", 1, "AVAILABLE", "LIMITED"), ("n1", 2, "LIMITED", "BLOCKED")]
+    assert notified(stage) == [("n1", 1, "AVAILABLE", "LIMITED"), ("n1", 2, "LIMITED", "BLOCKED")]
 
 
 @pytest.mark.parametrize("length", [timedelta(seconds=1), timedelta(hours=1), timedelta(days=400)], ids=str)
@@ -183,7 +183,7 @@ def test_after_the_clock_was_set_back_changes_are_seen_and_told_at_once(stage, l
     changes = [one for one in stage.ops.said if not one.startswith("reminder")]
     assert changes == ["opened None>BLOCKED", "resolved BLOCKED>AVAILABLE", "opened AVAILABLE>LIMITED"]
     assert len(stage.ops.said) <= len(changes) + 1
-    assert [seq for _, seq, _, _ in told(stage)] == [1, 2, 3]
+    assert [seq for _, seq, _, _ in notified(stage)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("length", [timedelta(hours=1), timedelta(days=400)], ids=str)
@@ -220,7 +220,7 @@ def test_a_removed_target_is_closed_though_another_poll_writes_at_the_same_time(
     local.store.commit = overtaken
     local.clock.advance(seconds=1)
     Poll(local.store, local.source, local.clock, local.policy).forget_all_but([])
-    assert told(local)[-2:] == [("n1", 2, "BLOCKED", "LIMITED"), ("n1", 3, "LIMITED", "GONE")]
+    assert notified(local)[-2:] == [("n1", 2, "BLOCKED", "LIMITED"), ("n1", 3, "LIMITED", "GONE")]
     assert local.store.snapshots(["n1"])["n1"].tracks == ()
 
 
@@ -259,7 +259,7 @@ def test_a_renamed_target_keeps_its_history(stage):
     stage.fleet = targets("n1")
     stage.forget()
     stage.cycle()
-    assert [seq for _, seq, _, _ in told(stage)] == [1]
+    assert [seq for _, seq, _, _ in notified(stage)] == [1]
 
 
 def test_nothing_changed_means_no_snapshot_is_written(local):
@@ -369,19 +369,19 @@ def test_an_answer_that_comes_late_does_not_undo_what_another_pass_saw_meanwhile
 
     stage.source.observe = late
     passes(stage)
-    assert told(stage) == [("n000", 1, "AVAILABLE", "LIMITED")]
+    assert notified(stage) == [("n000", 1, "AVAILABLE", "LIMITED")]
 
 
 @pytest.mark.usefixtures("small_slices")
-@pytest.mark.parametrize(("failed", "is_blind"), [(40, False), (60, True)])
-def test_whether_most_of_a_pass_failed_is_judged_over_all_slices(stage, failed, is_blind):
+@pytest.mark.parametrize(("failed", "is_mass_failure"), [(40, False), (60, True)])
+def test_whether_most_of_a_pass_failed_is_judged_over_all_slices(stage, failed, is_mass_failure):
     stage.fleet = targets(*(f"n{place:03}" for place in range(100)))
     stage.says(*[failing("timeout")] * failed, *[phone()] * (100 - failed))
     run = passes(stage, 3)
-    assert run.blind is is_blind
+    assert run.mass_failure is is_mass_failure
     said = [entity for entity, *_ in own_troubles(stage)]
-    assert said == (["sight"] if is_blind else [])
-    assert len(told(stage)) == (1 if is_blind else failed)
+    assert said == (["readability"] if is_mass_failure else [])
+    assert len(notified(stage)) == (1 if is_mass_failure else failed)
 
 
 def test_what_the_store_refuses_is_left_out_and_the_rest_is_stored(stage):
@@ -390,7 +390,7 @@ def test_what_the_store_refuses_is_left_out_and_the_rest_is_stored(stage):
     stage.says(phone("BLOCKED"))
     run = passes(Stubborn(stage, "b"))
     assert (run.refused, run.transitions, run.expected, run.answered) == (1, 2, 3, 3)
-    assert [target for target, *_ in told(stage)] == ["a", "c"]
+    assert [target for target, *_ in notified(stage)] == ["a", "c"]
     assert (coverage(stage).unread, coverage(stage).skipped) == ({"b": T0 + timedelta(minutes=1)}, {})
 
 
@@ -434,12 +434,12 @@ def test_where_the_store_fails_for_a_moment_the_rest_of_the_pass_is_kept_and_the
     stage.clock.advance(minutes=1)
     with pytest.raises(StoreError, match="throttled"):
         stage.poll(store=Wrapped(stage.store, commit=commit))
-    assert [target for target, *_ in told(stage)] == [*"abef"]
+    assert [target for target, *_ in notified(stage)] == [*"abef"]
     assert sorted(coverage(stage).unread) == sorted(coverage(stage).skipped) == [*"cd"]
     (run,) = stage.store.runs(1)
     assert (run.refused, run.answered, run.transitions) == (2, 6, 4)
     passes(stage)
-    assert [target for target, *_ in told(stage)] == [*"abcdef"]
+    assert [target for target, *_ in notified(stage)] == [*"abcdef"]
 
 
 def test_a_change_that_lost_and_cannot_be_made_again_counts_as_not_stored(stage):
@@ -533,17 +533,17 @@ def test_after_a_snapshot_was_lost_the_next_reading_tells_health_too(stage):
     stage.says(phone())
     stage.clock.advance(minutes=1)
     stage.poll(store=reset(stage, "a"))
-    assert ("a", 2, None, "AVAILABLE") in told(stage)
-    assert [seq for target, seq, *_ in told(stage) if target == "b"] == [1]
+    assert ("a", 2, None, "AVAILABLE") in notified(stage)
+    assert [seq for target, seq, *_ in notified(stage) if target == "b"] == [1]
     passes(stage, 3)
-    assert [new for target, _, _, new in told(stage) if target == "a"] == ["BLOCKED", "AVAILABLE", "AVAILABLE"]
+    assert [new for target, _, _, new in notified(stage) if target == "a"] == ["BLOCKED", "AVAILABLE", "AVAILABLE"]
 
 
 def test_after_a_snapshot_was_lost_a_target_that_can_be_read_says_so_whatever_came_before(stage):
     stage.fleet = targets(*"ab")
     stage.says(failing("timeout"), phone())
     passes(stage, 3)
-    assert told(stage) == [("a", 1, "AVAILABLE", "UNKNOWN")]
+    assert notified(stage) == [("a", 1, "AVAILABLE", "UNKNOWN")]
     stage.clock.advance(minutes=1)
     stage.poll(store=reset(stage, "a"))
     stage.says(phone())
@@ -601,7 +601,7 @@ def test_each_shard_tells_of_the_monitor_under_its_number_and_the_count(stage):
     stage.fleet = targets(*"abc")
     stage.says(failing("timeout"))
     passes(stage, 3, shard=1, of=2)
-    assert [one.target for one in stage.store.history() if one.entity_type == MONITOR] == ["~sight-1-2"]
+    assert [one.target for one in stage.store.history() if one.entity_type == MONITOR] == ["~shard-1-2"]
 
 
 def test_a_shard_that_lost_all_its_targets_is_blind_no_more(stage):
@@ -621,7 +621,7 @@ def test_what_another_division_of_the_fleet_said_of_the_monitor_is_closed(stage)
     passes(stage, 3)
     Poll(stage.store, stage.source, stage.clock, stage.policy).forget_all_but([*"abc"], shards=1)
     closed = sorted(one.target for one in stage.store.history() if one.new == "GONE")
-    assert closed == ["~sight-0-2", "~sight-1-2"]
+    assert closed == ["~shard-0-2", "~shard-1-2"]
 
 
 def test_a_pass_says_which_targets_it_did_not_read_and_since_when(stage):
@@ -648,7 +648,7 @@ def test_while_most_of_the_fleet_cannot_be_read_it_is_known_since_when(stage):
     stage.fleet = targets(*"abcd")
     passes(stage)
     stage.says(failing("timeout"))
-    assert passes(stage, 4).blind
+    assert passes(stage, 4).mass_failure
     assert coverage(stage).unread == dict.fromkeys("abcd", T0 + timedelta(minutes=1))
 
 
@@ -696,16 +696,16 @@ def test_a_capability_that_is_added_while_it_is_blocked_is_told_once(stage):
     stage.says(template_blocked, phone())
     restate(stage, MESSAGING)
     passes(stage)
-    before = told(stage)
+    before = notified(stage)
     restate(stage, MESSAGING, "can_send_template")
-    assert told(stage) == [*before, ("a", 2, "BLOCKED", "BLOCKED")]
+    assert notified(stage) == [*before, ("a", 2, "BLOCKED", "BLOCKED")]
     (again, first) = stage.store.history("a")
     assert (again.capability, again.since, again.reasons) == ("can_send_template", first.since, (PAYMENT,))
     assert again.at == stage.store.observations("a")[0].observed_at
     restate(stage, MESSAGING, "can_send_template")
-    assert len(told(stage)) == 2
+    assert len(notified(stage)) == 2
     passes(stage, 3)
-    assert len(told(stage)) == 2
+    assert len(notified(stage)) == 2
 
 
 def test_what_was_told_anew_reads_back_as_the_target_stands(stage):
@@ -728,7 +728,7 @@ def test_a_capability_is_told_though_the_process_died_before_all_was_done(stage)
     with pytest.raises(KeyboardInterrupt):
         Poll(Wrapped(stage.store, commit=dies), stage.source, stage.clock, policy).restate_added("r")
     restate(stage, MESSAGING, "can_send_template")
-    assert [new for _, _, _, new in told(stage)] == ["BLOCKED", "BLOCKED"]
+    assert [new for _, _, _, new in notified(stage)] == ["BLOCKED", "BLOCKED"]
 
 
 def explained_by_its_business(target):
@@ -745,9 +745,9 @@ def test_of_an_added_capability_only_causes_are_told_anew_and_no_health(stage):
     stage.says(explained_by_its_business, template_well)
     restate(stage, MESSAGING)
     passes(stage)
-    before = told(stage)
+    before = notified(stage)
     restate(stage, MESSAGING, "can_send_template")
-    assert len(told(stage)) == len(before) + 1
+    assert len(notified(stage)) == len(before) + 1
     assert stage.store.history("a")[0].entity_type == "BUSINESS"
 
 
@@ -755,9 +755,9 @@ def test_a_capability_that_is_taken_out_tells_nothing(stage):
     restate(stage, MESSAGING, "can_send_template")
     stage.says(template_blocked)
     passes(stage)
-    before = told(stage)
+    before = notified(stage)
     restate(stage, MESSAGING)
-    assert told(stage) == before
+    assert notified(stage) == before
 
 
 def headlines(stage):

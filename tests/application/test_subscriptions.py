@@ -49,9 +49,9 @@ def test_a_topic_without_a_subscriber_is_told_through_the_others_until_somebody_
     stage.cycle()
     assert later(stage).unheard == 1
     assert stage.cycle().unheard == 1
-    (told,) = [one.subject for one in stage.ops.taken]
-    assert (told.entity_type, told.entity_id) == ("DESTINATION", "alerts")
-    assert told.reasons[0].reason.detail == "topic alerts has no subscriber, 1 not confirmed"
+    (notified,) = [one.subject for one in stage.ops.taken]
+    assert (notified.entity_type, notified.entity_id) == ("DESTINATION", "alerts")
+    assert notified.reasons[0].reason.detail == "topic alerts has no subscriber, 1 not confirmed"
     assert alerts.taken == []
     alerts.counts = SOMEBODY
     assert later(stage).unheard == 0
@@ -132,9 +132,9 @@ def test_the_topics_of_the_monitors_own_alarms_are_counted_too(local):
     local.alarm_topics = [FakeTopic(name="pager"), FakeTopic(NOBODY, name="monitor")]
     local.cycle()
     assert later(local).unheard == 1
-    (told,) = [one.subject for one in local.ops.taken]
-    assert (told.entity_type, told.entity_id) == ("MONITOR", "alarms")
-    assert told.reasons[0].reason.detail == "topic monitor has no subscriber"
+    (notified,) = [one.subject for one in local.ops.taken]
+    assert (notified.entity_type, notified.entity_id) == ("MONITOR", "alarms")
+    assert notified.reasons[0].reason.detail == "topic monitor has no subscriber"
 
 
 @pytest.mark.parametrize("left", [{}, {"alerts": FakeNotifier()}], ids=["removed", "of-another-kind"])

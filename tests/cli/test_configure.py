@@ -219,15 +219,15 @@ def routed(site):
     return site
 
 
-def told(found: dict[str, Any]) -> set[str]:
-    return {one["destination"] for one in found["destinations"] if one["told"]}
+def notified(found: dict[str, Any]) -> set[str]:
+    return {one["destination"] for one in found["destinations"] if one["notified"]}
 
 
 def test_route_test_shows_where_an_example_goes(routed):
-    assert told(routed.document("config", "route-test", "--target", "support-de")) == {"support", "ops"}
-    assert told(routed.document("config", "route-test", "--label", "team=sales")) == {"ops"}
+    assert notified(routed.document("config", "route-test", "--target", "support-de")) == {"support", "ops"}
+    assert notified(routed.document("config", "route-test", "--label", "team=sales")) == {"ops"}
     found = routed.document("config", "route-test", "--target", "support-de", "--reason-code", "141006")
-    assert told(found) == {"billing"}
+    assert notified(found) == {"billing"}
     assert (found["status"], found["severity"]) == ("BLOCKED", "critical")
 
 
@@ -259,7 +259,7 @@ def test_route_test_knows_working_hours_windows_and_silences(routed):
 
 def test_route_test_takes_a_real_incident(routed):
     incident = routed.block()
-    assert told(routed.document("config", "route-test", "--incident", incident)) == {"billing"}
+    assert notified(routed.document("config", "route-test", "--incident", incident)) == {"billing"}
 
 
 def test_route_test_of_a_real_incident_knows_all_that_it_affects(crowd):

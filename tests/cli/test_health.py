@@ -94,23 +94,23 @@ def test_a_probe_that_fails_is_unknown_with_its_cause(site):
 
 
 def test_contradictions_are_shown(site):
-    site.server.set("support-de", oddities=["contradictory_overall"])
+    site.server.set("support-de", quirks=["contradictory_overall"])
     assert site.document("probe", "support-de")["contradictions"]
     assert "contradiction:" in site.call("probe", "support-de").stdout
 
 
 def test_an_overall_status_that_no_entity_explains_is_the_target_s(site):
-    site.server.set("support-de", oddities=["contradictory_overall", "overall_calling"])
+    site.server.set("support-de", quirks=["contradictory_overall", "overall_calling"])
     found = site.document("probe", "support-de")
     assert found["capabilities"] == {"can_receive_call_sip": "BLOCKED", "can_send_message": "AVAILABLE"}
-    site.server.set("support-de", oddities=["contradictory_overall"])
+    site.server.set("support-de", quirks=["contradictory_overall"])
     found = site.document("probe", "support-de")
     assert found["capabilities"] == {"can_send_message": "BLOCKED"}
     assert site.call("probe", "support-de").exit_code == 2
 
 
 def test_an_answer_about_a_misspelt_capability_is_unknown_and_names_it(site):
-    site.server.set("support-de", oddities=["misspelt_capability"])
+    site.server.set("support-de", quirks=["misspelt_capability"])
     done = site.call("probe", "support-de")
     assert done.exit_code == 3
     assert "unreadable: the answer holds no can_send_message, but can_send_messages" in done.stdout

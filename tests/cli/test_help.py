@@ -16,7 +16,7 @@ from wabawatch import __version__
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.cli import program
 from wabawatch.cli.program import COMMANDS
-from wabawatch.domain.steering import Matcher, Silence
+from wabawatch.domain.silence import Matcher, Silence
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wabawatch.cli.wording import decided
-from wabawatch.domain.planning import QuietReason
+from wabawatch.domain.decision import HoldReason
 
 
 def test_nothing_open_is_said(site):
@@ -55,7 +55,7 @@ def test_history_is_the_latest_first_with_its_reasons(site):
     found = site.document("history", "support-de")["transitions"]
     assert [(one["old"], one["new"]) for one in found] == [("BLOCKED", "AVAILABLE"), ("AVAILABLE", "BLOCKED")]
     assert list(found[0]) == [
-        "target", "entity_type", "entity_id", "capability", "old", "new", "seq", "at", "since", "reasons", "because",
+        "target", "entity_type", "entity_id", "capability", "old", "new", "seq", "at", "since", "reasons", "caused_by",
         "run_id",
     ]  # fmt: skip
     assert [one["seq"] for one in found] == [2, 1]
@@ -103,14 +103,19 @@ def test_the_json_of_explain(site):
     incident = site.block()
     found = site.document("explain", incident)
     assert list(found) == ["version", "at", "incident", "seen", "changes", "routes", "destinations"]
-    (told,) = found["destinations"]
-    assert list(told) == [
-        "destination", "told", "told_at", "times", "decision", "why", "due_at", "attempts", "failing_since",
+    (notified,) = found["destinations"]
+    assert list(notified) == [
+        "destination", "notified", "told_at", "times", "decision", "why", "due_at", "attempts", "failing_since",
         "retry_at", "error",
     ]  # fmt: skip
-    assert (told["destination"], told["told"], told["times"], told["decision"]) == ("console", "BLOCKED", 1, None)
-    assert told["why"] == "up_to_date"
-    assert told["due_at"]
+    assert (notified["destination"], notified["notified"], notified["times"], notified["decision"]) == (
+        "console",
+        "BLOCKED",
+        1,
+        None,
+    )
+    assert notified["why"] == "up_to_date"
+    assert notified["due_at"]
 
 
 def test_explain_says_who_is_not_on_a_route_and_which_route_matches(site):
@@ -149,7 +154,7 @@ def test_explain_says_that_a_dead_destination_is_told_through_all_others_where_e
     assert "it is about this destination itself" in shown
 
 
-@pytest.mark.parametrize("reason", [one for one in QuietReason if one != QuietReason.MUTED])
+@pytest.mark.parametrize("reason", [one for one in HoldReason if one != HoldReason.MUTED])
 def test_every_reason_for_telling_nothing_has_its_words(reason):
     assert decided(reason) != reason
 

@@ -89,7 +89,7 @@ def test_the_json_document_has_every_result(verify):
     assert found["ok"] is False
     assert [(one["check"], one["outcome"]) for one in found["results"]] == [
         ("test alarm", "unchecked"),
-        ("table", "proven"),
+        ("table", "was_available"),
     ]
 
 

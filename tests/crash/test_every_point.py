@@ -7,8 +7,8 @@ import pytest
 
 from tests.application.conftest import Stage, aws, fresh_store  # noqa: F401 - a fixture
 from tests.application.fakes import FakeNotifier, KilledError, targets
-from tests.crash.mortal import Fate, MortalNotifier, MortalStore
-from tests.crash.stories import NOTIFY, POLL, STORIES
+from tests.crash.killable_store import Fate, MortalNotifier, MortalStore
+from tests.crash.scenarios import NOTIFY, POLL, STORIES
 
 EVERY = bool(os.environ.get("WABAWATCH_PROVE"))
 """Whether every point is tried, as `make prove` does; else a part of them."""

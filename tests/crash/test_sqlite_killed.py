@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from tests.contract.stores.values import at
+from tests.contract.stores.builders import at
 from wabawatch.adapters.stores.sqlite import SqliteStore
 
 WRITER = """
 import sys
-from tests.contract.stores.values import at, change, incident, member_row
+from tests.contract.stores.builders import at, change, incident, member_row
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.ports import FoldBatch, Outcome
 store = SqliteStore(sys.argv[1])

@@ -41,9 +41,9 @@ def test_a_deleted_configuration_is_told_while_the_last_good_one_goes_on(emulato
 
 def test_the_end_of_it_is_told_when_the_configuration_is_uploaded_again(prod, prod_subscriber, fleet_file):
     assert prod.wabawatch("config", "push", str(fleet_file)).returncode == 0
-    told = ["opened", "resolved"]
-    eventually(lambda: prod_subscriber.heard(*CONFIGURATION) == told, "the subscriber was told of the upload")
-    assert prod_subscriber.kinds == told
+    notified = ["opened", "resolved"]
+    eventually(lambda: prod_subscriber.heard(*CONFIGURATION) == notified, "the subscriber was told of the upload")
+    assert prod_subscriber.kinds == notified
 
 
 def test_a_shard_whose_reads_are_refused_is_an_error_of_the_function(emulator, prod):

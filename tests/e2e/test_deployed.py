@@ -143,13 +143,13 @@ def test_without_the_stream_alerts_arrive_by_the_schedule(emulator, stack, subsc
 
 def test_a_destination_that_fails_is_told_when_it_is_back_and_delays_nobody(stack, subscriber, slack, simulator):
     subscriber.forget()
-    told = len(slack.messages)
+    notified = len(slack.messages)
     slack.refuse = True
     simulator.set(NUMBER.id, status="BLOCKED", reasons=[141000])
     eventually(lambda: subscriber.documents, "SNS was told while the chat refused")
     stack.wait_for_runs(1)
-    assert len(slack.messages) == told
+    assert len(slack.messages) == notified
     slack.refuse = False
-    eventually(lambda: len(slack.messages) > told, "the chat was told when it was back", seconds=240)
+    eventually(lambda: len(slack.messages) > notified, "the chat was told when it was back", seconds=240)
     simulator.heal()
     eventually(lambda: len(subscriber.documents) > 1, "SNS was told of the recovery")

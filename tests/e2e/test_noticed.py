@@ -18,8 +18,10 @@ def test_people_are_told_which_part_of_the_fleet_is_not_read(prod_subscriber):
 def test_a_number_that_cannot_be_read_is_told_as_such(prod_subscriber, fleet_simulator):
     eventually(lambda: prod_subscriber.heard(*UNREADABLE) == ["opened"], "the subscriber was told of the number")
     fleet_simulator.heal()
-    told = ["opened", "resolved"]
-    eventually(lambda: prod_subscriber.heard(*UNREADABLE) == told, "the subscriber was told that it can be read again")
+    notified = ["opened", "resolved"]
+    eventually(
+        lambda: prod_subscriber.heard(*UNREADABLE) == notified, "the subscriber was told that it can be read again"
+    )
 
 
 def test_the_alarm_on_the_age_of_the_last_complete_run_rings_for_this_deployment_alone(stack, prod):
@@ -46,8 +48,8 @@ def test_its_messages_become_dead_letters(prod):
 
 def test_its_end_is_told(emulator, prod_subscriber):
     emulator.refuse_reads()
-    told = ["opened", "resolved"]
-    eventually(lambda: prod_subscriber.heard(*COVERAGE) == told, "the subscriber was told that all is read again")
+    notified = ["opened", "resolved"]
+    eventually(lambda: prod_subscriber.heard(*COVERAGE) == notified, "the subscriber was told that all is read again")
 
 
 def test_the_second_deployment_stops(prod):

@@ -25,14 +25,15 @@ def fleet(stack, simulator, tmp_path_factory):
 
 def test_the_doctor_finds_nothing_to_do_and_reaches_every_destination(stack, subscriber, slack):
     stack.wait_for_runs(1)
-    told = len(subscriber.documents), len(slack.messages)
+    notified = len(subscriber.documents), len(slack.messages)
     examined = stack.wabawatch("doctor", "--send-test")
     assert examined.returncode == 0, examined.stdout
     assert "schedule: on, rate(1 minute)" in examined.stdout
     assert "secrets: 2 of 2 can be read" in examined.stdout
     assert "coverage: 1 of 1" in examined.stdout
     eventually(
-        lambda: (len(subscriber.documents), len(slack.messages)) == (told[0] + 1, told[1] + 1), "both tests came"
+        lambda: (len(subscriber.documents), len(slack.messages)) == (notified[0] + 1, notified[1] + 1),
+        "both tests came",
     )
 
 
@@ -51,9 +52,9 @@ def test_an_uploaded_configuration_is_worked_by_from_the_next_run_on(stack, subs
 def test_a_rotated_key_works_without_a_deployment(stack, subscriber):
     both = json.dumps({"support": NUMBER.key, "sales": SECOND.key})
     stack.emulator.client("secretsmanager").put_secret_value(SecretId="wabawatch/keys/fleet", SecretString=both)
-    told = ["opened", "resolved"]
+    notified = ["opened", "resolved"]
     eventually(
-        lambda: subscriber.heard("TARGET", "sales") == told, "the subscriber was told that the number is read again"
+        lambda: subscriber.heard("TARGET", "sales") == notified, "the subscriber was told that the number is read again"
     )
 
 
@@ -65,8 +66,8 @@ def test_a_bad_configuration_is_told_while_the_last_good_one_goes_on(stack, subs
     stack.wait_for_runs(1)
     assert (stack.runs()[-1]["expected"], stack.runs()[-1]["answered"]) == (2, 2)
     assert stack.wabawatch("config", "push", str(fleet)).returncode == 0
-    told = ["opened", "resolved"]
-    eventually(lambda: subscriber.heard(*about) == told, "the subscriber was told that it is good again")
+    notified = ["opened", "resolved"]
+    eventually(lambda: subscriber.heard(*about) == notified, "the subscriber was told that it is good again")
 
 
 @pytest.mark.parametrize(

@@ -116,9 +116,9 @@ def test_on_call_sees_acknowledges_and_silences(stack, simulator, slack, on_call
         assert done.returncode in {0, 2}, (arguments, done.stdout, done.stderr)
         return done.stdout
 
-    told = len(slack.messages)
+    notified = len(slack.messages)
     simulator.set(f"waba:{NUMBER.waba}", status="BLOCKED", reasons=[141006])
-    eventually(lambda: len(slack.messages) >= told + 2, "both chats were told of the block")
+    eventually(lambda: len(slack.messages) >= notified + 2, "both chats were told of the block")
     incident = json.loads(call("incidents", "--json"))["incidents"][0]
     for arguments in (("status",), ("explain", incident["id"]), ("history",), ("ack", incident["id"]), ("replay",)):
         call(*arguments)
@@ -126,7 +126,7 @@ def test_on_call_sees_acknowledges_and_silences(stack, simulator, slack, on_call
     (silence,) = json.loads(call("silence", "list", "--json"))["silences"]
     call("silence", "expire", silence["id"])
     simulator.heal()
-    eventually(lambda: len(slack.messages) >= told + 4, "both chats were told of the recovery")
+    eventually(lambda: len(slack.messages) >= notified + 4, "both chats were told of the recovery")
 
 
 def test_on_call_reads_no_secret_and_leaves_the_configuration_alone(emulator, stack, on_call, fleet):

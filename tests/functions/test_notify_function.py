@@ -87,11 +87,11 @@ def test_topics_that_reach_nobody_are_counted_each_minute_until_somebody_subscri
         assert "TopicsUnheard" not in notify.metrics().values
         later = timedelta(hours=2)
         monkeypatch.setattr("wabawatch.bootstrap.SystemClock.now", lambda _: datetime.now(UTC) + later)
-        for told in (True, False):
+        for notified in (True, False):
             notify = function("notify", WABAWATCH_MONITOR_TOPIC_ARNS=arn)
             notify(LOOK, seconds_left=9000)
             assert notify.metrics().values["TopicsUnheard"] == [1]
-            assert ("The monitor's own alarms reach nobody" in notify.text) is told
+            assert ("The monitor's own alarms reach nobody" in notify.text) is notified
 
 
 @pytest.mark.usefixtures("blocked")

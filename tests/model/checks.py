@@ -4,7 +4,7 @@ from collections import Counter
 
 from tests.model.world import CONFIGURATION, ENTITIES, KINDS, NUMBERS
 from wabawatch.domain.health import AVAILABLE, MESSAGING, READABLE, TARGET, identities, rank
-from wabawatch.domain.incidents import DESTINATION, MONITOR, Key
+from wabawatch.domain.incident import DESTINATION, MONITOR, Key
 
 NEWS = frozenset({"reminder", "digest"})
 
@@ -115,14 +115,18 @@ def nothing_that_happened_was_kept_from_anybody(world):
 def nothing_false_was_said(world):
     """No status that no observation had, and no end of what nobody was told of."""
     for name, destination in world.all.items():
-        told = set()
+        notified = set()
         for notification, subject in destination.words:
             key = by_key(subject)
             assert _was_seen(world, key, subject.new), (name, key, subject.new)
             assert notification.kind != "brief" or rank(subject.new) > 0, (name, key, notification.kind)
-            assert notification.kind != "resolved" or subject.incident_id in told, (name, key, "ended and never began")
+            assert notification.kind != "resolved" or subject.incident_id in notified, (
+                name,
+                key,
+                "ended and never began",
+            )
             if subject.resolved_at is None:
-                told.add(subject.incident_id)
+                notified.add(subject.incident_id)
 
 
 def _was_seen(world, key, status):

@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.application.conftest import fresh_store
-from tests.model.calm import calm_down, recover
 from tests.model.destination import MODES
+from tests.model.quiet import calm_down, recover
 from tests.model.system import OneLaneAtATime
 from tests.model.world import DESTINATIONS, ENTITIES, NUMBERS, World
 from wabawatch.domain.health import Reason
-from wabawatch.domain.policy import Blind, Flapping, Policy, Retry, Thresholds
+from wabawatch.domain.policy import Flapping, MassFailure, Policy, Retry, Thresholds
 from wabawatch.domain.routing import Route
-from wabawatch.domain.steering import Matcher
+from wabawatch.domain.silence import Matcher
 
 STATUSES = ("AVAILABLE", "AVAILABLE", "LIMITED", "BLOCKED", "BLOCKED", "PAUSED")
 CAUSES = ("timeout", "unauthorized", "disabled")
 SMALL = {
-    "wabawatch.domain.incidents.INLINE_MEMBERS": 3,
+    "wabawatch.domain.incident.INLINE_MEMBERS": 3,
     "wabawatch.domain.correlation.INLINE_MEMBERS": 3,
     "wabawatch.application.correlate.INLINE_MEMBERS": 3,
     "wabawatch.application.correlate._READ_AT_ONCE": 4,
@@ -50,7 +50,7 @@ POLICIES = st.builds(
         give_up_after=st.just(timedelta(hours=2)),
     ),
     flapping=st.sampled_from([Flapping(99, 0), Flapping(4, 1, timedelta(minutes=30))]),
-    blind=st.just(Blind(0.5, 2)),
+    mass_failure=st.just(MassFailure(0.5, 2)),
     digest_over=st.sampled_from([1, 3, 50]),
 )
 ROUTES = st.sampled_from(

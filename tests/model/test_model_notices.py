@@ -12,20 +12,20 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.application.conftest import aws, fresh_store  # noqa: F401 - a fixture
-from tests.model.calm import calm_down, recover
 from tests.model.machine import SMALL, Machine
+from tests.model.quiet import calm_down, recover
 from tests.model.world import World
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.errors import StoreError
 from wabawatch.domain.health import Reason
 from wabawatch.domain.matching import matches
-from wabawatch.domain.policy import Blind, Policy, Thresholds
+from wabawatch.domain.policy import MassFailure, Policy, Thresholds
 from wabawatch.domain.routing import Route
 from wabawatch.domain.rules import Rules
 
 PROVE = bool(os.environ.get("WABAWATCH_PROVE"))
 MOST_RUNS = 3000
-POLICY = Policy(thresholds=Thresholds(1, 1, 1, 1), blind=Blind(0.5, 2), digest_over=3)
+POLICY = Policy(thresholds=Thresholds(1, 1, 1, 1), mass_failure=MassFailure(0.5, 2), digest_over=3)
 
 
 def by_opening(store, keys):

@@ -10,14 +10,13 @@ from types import SimpleNamespace
 import msgspec
 
 from tests.application.fakes import FakeClock, targets
-from tests.crash.mortal import Fate, KilledError, MortalNotifier, MortalStore
+from tests.crash.killable_store import Fate, KilledError, MortalNotifier, MortalStore
 from tests.model.destination import Destination
 from tests.model.system import OldReadings, Readings, Recorder, StaleStore
 from wabawatch.application.errors import StoreError
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Pass, Poll
 from wabawatch.bootstrap import Application
-from wabawatch.domain.calendar import Weekly
 from wabawatch.domain.composition import Audience
 from wabawatch.domain.health import (
     AVAILABLE,
@@ -33,12 +32,13 @@ from wabawatch.domain.health import (
     rank,
     worst,
 )
-from wabawatch.domain.incidents import DESTINATION, MONITOR, Key
+from wabawatch.domain.incident import DESTINATION, MONITOR, Key
 from wabawatch.domain.messages import Advice, Affected
 from wabawatch.domain.routing import Window
 from wabawatch.domain.rules import Rules
+from wabawatch.domain.schedule import Weekly
 from wabawatch.domain.sharding import shard_of
-from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
+from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 
 NUMBERS = ("n0", "n1", "n2", "n3", "n4", "n5")
 BUSINESSES = {"n0": "b0", "n1": "b0", "n2": "b0", "n3": "b1", "n4": "b1", "n5": "b1"}
@@ -195,7 +195,7 @@ class World:
     def begin_slow_pass(self, shard, answers):
         task = self._task(shard % self.shards)
         names = [target.id for target in task.targets]
-        loaded = self.store.snapshots([*names, task.sight])
+        loaded = self.store.snapshots([*names, task.readability])
         observations = [Observation(name, self.clock.now(), self.read(name)) for name in names[:answers]]
         self.slow.append(SlowPass(task, loaded, observations, self.elapsed))
 

@@ -131,8 +131,8 @@ def test_two_alarms_send_mail_with_what_to_do_to_the_monitors_topic_and_to_the_o
 
 
 def test_each_alarm_reaches_somebody_by_one_of_the_two():
-    told = [name for one in COMPOSITES for name in re.findall(r'ALARM\("\$\{(\w+)\}"\)', rule(one))]
-    assert sorted(told) == sorted(ALARMS.keys() - {"StartedAlarm"})
+    notified = [name for one in COMPOSITES for name in re.findall(r'ALARM\("\$\{(\w+)\}"\)', rule(one))]
+    assert sorted(notified) == sorted(ALARMS.keys() - {"StartedAlarm"})
 
 
 def test_nothing_holds_back_the_mail_that_nothing_is_read_or_told():

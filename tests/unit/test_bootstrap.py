@@ -271,7 +271,7 @@ class Watch:
 
     @property
     def held(self):
-        return {one.target for one in self.pollers[0].store.every_snapshot() if one.tracks} - {"~sight-0"}
+        return {one.target for one in self.pollers[0].store.every_snapshot() if one.tracks} - {"~shard-0"}
 
 
 @pytest.fixture
@@ -429,7 +429,7 @@ def test_during_a_long_pass_people_are_told_of_what_it_found_so_far(tmp_path, mo
     path.write_text(fleet(*(f"n{number:03}" for number in range(130)), destinations={"c": {"kind": "console"}}))
     app = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {}, console=console, clock=clock)
     monkeypatch.setattr(Application, "source", SlowSource(clock))
-    app.cycle(told=rounds.append)
+    app.cycle(notified=rounds.append)
     assert (rounds[0].opened, rounds[0].sent) == (1, 1)
     assert len(rounds) > 1
     assert console.getvalue().count("cannot send") == 1

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from wabawatch.application.errors import ConfigurationError, QueueError
-from wabawatch.domain.sharding import BUCKETS, shard_of, shards_for, sight_division, sight_name
+from wabawatch.domain.sharding import BUCKETS, parse_shard_entity_id, shard_entity_id, shard_of, shards_for
 from wabawatch.serverless import Look, Serverless, Shard, Tick, read_environment, read_event, read_shard
 
 AT = "2026-03-01T12:00:00Z"
@@ -127,6 +127,6 @@ def test_no_error_of_the_configuration_is_a_shard_queue_that(tmp_path, monkeypat
 
 
 def test_under_which_name_a_shard_tells_of_the_monitor_says_which_one_it_is():
-    assert sight_name(3, 8) == "~sight-3-8"
-    assert sight_division("~sight-3-8") == (3, 8)
-    assert [sight_division(name) for name in ("sight-3-8", "~sight-3", "~sight-", "n1")] == [None] * 4
+    assert shard_entity_id(3, 8) == "~shard-3-8"
+    assert parse_shard_entity_id("~shard-3-8") == (3, 8)
+    assert [parse_shard_entity_id(name) for name in ("sight-3-8", "~shard-3", "~shard-", "n1")] == [None] * 4

@@ -31,7 +31,7 @@ from wabawatch.application.ports import Clock, HealthSource, Notifier, Store, To
 from wabawatch.config import Heartbeat, Settings, default_settings, load, usual_heartbeat, usual_history
 from wabawatch.domain.coverage import Completeness, completeness, incomplete_reason
 from wabawatch.domain.health import Observation, Reason
-from wabawatch.domain.heartbeat import Pulse, Vital
+from wabawatch.domain.heartbeat import HeartbeatPing, HeartbeatRules
 from wabawatch.domain.rules import Rules
 from wabawatch.domain.sharding import shards_for
 
@@ -292,11 +292,11 @@ class Application:
         *,
         stopped: Callable[[], bool] = lambda: False,
         heard: Callable[[Observation], None] = lambda _: None,
-        told: Callable[[Notified], None] = lambda _: None,
+        notified: Callable[[Notified], None] = lambda _: None,
     ) -> Cycle:
         """One pass over the whole fleet, and the round of notify that tells what it found.
 
-        A pass over a large fleet takes minutes: people are told in the middle of it, too, and `told` is called with
+        A pass over a large fleet takes minutes: people are told in the middle of it, too, and `notified` is called with
         what such a round did."""
         trouble = self.refresh()
         self.forget_unwatched()
@@ -310,7 +310,7 @@ class Application:
             nonlocal told_at
             heard(observation)
             if self.clock.now() - told_at >= _TELL_EVERY:
-                self._tell_meanwhile(trouble, told)
+                self._tell_meanwhile(trouble, notified)
                 told_at = self.clock.now()
 
         polled = self.poll(task, stopped=stopped, heard=hear)
@@ -337,10 +337,10 @@ class Application:
             return age
         return max(now - min(known_destinations(self.store).values(), default=now), timedelta(0))
 
-    def _tell_meanwhile(self, trouble: Reason | None, told: Callable[[Notified], None]) -> None:
+    def _tell_meanwhile(self, trouble: Reason | None, notified: Callable[[Notified], None]) -> None:
         """Whatever happens, the pass goes on: the round at its end does the same again."""
         try:
-            told(self.tell(trouble))
+            notified(self.tell(trouble))
         except WabawatchError as error:
             logger.warning("%s", error)
 
@@ -367,14 +367,14 @@ class Application:
             expected = len(self.settings.targets)
             self._ask_switch(_PATIENCE_AT_START, lambda switch: begin(switch, run_id, expected))
 
-    def _beat(self, oldest_undelivered: timedelta) -> Pulse | None:
+    def _beat(self, oldest_undelivered: timedelta) -> HeartbeatPing | None:
         if not (wanted := self.heartbeat):
             return None
-        vital = Vital(wanted.min_coverage, wanted.max_delivery_age)
+        vital = HeartbeatRules(wanted.min_coverage, wanted.max_delivery_age)
         of = self.shards
         return self._ask_switch(_PATIENCE, lambda switch: beat(self.store, switch, vital, oldest_undelivered, of))
 
-    def _ask_switch(self, patience: float, ask: Callable[[Switch], Pulse | None]) -> Pulse | None:
+    def _ask_switch(self, patience: float, ask: Callable[[Switch], HeartbeatPing | None]) -> HeartbeatPing | None:
         """Whatever the switch, its address or its server does, it stops nothing. `patience` is in seconds."""
         from wabawatch.adapters.switch import HttpSwitch  # noqa: PLC0415 - only where a heartbeat is asked for
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.contract.notifiers import benches
+from tests.contract.notifiers import harness
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def bench():
     built = []
 
     def make(kind, **changes):
-        built.append(benches.bench(kind, **changes))
+        built.append(harness.bench(kind, **changes))
         return built[-1]
 
     yield make

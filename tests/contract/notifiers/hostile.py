@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tests.contract.notifiers.stories import NOW, OPENED, notification, subject
+from tests.contract.notifiers.notifications import NOW, OPENED, notification, subject
 from wabawatch.domain.health import Reason
 from wabawatch.domain.messages import Advice, Affected, ReasonShown
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.contract.notifiers.benches import OVER_HTTP
+from tests.contract.notifiers.harness import OVER_HTTP
+from tests.contract.notifiers.notifications import STORIES
 from tests.contract.notifiers.server import flood, http, reset, silence, trickle
-from tests.contract.notifiers.stories import STORIES
 from wabawatch.application.errors import DeliveryError
 from wabawatch.application.ports import SubscriptionCounts
 
@@ -59,7 +59,7 @@ def test_a_passing_failure_is_worth_another_try(bench, kind, status):
     one.server.answers[:] = [one.refusal(status)]
     with pytest.raises(DeliveryError) as caught:
         one.deliver(ANYTHING)
-    assert not caught.value.lasting
+    assert not caught.value.permanent
     assert caught.value.retry_after is None
 
 
@@ -151,7 +151,7 @@ def test_whatever_breaks_is_worth_another_try(bench, kind, answer):
         pytest.skip("the status is enough")
     with pytest.raises(DeliveryError) as caught:
         bench(kind, answers=[answer], patience=0.4).deliver(ANYTHING)
-    assert not caught.value.lasting
+    assert not caught.value.permanent
 
 
 @overall
@@ -160,7 +160,7 @@ def test_a_destination_that_is_not_there_is_worth_another_try(bench, kind):
     one.close()
     with pytest.raises(DeliveryError) as caught:
         one.deliver(ANYTHING)
-    assert not caught.value.lasting
+    assert not caught.value.permanent
 
 
 @pytest.mark.parametrize("word", ["invalid_token", "no_service", "channel_is_archived", "action_prohibited"])
@@ -176,7 +176,7 @@ def test_slack_has_words_for_what_only_people_can_help(bench, word, status):
 def test_a_page_that_is_not_slacks_is_no_acceptance(bench):
     with pytest.raises(DeliveryError) as caught:
         bench("slack", answers=[http(200, b"<html>Please log in</html>")]).deliver(ANYTHING)
-    assert not caught.value.lasting
+    assert not caught.value.permanent
 
 
 @pytest.mark.parametrize("body", [b"invalid_payload", b"invalid_blocks", b"msg_blocks_too_long"])
@@ -241,4 +241,4 @@ def test_subscriptions_that_cannot_be_counted_fail_as_a_delivery_does(bench):
 def test_an_answer_of_sns_that_is_no_xml_is_worth_another_try(bench):
     with pytest.raises(DeliveryError) as caught:
         bench("sns", answers=[http(502, b"<html>Bad gateway")]).deliver(ANYTHING)
-    assert not caught.value.lasting
+    assert not caught.value.permanent

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.contract.notifiers.hostile import TEXTS, hostile
-from tests.contract.notifiers.stories import STORIES
+from tests.contract.notifiers.notifications import STORIES
 from wabawatch.adapters.notifiers.registry import OPTIONS, World, build
 from wabawatch.application.errors import DeliveryError
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.contract.notifiers.stories import STORIES, notification, subject
+from tests.contract.notifiers.notifications import STORIES, notification, subject
 from wabawatch.adapters.notifiers.slack_blocks import message
 from wabawatch.adapters.notifiers.sns_bodies import chat_document
 from wabawatch.domain.health import Reason
@@ -27,7 +27,7 @@ LINKS = {
 }
 
 
-def told(text):
+def notified(text):
     reason = ReasonShown(Reason(141006, text, text), Advice("who", text, "https://example.com/a_b*c~d_"))
     return notification("opened", subject(reasons=(reason,), summary=text), deployment=text)
 
@@ -47,8 +47,8 @@ def chat(payload):
 
 
 FORMATS = {
-    "slack": lambda text: mrkdwn(message(told(text))),
-    "q-developer": lambda text: chat(json.loads(chat_document(told(text)))),
+    "slack": lambda text: mrkdwn(message(notified(text))),
+    "q-developer": lambda text: chat(json.loads(chat_document(notified(text)))),
 }
 
 
@@ -75,7 +75,7 @@ def test_names_with_underscores_and_links_stay_as_they_are(form):
 
 
 def test_our_own_formatting_stays():
-    assert "*What to do:* " in mrkdwn(message(told("call")))
+    assert "*What to do:* " in mrkdwn(message(notified("call")))
 
 
 @pytest.mark.parametrize("story", STORIES)

@@ -1,13 +1,13 @@
-"""What is sent is what was reviewed: `python -m tests.contract.notifiers.regold` writes it anew, for a person to
+"""What is sent is what was reviewed: `python -m tests.contract.notifiers.write_golden` writes it anew, for a person to
 read."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.contract.notifiers.benches import FORMATS
-from tests.contract.notifiers.regold import path, rendered
-from tests.contract.notifiers.stories import STORIES
+from tests.contract.notifiers.harness import FORMATS
+from tests.contract.notifiers.notifications import STORIES
+from tests.contract.notifiers.write_golden import path, rendered
 from wabawatch.domain.messages import KINDS
 
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
+from tests.contract.notifiers.notifications import STORIES
 from tests.contract.notifiers.server import http
-from tests.contract.notifiers.stories import STORIES
 from wabawatch.application.errors import DeliveryError
 
 ANYTHING = STORIES["opened"]

@@ -8,9 +8,9 @@ import re
 import msgspec
 import pytest
 
-from tests.contract.notifiers.benches import FORMATS
+from tests.contract.notifiers.harness import FORMATS
 from tests.contract.notifiers.hostile import TEXTS, enormous, hostile
-from tests.contract.notifiers.stories import STORIES
+from tests.contract.notifiers.notifications import STORIES
 from wabawatch.adapters.notifiers import document
 from wabawatch.domain.messages import KINDS
 

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 import requests
 
-from tests.contract.notifiers.benches import BENCHES, OVER_HTTP, SIGNING_KEY, URL_TOKEN
+from tests.contract.notifiers.harness import BENCHES, OVER_HTTP, SIGNING_KEY, URL_TOKEN
+from tests.contract.notifiers.notifications import STORIES
 from tests.contract.notifiers.server import http, reset, silence
-from tests.contract.notifiers.stories import STORIES
 from wabawatch.adapters.notifiers.registry import OPTIONS
 from wabawatch.application.errors import DeliveryError
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.contract.notifiers.notifications import STORIES
 from tests.contract.notifiers.server import Server, http
-from tests.contract.notifiers.stories import STORIES
 from wabawatch.application.errors import DeliveryError
 
 ANYTHING = STORIES["opened"]

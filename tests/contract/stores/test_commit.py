@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from tests.contract.stores.values import at, change, pending, snapshot
+from tests.contract.stores.builders import at, change, pending, snapshot
 from wabawatch.application.ports import Outcome
-from wabawatch.domain.transitions import Snapshot
+from wabawatch.domain.snapshot import Snapshot
 
 WRITTEN, CONFLICT, REFUSED = Outcome.WRITTEN, Outcome.CONFLICT, Outcome.REFUSED
 

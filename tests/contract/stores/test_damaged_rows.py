@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from tests.contract.stores.values import (
+from tests.contract.stores.builders import (
     acknowledgement,
     at,
     change,

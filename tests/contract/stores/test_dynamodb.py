@@ -10,8 +10,7 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
-from tests.contract.stores.strict_client import WRITES, StrictClient, size
-from tests.contract.stores.values import (
+from tests.contract.stores.builders import (
     START,
     acknowledgement,
     at,
@@ -28,6 +27,7 @@ from tests.contract.stores.values import (
     run,
     silence,
 )
+from tests.contract.stores.strict_client import WRITES, StrictClient, size
 from wabawatch.adapters.stores.dynamodb import DynamoStore
 from wabawatch.adapters.stores.dynamodb.keys import LOG_SPREAD
 from wabawatch.application.errors import SchemaError, StoreError
@@ -36,7 +36,7 @@ from wabawatch.domain.detection import detect
 from wabawatch.domain.health import AVAILABLE, CALLING, MESSAGING, Entity, Observation, Report
 from wabawatch.domain.policy import Thresholds
 from wabawatch.domain.sharding import BUCKETS, bucket_of
-from wabawatch.domain.transitions import Snapshot
+from wabawatch.domain.snapshot import Snapshot
 
 HISTORY = timedelta(days=400)
 MONTH = 31 * 24 * 60
@@ -435,11 +435,11 @@ def test_an_incident_moves_when_it_is_done_and_back_when_it_opens_again(dynamo):
 @pytest.mark.parametrize("write", ["fold", "save_incidents"])
 def test_an_incident_that_is_not_the_latest_any_more_moves_alone(dynamo, write):
     old, new = incident("old", due_at=at(1)), incident("new", generation=2)
-    told = resolved(old, 5, due_at=at(6))
+    notified = resolved(old, 5, due_at=at(6))
     dynamo.fold(FoldBatch((old,)))
-    dynamo.fold(FoldBatch((told, new)))
+    dynamo.fold(FoldBatch((notified, new)))
     before = rows(dynamo, "LATEST#")
-    done = later(told, due_at=None)
+    done = later(notified, due_at=None)
     outcome = dynamo.fold(FoldBatch((done,))) if write == "fold" else dynamo.save_incidents([done])
     assert outcome in (WRITTEN, [WRITTEN])
     assert rows(dynamo, "LATEST#") == before

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.contract.stores.values import at, change, observation
+from tests.contract.stores.builders import at, change, observation
 
 
 def numbers(transitions):
@@ -12,7 +12,7 @@ def numbers(transitions):
 
 
 @pytest.fixture
-def told(store):
+def notified(store):
     """Two targets that moved at 0, 10, 20 and 30 minutes, the last time twice."""
     for step in range(3):
         store.commit([change(name, step + 1, step * 10, (step + 1,)) for name in ("a", "a.b")])
@@ -37,8 +37,8 @@ def told(store):
         pytest.param({"target": "nobody"}, [], id="nothing of a target never seen"),
     ],
 )
-def test_history_is_filtered(told, filters, expected):
-    assert numbers(told.history(**filters)) == expected
+def test_history_is_filtered(notified, filters, expected):
+    assert numbers(notified.history(**filters)) == expected
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_history_is_filtered(told, filters, expected):
         pytest.param({"since": at(10), "until": at(10) + timedelta(microseconds=1)}, [10], id="to the microsecond"),
     ],
 )
-def test_observations_are_filtered(told, filters, minutes):
-    assert [one.observed_at for one in told.observations("a", **filters)] == [at(each) for each in minutes]
+def test_observations_are_filtered(notified, filters, minutes):
+    assert [one.observed_at for one in notified.observations("a", **filters)] == [at(each) for each in minutes]
 
 
-def test_an_observation_comes_back_as_it_was(told):
-    assert told.observations("a", limit=1) == [observation("a", 40)]
+def test_an_observation_comes_back_as_it_was(notified):
+    assert notified.observations("a", limit=1) == [observation("a", 40)]
 
 
 def test_transitions_are_found_among_many_readings_that_made_none(store):

@@ -5,9 +5,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from tests.contract.stores.values import at, change, folded, incident, key, later, resolved
+from tests.contract.stores.builders import at, change, folded, incident, key, later, resolved
 from wabawatch.application.ports import FoldBatch, Outcome
-from wabawatch.domain.incidents import Change, Key, Told
+from wabawatch.domain.incident import Change, Key, NotificationState
 
 WRITTEN, CONFLICT = Outcome.WRITTEN, Outcome.CONFLICT
 
@@ -17,9 +17,15 @@ def ids(incidents):
 
 
 def test_an_incident_comes_back_as_it_was(store):
-    told = Told("BLOCKED", 1, ("141006",), 3, at(1), at(0), count=1, thread={"ts": "1.2"}, last_id="n-1")
+    notified = NotificationState(
+        "BLOCKED", 1, ("141006",), 3, at(1), at(0), count=1, thread={"ts": "1.2"}, last_id="n-1"
+    )
     saved = incident(
-        "i", members=3, ledger={"ops": told}, changes=(Change(at(0), "BLOCKED", 3, ("141006",)),), recovered=2
+        "i",
+        members=3,
+        notification_log={"ops": notified},
+        changes=(Change(at(0), "BLOCKED", 3, ("141006",)),),
+        recovered=2,
     )
     assert store.save_incidents([saved]) == [WRITTEN]
     assert store.incident("i") == saved
@@ -191,7 +197,7 @@ def test_an_incident_that_is_over_can_be_written_again(store):
     store.save_incidents([first])
     over = resolved(first, 5)
     store.save_incidents([over])
-    again = later(over, ledger={"ops": Told("AVAILABLE", 2)})
+    again = later(over, notification_log={"ops": NotificationState("AVAILABLE", 2)})
     assert store.save_incidents([over]) == [CONFLICT]
     assert store.save_incidents([again]) == [WRITTEN]
     assert store.open_incidents() == []

@@ -17,8 +17,8 @@ import pytest
 from moto import mock_aws
 
 from tests.application.fakes import FakeClock, FakeNotifier, FakeSource
+from tests.contract.stores.builders import member_row
 from tests.contract.stores.strict_client import INDEXES, StrictClient, size
-from tests.contract.stores.values import member_row
 from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
 from wabawatch.adapters.stores.dynamodb import DynamoStore, keys
@@ -31,7 +31,7 @@ from wabawatch.domain.health import CALLING, MESSAGING, Entity, Failure, Reason,
 from wabawatch.domain.messages import Advice, Affected
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.rules import Rules
-from wabawatch.domain.runs import Run
+from wabawatch.domain.run import Run
 from wabawatch.domain.sharding import BUCKETS
 
 GB = 1_000_000_000
@@ -187,5 +187,5 @@ def of_the_fleet(monitor: Monitor) -> dict[str, float]:
 
 
 def test_no_item_collection_of_a_large_fleet_comes_near_to_what_dynamodb_holds(collections):
-    told = "\n".join(f"{kind:50} {bytes_ / GB:8.3f} GB" for kind, bytes_ in sorted(collections.items()))
-    assert max(collections.values()) < GB, told
+    notified = "\n".join(f"{kind:50} {bytes_ / GB:8.3f} GB" for kind, bytes_ in sorted(collections.items()))
+    assert max(collections.values()) < GB, notified

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.contract.stores.values import (
+from tests.contract.stores.builders import (
     at,
     change,
     folded,

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.contract.stores.values import acknowledgement, at, coverage, day, incident, queued, resolved, run, silence
+from tests.contract.stores.builders import acknowledgement, at, coverage, day, incident, queued, resolved, run, silence
 from wabawatch.domain.notification_queue import Stage
 
 MINUTE = timedelta(minutes=1)

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from tests.contract.stores.values import (
+from tests.contract.stores.builders import (
     acknowledgement,
     at,
     change,
@@ -38,7 +38,7 @@ def old(store):
     store.queue([queued("n")])
     store.save_coverage(coverage())
     store.save_day(day(1))
-    for each in (silence("ended", 60), silence("lasting", 500)):
+    for each in (silence("ended", 60), silence("permanent", 500)):
         store.save_silence(each)
     for name in ("done", "open"):
         store.save_acknowledgement(acknowledgement(name))
@@ -61,7 +61,7 @@ def test_purging_keeps_what_must_stay(old):
     assert old.days(date(2026, 3, 1), date(2026, 3, 2)) == [day(1)]
     assert ("a", 2) in {(one.target, one.seq) for one in old.history()}
     assert old.observations("a")[0].observed_at == at(200)
-    assert "lasting" in {one.id for one in old.silences()}
+    assert "permanent" in {one.id for one in old.silences()}
     assert "open" in old.acknowledgements()
     assert "new" in {one.id for one in old.runs(10)}
     assert old.document("config") == b"kept"

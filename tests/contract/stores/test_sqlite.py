@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from tests.contract.stores.values import (
+from tests.contract.stores.builders import (
     acknowledgement,
     at,
     change,
@@ -229,7 +229,7 @@ def test_threads_take_turns(sqlite):
 
 RACER = """
 import sys
-from tests.contract.stores.values import change
+from tests.contract.stores.builders import change
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.ports import Outcome
 store = SqliteStore(sys.argv[1])
@@ -269,7 +269,7 @@ def test_of_two_processes_that_race_for_a_version_one_wins(path, request):
 CROWDED = """
 import resource, signal, sys
 from pathlib import Path
-from tests.contract.stores.values import change, folded, incident, member_row
+from tests.contract.stores.builders import change, folded, incident, member_row
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.errors import StoreError
 from wabawatch.application.ports import FoldBatch, Outcome
@@ -354,7 +354,7 @@ def test_incidents_and_folds_that_cannot_be_held_are_refused(sqlite):
 
 SETTER = """
 import sys
-from tests.contract.stores.values import at
+from tests.contract.stores.builders import at
 from wabawatch.adapters.stores.sqlite import SqliteStore
 store = SqliteStore(sys.argv[1])
 print(len(store.pending(1)), len(store.set_aside(at(0))))

@@ -5,11 +5,11 @@ import pytest
 from tests.contract.notifiers.server import Server, http, reset, silence, trickle
 from wabawatch.adapters.switch import HttpSwitch
 from wabawatch.application.errors import DeliveryError
-from wabawatch.domain.heartbeat import Pulse
+from wabawatch.domain.heartbeat import HeartbeatPing
 
-SUCCESS = Pulse("r1", "success", "12 of 12 targets answered")
-START = Pulse("r1", "start", "12 targets to read")
-FAILURE = Pulse("r1", "fail", "3 of 12 targets answered")
+SUCCESS = HeartbeatPing("r1", "success", "12 of 12 targets answered")
+START = HeartbeatPing("r1", "start", "12 targets to read")
+FAILURE = HeartbeatPing("r1", "fail", "3 of 12 targets answered")
 
 
 @pytest.fixture

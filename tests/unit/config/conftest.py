@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.unit.config.kinds import KINDS
+from tests.unit.config.cases import KINDS
 from wabawatch.config import Settings, load
 
 

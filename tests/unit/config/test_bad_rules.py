@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.config.telling import TARGET, assert_told, row
+from tests.unit.config.expected_errors import TARGET, assert_told, row
 
 POLICY = [
     row("threshold-of-zero", TARGET + "policy: {thresholds: {blocked: 0}}  # here",

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.config.telling import TARGET, assert_told, row
+from tests.unit.config.expected_errors import TARGET, assert_told, row
 from wabawatch.adapters.notifiers.registry import OPTIONS
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.bootstrap import Parts
@@ -132,12 +132,12 @@ def test_what_is_wrong_is_told_by_line_and_field(loaded, text, field, advice):
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "notified"),
     [
         pytest.param('"\\ud800"', r"targets\[0\]: expected a mapping of fields, but this is a text", id="for-a-target"),
         pytest.param('{"id": "\\ud800", "api_key": "env:A_KEY"}', r"targets\[0\]\.id: .* half of one", id="for-an-id"),
     ],
 )
-def test_half_a_character_in_json_is_told_by_field(loaded, target, told):
-    with pytest.raises(ConfigurationError, match=told):
+def test_half_a_character_in_json_is_told_by_field(loaded, target, notified):
+    with pytest.raises(ConfigurationError, match=notified):
         loaded(f'{{"targets": [{target}]}}')

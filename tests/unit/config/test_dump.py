@@ -5,14 +5,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.config.kinds import KINDS, Console, Slack, Webhook
+from tests.unit.config.cases import KINDS, Console, Slack, Webhook
 from wabawatch.application.ports import Target
 from wabawatch.config import Destination, Heartbeat, Settings, Source, canonical_json, effective, load
-from wabawatch.domain.calendar import WEEKDAYS, Weekly
 from wabawatch.domain.messages import Advice
-from wabawatch.domain.policy import Blind, Flapping, Policy, Retry, Thresholds
+from wabawatch.domain.policy import Flapping, MassFailure, Policy, Retry, Thresholds
 from wabawatch.domain.routing import Route, SeverityRule, Window
-from wabawatch.domain.steering import Matcher
+from wabawatch.domain.schedule import WEEKDAYS, Weekly
+from wabawatch.domain.silence import Matcher
 
 IDS = st.text("abcXYZ019._-", min_size=1, max_size=8)
 LINES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8)
@@ -47,7 +47,7 @@ POLICIES = st.builds(
     st.builds(
         lambda low, more, window: Flapping(low + more, low, window), st.integers(1, 400), COUNTS, DURATIONS
     ).filter(lambda flapping: flapping.high <= 1000),
-    st.builds(Blind, SHARES, COUNTS),
+    st.builds(MassFailure, SHARES, COUNTS),
     COUNTS,
 )
 OPTIONS = st.one_of(
@@ -97,7 +97,7 @@ def configurations(draw):
         draw(POLICIES),
         draw(several(st.builds(Window, LINES, WEEKLY, matchers, LINES | st.just("")))),
         draw(several(st.builds(SeverityRule, SEVERITIES, matchers))),
-        draw(st.dictionaries(st.integers(0, 10**6) | st.sampled_from(["timeout", "blind"]), ADVICE, max_size=3)),
+        draw(st.dictionaries(st.integers(0, 10**6) | st.sampled_from(["timeout", "mass_failure"]), ADVICE, max_size=3)),
         draw(
             st.none() | st.builds(Heartbeat, REFERENCES | st.just("https://example.com/1"), st.floats(0, 1), DURATIONS)
         ),

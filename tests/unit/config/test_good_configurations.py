@@ -7,11 +7,11 @@ import pytest
 from wabawatch.adapters.notifiers.registry import OPTIONS
 from wabawatch.application.ports import Target
 from wabawatch.config import Heartbeat, Source, load
-from wabawatch.domain.calendar import WEEKDAYS, Weekly
 from wabawatch.domain.messages import Advice
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Route, SeverityRule, Window
-from wabawatch.domain.steering import Matcher
+from wabawatch.domain.schedule import WEEKDAYS, Weekly
+from wabawatch.domain.silence import Matcher
 
 TARGET = "targets: [{id: a, api_key: env:A_KEY}]\n"
 EXAMPLE = Path(__file__).parents[3] / "examples" / "fleet.yaml"

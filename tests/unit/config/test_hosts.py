@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.config.kinds import KINDS
+from tests.unit.config.cases import KINDS
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.config import default_settings, load
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.config.kinds import KINDS, Console, Slack, Sns
+from tests.unit.config.cases import KINDS, Console, Slack, Sns
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.application.ports import Target
 from wabawatch.config import Heartbeat, default_settings, usual_heartbeat

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.config.kinds import KINDS
+from tests.unit.config.cases import KINDS
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.config import load
 
@@ -55,9 +55,9 @@ FORMS = [
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("value", FORMS)
 def test_a_secret_is_refused_without_a_trace_of_it(place, value):
-    told = message(place(value))
+    notified = message(place(value))
 
-    assert not any(SECRET[i : i + 4] in told for i in range(len(SECRET) - 3))
+    assert not any(SECRET[i : i + 4] in notified for i in range(len(SECRET) - 3))
 
 
 REFERENCES = [place for place in PLACES if place.id != "base_url"] + [

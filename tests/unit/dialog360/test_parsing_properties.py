@@ -11,7 +11,7 @@ from wabawatch.adapters.dialog360.parsing import read_answer
 from wabawatch.domain.detection import detect
 from wabawatch.domain.health import CAUSES, Failure, Observation, rank
 from wabawatch.domain.policy import Thresholds
-from wabawatch.domain.transitions import Snapshot
+from wabawatch.domain.snapshot import Snapshot
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 KEY = "d360SecretKey0123456789"

@@ -10,7 +10,7 @@ from wabawatch.domain.correlation import makes_incident
 from wabawatch.domain.detection import detect
 from wabawatch.domain.health import CALLING, MESSAGING, Entity, Failure, Observation, Reason, Report, rank, status_of
 from wabawatch.domain.policy import Policy, Thresholds
-from wabawatch.domain.transitions import Snapshot
+from wabawatch.domain.snapshot import Snapshot
 from wabawatch.simulator import Scenario, Simulation, generated_fleet
 
 NUMBER = {"entity_type": "PHONE_NUMBER", "id": "1", "can_send_message": "AVAILABLE"}
@@ -617,7 +617,7 @@ def test_one_answer_opens_fifty_incidents_at_most(report, overall):
 
 
 @pytest.mark.parametrize(
-    ("oddity", "status", "contradictions"),
+    ("quirk", "status", "contradictions"),
     [
         pytest.param("php_lists", "BLOCKED", 0, id="php_lists"),
         pytest.param("lone_objects", "BLOCKED", 0, id="lone_objects"),
@@ -625,12 +625,12 @@ def test_one_answer_opens_fifty_incidents_at_most(report, overall):
         pytest.param("status_in_two_places", "BLOCKED", 2, id="status_in_two_places"),
     ],
 )
-def test_the_simulator_s_oddities_are_read(read, oddity, status, contradictions):
+def test_the_simulator_s_oddities_are_read(read, quirk, status, contradictions):
     simulation = Simulation(Scenario(fleet=generated_fleet(1)))
     number = simulation.numbers()[0]
     waba = next(entity["name"] for entity in number["entities"] if entity["kind"] == "waba")
     simulation.apply(simulation.change("waba", waba, {"status": "BLOCKED", "reasons": [141006]}))
-    simulation.apply(simulation.change("number", number["id"], {"oddities": [oddity]}))
+    simulation.apply(simulation.change("number", number["id"], {"quirks": [quirk]}))
     found = read(simulation.answer(number["key"]).body)
     assert (status_of(found), len(found.contradictions)) == (status, contradictions)
     assert 141006 in {reason.code for entity in found.entities for reason in entity.reasons}
@@ -639,7 +639,7 @@ def test_the_simulator_s_oddities_are_read(read, oddity, status, contradictions)
 def test_the_simulator_s_misspelt_capability_and_flood_are_no_health(read):
     simulation = Simulation(Scenario(fleet=generated_fleet(1)))
     number = simulation.numbers()[0]
-    simulation.apply(simulation.change("number", number["id"], {"oddities": ["misspelt_capability"]}))
+    simulation.apply(simulation.change("number", number["id"], {"quirks": ["misspelt_capability"]}))
     assert read(simulation.answer(number["key"]).body).cause == "unreadable"
     simulation.apply(simulation.change("number", number["id"], {"failure": "entity_flood"}))
     assert read(simulation.answer(number["key"]).body).implausible

@@ -1,37 +1,37 @@
 import msgspec
 import pytest
 
-from tests.unit.domain.causes import folded, involved
-from tests.unit.domain.readings import PAYMENT, VERIFICATION, minute, moved
+from tests.unit.domain.builders import PAYMENT, VERIFICATION, minute, moved
+from tests.unit.domain.incidents import folded, involved
 from wabawatch.domain.composition import Audience, News, compose, notification_id, subject
-from wabawatch.domain.incidents import Told
-from wabawatch.domain.ledger import record_sent
+from wabawatch.domain.incident import NotificationState
 from wabawatch.domain.messages import Advice, Affected
+from wabawatch.domain.notification_log import record_sent
 
 FLEET = {f"n{n}": Affected(f"n{n}", f"Number {n}", {"team": "x"}) for n in range(100)}
 AUDIENCE = Audience(FLEET, lambda reason: Advice(who=f"who fixes {reason.code}"), "prod")
 
 
-def news(incident, kind="opened", told=Told(), severity="critical"):  # noqa: B008 - an immutable value
-    return News(incident, involved(incident), told, kind, severity)
+def news(incident, kind="opened", notified=NotificationState(), severity="critical"):  # noqa: B008 - an immutable value
+    return News(incident, involved(incident), notified, kind, severity)
 
 
 BLOCKED = folded(*(moved(f"n{n}", 1, "A", "B", reasons=(PAYMENT,)) for n in range(40)))
 FOUND = folded(moved("n1", 1, None, "B"))
 OVER = folded(moved("n1", 1, "A", "B", reasons=(PAYMENT,)), moved("n1", 2, "B", "A", 30))
-HEARD = record_sent(BLOCKED, Told(), "opened", minute(1), {})
+HEARD = record_sent(BLOCKED, NotificationState(), "opened", minute(1), {})
 
 
 def test_a_subject_names_twenty_and_counts_all():
     everybody = msgspec.structs.replace(news(BLOCKED), targets=tuple(FLEET)[:40])
-    told = subject(everybody, AUDIENCE)
-    assert ([one.name for one in told.affected], told.affected_total, told.share) == (
+    notified = subject(everybody, AUDIENCE)
+    assert ([one.name for one in notified.affected], notified.affected_total, notified.share) == (
         [f"Number {n}" for n in range(20)],
         40,
         0.4,
     )
-    assert (told.reasons[0].reason, told.reasons[0].advice.who) == (PAYMENT, "who fixes 141006")
-    assert told.affected_before is None
+    assert (notified.reasons[0].reason, notified.reasons[0].advice.who) == (PAYMENT, "who fixes 141006")
+    assert notified.affected_before is None
 
 
 @pytest.mark.parametrize(
@@ -44,20 +44,23 @@ def test_a_subject_names_twenty_and_counts_all():
     ],
 )
 def test_a_subject_goes_from_what_was_told_to_what_is(said, old, new):
-    told = subject(said, AUDIENCE)
-    assert (told.old, told.new) == (old, new)
+    notified = subject(said, AUDIENCE)
+    assert (notified.old, notified.new) == (old, new)
 
 
 def test_a_subject_says_what_is_new_and_what_is_gone():
     changed = folded(moved("n1", 2, "B", "B", 9, reasons=(VERIFICATION,)), latest=BLOCKED)
-    told = subject(news(changed, "reasons_changed", HEARD), AUDIENCE)
-    assert ([one.reason.code for one in told.reasons], [one.code for one in told.reasons_gone]) == ([141010], [141006])
+    notified = subject(news(changed, "reasons_changed", HEARD), AUDIENCE)
+    assert ([one.reason.code for one in notified.reasons], [one.code for one in notified.reasons_gone]) == (
+        [141010],
+        [141006],
+    )
 
 
 def test_a_subject_says_how_many_have_recovered_and_how_many_were_told():
     fewer = folded(moved("n1", 2, "B", "A", 9), latest=BLOCKED)
-    told = subject(news(fewer, "receded", HEARD), AUDIENCE)
-    assert (told.affected_before, told.affected_total, told.recovered_total) == (40, 39, 1)
+    notified = subject(news(fewer, "receded", HEARD), AUDIENCE)
+    assert (notified.affected_before, notified.affected_total, notified.recovered_total) == (40, 39, 1)
 
 
 def test_the_story_holds_only_points_at_which_the_status_changed():
@@ -66,9 +69,9 @@ def test_the_story_holds_only_points_at_which_the_status_changed():
 
 
 def test_a_trouble_of_the_monitor_affects_no_number():
-    blind = folded(moved("~sight-0", 1, "A", "UNKNOWN", entity_type="MONITOR"))
-    told = subject(msgspec.structs.replace(news(blind), targets=()), AUDIENCE)
-    assert (told.affected, told.affected_total, told.share) == ((), 0, 0.0)
+    mass_failure = folded(moved("~shard-0", 1, "A", "UNKNOWN", entity_type="MONITOR"))
+    notified = subject(msgspec.structs.replace(news(mass_failure), targets=()), AUDIENCE)
+    assert (notified.affected, notified.affected_total, notified.share) == ((), 0, 0.0)
 
 
 def test_the_same_news_has_the_same_id_and_other_news_another():
@@ -79,7 +82,7 @@ def test_the_same_news_has_the_same_id_and_other_news_another():
     others = [
         notification_id("other", "opened", [news(BLOCKED)]),
         notification_id("ops", "resolved", [news(BLOCKED)]),
-        notification_id("ops", "opened", [news(BLOCKED, told=HEARD)]),
+        notification_id("ops", "opened", [news(BLOCKED, notified=HEARD)]),
         notification_id("ops", "opened", [news(folded(moved("x", 1, "A", "B"), latest=BLOCKED))]),
         notification_id("ops", "opened", [news(FOUND)]),
     ]

@@ -3,11 +3,11 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from tests.unit.domain.causes import folded, involved
-from tests.unit.domain.readings import PAYMENT, VERIFICATION, minute, moved
-from wabawatch.domain.correlation import UNWATCHED, fold, monitor_transition, settle
+from tests.unit.domain.builders import PAYMENT, VERIFICATION, minute, moved
+from tests.unit.domain.incidents import folded, involved
+from wabawatch.domain.correlation import UNWATCHED, end_flapping, fold, monitor_transition
 from wabawatch.domain.health import CALLING, READABLE, Reason
-from wabawatch.domain.incidents import INLINE_MEMBERS, Key, Member
+from wabawatch.domain.incident import INLINE_MEMBERS, Key, Member
 from wabawatch.domain.policy import Flapping, Policy
 
 POLICY = Policy()
@@ -75,7 +75,11 @@ def test_an_incident_is_as_bad_as_its_worst_member(transitions, status):
 )
 def test_an_incident_ends_and_says_how(transition, resolution):
     incident = folded(moved("a", 1, "A", "B"), transition)
-    assert (incident.resolution, incident.resolved_at, incident.told_status) == (resolution, minute(60), "AVAILABLE")
+    assert (incident.resolution, incident.resolved_at, incident.notified_status) == (
+        resolution,
+        minute(60),
+        "AVAILABLE",
+    )
 
 
 def test_it_lasts_from_the_first_observation_to_the_confirmed_recovery():
@@ -95,10 +99,12 @@ def test_it_never_ends_before_it_began():
         pytest.param(moved("a", 1, None, "L"), True, id="found limited"),
         pytest.param(moved("a", 1, "A", "P"), True, id="a word nobody knows"),
         pytest.param(moved("a", 1, "A", "UNKNOWN", capability=READABLE), True, id="cannot be read"),
-        pytest.param(moved("a", 1, "A", "B", capability=CALLING, proven=True), True, id="calling that worked once"),
+        pytest.param(
+            moved("a", 1, "A", "B", capability=CALLING, was_available=True), True, id="calling that worked once"
+        ),
         pytest.param(moved("a", 1, None, "B", capability=CALLING), False, id="calling that never worked"),
         pytest.param(moved("a", 1, "A", "B", capability="can_fly"), False, id="a capability that nobody asked for"),
-        pytest.param(moved("a", 1, "A", "B", because="WABA w"), False, id="a symptom of something else"),
+        pytest.param(moved("a", 1, "A", "B", caused_by="WABA w"), False, id="a symptom of something else"),
         pytest.param(moved("a", 1, "B", "A"), False, id="health"),
         pytest.param(moved("a", 1, "A", "A", reasons=(PAYMENT,)), False, id="a reason on what is well"),
         pytest.param(moved("a", 1, "A", "GONE"), False, id="what is gone and was well"),
@@ -114,7 +120,7 @@ def test_calling_is_loud_where_the_configuration_asks_for_it():
 
 
 def test_a_symptom_whose_cause_has_gone_becomes_an_incident_of_its_own():
-    incident = folded(moved("a", 1, "A", "B", because="WABA w"), moved("a", 2, "B", "B", 30))
+    incident = folded(moved("a", 1, "A", "B", caused_by="WABA w"), moved("a", 2, "B", "B", 30))
     assert (incident.status, incident.opened_at) == ("BLOCKED", minute(30))
 
 
@@ -129,7 +135,7 @@ def test_the_next_problem_is_another_incident_of_the_next_generation():
     first = folded(moved("a", 1, "A", "B"), moved("a", 2, "B", "A", 5))
     second = folded(moved("a", 3, "A", "B", 90), latest=first)
     assert second.id != first.id
-    assert (first.generation, second.generation, second.revision, second.ledger) == (1, 2, 1, {})
+    assert (first.generation, second.generation, second.revision, second.notification_log) == (1, 2, 1, {})
 
 
 def test_the_generation_counts_on_where_the_latest_incident_is_not_stored_any_more():
@@ -164,20 +170,25 @@ def test_many_changes_in_a_short_time_are_flapping(times, every, flaps):
 
 def test_while_it_flaps_it_stays_one_incident_and_keeps_what_was_told():
     incident = flapping(6)
-    told = msgspec.structs.replace(incident, ledger={"ops": "kept"})
-    again = folded(moved("a", 7, "A", "B", 13), latest=told)
-    assert (again.id, again.ledger, again.is_open, again.resolved_at) == (incident.id, {"ops": "kept"}, True, None)
+    notified = msgspec.structs.replace(incident, notification_log={"ops": "kept"})
+    again = folded(moved("a", 7, "A", "B", 13), latest=notified)
+    assert (again.id, again.notification_log, again.is_open, again.resolved_at) == (
+        incident.id,
+        {"ops": "kept"},
+        True,
+        None,
+    )
 
 
 def test_flapping_ends_when_few_changes_are_left_not_when_they_fall_below_the_start():
     incident = flapping(6)
-    assert settle(incident, minute(10) + timedelta(minutes=55), POLICY.flapping) is incident
-    calm = settle(incident, minute(10) + timedelta(minutes=61), POLICY.flapping)
+    assert end_flapping(incident, minute(10) + timedelta(minutes=55), POLICY.flapping) is incident
+    calm = end_flapping(incident, minute(10) + timedelta(minutes=61), POLICY.flapping)
     assert (calm.flapping_since, calm.revision) == (None, incident.revision + 1)
 
 
 def test_after_it_has_settled_the_next_problem_is_another_incident():
-    calm = settle(flapping(6), minute(120), POLICY.flapping)
+    calm = end_flapping(flapping(6), minute(120), POLICY.flapping)
     assert folded(moved("a", 7, "A", "B", 121), latest=calm).id != calm.id
 
 

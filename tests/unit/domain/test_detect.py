@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.domain.readings import (
+from tests.unit.domain.builders import (
     AT_ONCE,
     PAYMENT,
     SIP,
@@ -27,7 +27,7 @@ from wabawatch.domain.health import (
     status_of,
 )
 from wabawatch.domain.policy import Thresholds
-from wabawatch.domain.transitions import Snapshot
+from wabawatch.domain.snapshot import Snapshot
 
 SLOW = Thresholds(blocked=2, limited=2, available=2, unknown=3)
 
@@ -42,7 +42,7 @@ def messaging(letters, thresholds=USUAL):
 
 
 @pytest.mark.parametrize(
-    ("letters", "thresholds", "told"),
+    ("letters", "thresholds", "notified"),
     [
         pytest.param("A", USUAL, "", id="healthy at first sight is silent"),
         pytest.param("B", USUAL, "->BLOCKED@0", id="blocked at first sight is found so"),
@@ -82,8 +82,8 @@ def messaging(letters, thresholds=USUAL):
         pytest.param("BAB", SLOW, "", id="health found at the second look is believed at once"),
     ],
 )
-def test_a_status_is_confirmed_by_observations_in_a_row(letters, thresholds, told):
-    assert messaging(letters, thresholds) == told
+def test_a_status_is_confirmed_by_observations_in_a_row(letters, thresholds, notified):
+    assert messaging(letters, thresholds) == notified
 
 
 def test_a_transition_says_since_when_and_by_what_it_was_confirmed():
@@ -149,7 +149,7 @@ def test_calling_has_a_state_of_its_own_with_its_own_reasons():
 
 
 @pytest.mark.parametrize(
-    ("letters", "proven"),
+    ("letters", "was_available"),
     [
         pytest.param("B", False, id="blocked for ever: not in use"),
         pytest.param("AB", True, id="worked once"),
@@ -157,9 +157,9 @@ def test_calling_has_a_state_of_its_own_with_its_own_reasons():
         pytest.param("BAB", False, id="a single good answer is no proof"),
     ],
 )
-def test_calling_is_proven_once_it_was_available(letters, proven):
+def test_calling_is_proven_once_it_was_available(letters, was_available):
     observations = [seen(number, phone("A", **{CALLING: WORDS[letter]})) for number, letter in enumerate(letters)]
-    assert fold(observations)[1][-1].proven is proven
+    assert fold(observations)[1][-1].was_available is was_available
 
 
 def test_an_entity_that_vanishes_is_gone_after_as_many_observations_as_a_recovery_takes():
@@ -241,7 +241,7 @@ WELL_OVERALL = {"can_send_message": "AVAILABLE"}
 
 
 @pytest.mark.parametrize(
-    ("entities", "overall", "told"),
+    ("entities", "overall", "notified"),
     [
         pytest.param([phone("A")], "BLOCKED", ["TARGET t: None > BLOCKED"], id="worse than every entity"),
         pytest.param(
@@ -273,10 +273,10 @@ WELL_OVERALL = {"can_send_message": "AVAILABLE"}
         ),
     ],
 )
-def test_the_overall_status_counts_for_the_target_only_where_nothing_else_explains_it(entities, overall, told):
+def test_the_overall_status_counts_for_the_target_only_where_nothing_else_explains_it(entities, overall, notified):
     report = seen(0, *entities, overall={"can_send_message": overall})
-    assert [short(one) for one in fold([report])[1]] == told
-    worst_told = max((one.rpartition(" ")[2] for one in told if CALLING not in one), key=rank, default="AVAILABLE")
+    assert [short(one) for one in fold([report])[1]] == notified
+    worst_told = max((one.rpartition(" ")[2] for one in notified if CALLING not in one), key=rank, default="AVAILABLE")
     assert status_of(report.outcome) == worst_told
 
 
@@ -310,11 +310,11 @@ def test_an_entity_that_is_missing_is_not_gone_while_the_overall_status_is_as_ba
     observations = [seen(0, *both, overall=BLOCKED_OVERALL)]
     observations += [seen(number, *listed, overall=BLOCKED_OVERALL) for number in range(1, 6)]
     snapshot, transitions = fold(observations)
-    assert [short(one) for one in transitions if one.because is None and rank(one.new)] == [
+    assert [short(one) for one in transitions if one.caused_by is None and rank(one.new)] == [
         "PHONE_NUMBER 1: None > BLOCKED"
     ]
     assert snapshot.track(("PHONE_NUMBER", "1", "can_send_message")).reasons == (PAYMENT,)
-    assert {one.because for one in transitions if one.entity_type == "TARGET"} == {"PHONE_NUMBER 1"}
+    assert {one.caused_by for one in transitions if one.entity_type == "TARGET"} == {"PHONE_NUMBER 1"}
     _, back = fold([seen(number, *both, overall=BLOCKED_OVERALL) for number in (6, 7)], snapshot=snapshot)
     assert [short(one) for one in back if one.entity_type == "PHONE_NUMBER"] == []
 

@@ -6,11 +6,11 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.domain.readings import PAYMENT, SIP, T0, VERIFICATION
+from tests.unit.domain.builders import PAYMENT, SIP, T0, VERIFICATION
 from wabawatch.domain.detection import detect
 from wabawatch.domain.health import CALLING, MESSAGING, READABLE, Entity, Failure, Observation, Report, rank
 from wabawatch.domain.policy import Thresholds
-from wabawatch.domain.transitions import Snapshot
+from wabawatch.domain.snapshot import Snapshot
 
 STATUSES = st.sampled_from(["AVAILABLE", "AVAILABLE", "LIMITED", "BLOCKED", "PAUSED"])
 REASONS = st.lists(st.sampled_from([PAYMENT, VERIFICATION, SIP]), max_size=3).map(tuple)
@@ -89,14 +89,18 @@ def test_problems_and_health_alternate(observations, thresholds):
 @given(stories(), THRESHOLDS)
 def test_the_snapshot_is_what_its_transitions_lead_to(observations, thresholds):
     """Whatever is bad in the last snapshot was told, and whatever was told last is in it: none is lost."""
-    told, snapshot = {}, Snapshot("t")
+    notified, snapshot = {}, Snapshot("t")
     for _, _, found in steps(observations, thresholds):
         snapshot = found.snapshot
-        told |= {one.key: one for one in found.transitions}
+        notified |= {one.key: one for one in found.transitions}
     bad = {track.key: track for track in snapshot.tracks if track.status and rank(track.status) > 0}
-    assert bad.keys() == {key for key, one in told.items() if rank(one.new) > 0}
+    assert bad.keys() == {key for key, one in notified.items() if rank(one.new) > 0}
     for key, track in bad.items():
-        assert (track.status, track.reasons, track.because) == (told[key].new, told[key].reasons, told[key].because)
+        assert (track.status, track.reasons, track.caused_by) == (
+            notified[key].new,
+            notified[key].reasons,
+            notified[key].caused_by,
+        )
 
 
 @given(stories(), THRESHOLDS, reports() | FAILURES)

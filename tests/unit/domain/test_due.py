@@ -5,18 +5,17 @@ from datetime import time, timedelta
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.domain.causes import FLEET, folded, involved
-from tests.unit.domain.readings import PAYMENT, VERIFICATION, minute, moved
-from wabawatch.domain.calendar import WEEKDAYS, Weekly
-from wabawatch.domain.correlation import settle
+from tests.unit.domain.builders import PAYMENT, VERIFICATION, minute, moved
+from tests.unit.domain.incidents import FLEET, folded, involved
+from wabawatch.domain.correlation import end_flapping
 from wabawatch.domain.health import READABLE, Reason
-from wabawatch.domain.incidents import Told
-from wabawatch.domain.ledger import record_sent
-from wabawatch.domain.planning import plan
+from wabawatch.domain.incident import NotificationState
+from wabawatch.domain.notification_log import record_sent
 from wabawatch.domain.policy import Flapping, Policy
 from wabawatch.domain.routing import Route, Window
-from wabawatch.domain.rules import Rules, Steering
-from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
+from wabawatch.domain.rules import OperatorActions, Rules
+from wabawatch.domain.schedule import WEEKDAYS, Weekly
+from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 
 DAY, WEEK = 24 * 60, 7 * 24 * 60
 REASONS = [(), (PAYMENT,), (VERIFICATION,), (PAYMENT, VERIFICATION), (Reason(description="disabled"),)]
@@ -68,9 +67,9 @@ rules = st.builds(
 @st.composite
 def stories(draw):
     """An incident after some transitions, and the ledger's line of a destination that was told after some of them."""
-    capability, told, now, latest, status, seqs = (
+    capability, notified, now, latest, status, seqs = (
         draw(st.sampled_from(["can_send_message", READABLE])),
-        Told(),
+        NotificationState(),
         0,
         [],
         {},
@@ -85,36 +84,36 @@ def stories(draw):
         incident = folded(*latest)
         if incident is not None and draw(st.booleans()):
             kind = draw(st.sampled_from(["opened", "reminder", "spread", "flapping"]))
-            told = record_sent(incident, told, kind, minute(now + draw(st.integers(0, 9))), {})
-    return folded(*latest), told, now
+            notified = record_sent(incident, notified, kind, minute(now + draw(st.integers(0, 9))), {})
+    return folded(*latest), notified, now
 
 
 @st.composite
 def worlds(draw):
     """Everything that decides about one destination, but the time; and a first time to look."""
     chosen = draw(rules)
-    incident, told, last = draw(stories())
+    incident, notified, last = draw(stories())
     if incident is None:
         return None
     acknowledgement = Acknowledgement(
         incident.id, "ana", minute(draw(instants)), "BLOCKED", draw(st.none() | instants.map(minute))
     )
-    steering = Steering(
+    steering = OperatorActions(
         tuple(draw(st.lists(silences, max_size=3))),
         draw(st.sampled_from([{}, {incident.id: acknowledgement}])),
     )
     options = {
-        "blind": draw(st.booleans()),
+        "mass_failure": draw(st.booleans()),
         "paused_until": draw(st.none() | instants.map(minute)),
         "retry_at": draw(st.none() | instants.map(minute)),
         "known_since": draw(st.none() | instants.map(minute)),
     }
 
     def decide(at):
-        settled = settle(incident, at, chosen.policy.flapping)
+        settled = end_flapping(incident, at, chosen.policy.flapping)
         facts = chosen.facts(settled, involved(settled), FLEET)
-        case = chosen.case(settled, "ops", told, steering, at, facts=facts, **options)
-        return plan(settled, told, case.situation, chosen.policy)
+        case = chosen.case(settled, "ops", notified, steering, at, facts=facts, **options)
+        return decide(settled, notified, case.situation, chosen.policy)
 
     return decide, minute(last + draw(instants))
 

@@ -1,8 +1,8 @@
 import msgspec
 import pytest
 
-from tests.unit.domain.readings import PAYMENT, VERIFICATION, fold, minute, node, phone, seen, short
-from wabawatch.domain import explanation, health
+from tests.unit.domain.builders import PAYMENT, VERIFICATION, fold, minute, node, phone, seen, short
+from wabawatch.domain import health
 from wabawatch.domain.health import CALLING, Reason
 
 BUSINESS = node("BUSINESS", "b", "B", VERIFICATION)
@@ -10,7 +10,7 @@ WABA = node("WABA", "w", "B", PAYMENT)
 
 
 @pytest.mark.parametrize(
-    ("entities", "because"),
+    ("entities", "caused_by"),
     [
         pytest.param(
             [phone("B"), BUSINESS], "BUSINESS b", id="a number without reasons below a business that gives one"
@@ -36,15 +36,15 @@ WABA = node("WABA", "w", "B", PAYMENT)
         ),
     ],
 )
-def test_a_symptom_names_the_entity_that_explains_it(entities, because):
+def test_a_symptom_names_the_entity_that_explains_it(entities, caused_by):
     snapshot, _ = fold([seen(0, *entities)])
-    assert snapshot.track(("PHONE_NUMBER", "1", "can_send_message")).because == because
+    assert snapshot.track(("PHONE_NUMBER", "1", "can_send_message")).caused_by == caused_by
 
 
 def test_the_parent_heals_and_the_child_stays_bad():
     healed = node("BUSINESS", "b", "A")
     _, transitions = fold([seen(0, phone("B"), BUSINESS), *(seen(n, phone("B"), healed) for n in (1, 2, 3))])
-    assert [(short(one), one.because, one.at) for one in transitions] == [
+    assert [(short(one), one.caused_by, one.at) for one in transitions] == [
         ("BUSINESS b: None > BLOCKED", None, minute(0)),
         ("PHONE_NUMBER 1: None > BLOCKED", "BUSINESS b", minute(0)),
         ("BUSINESS b: BLOCKED > AVAILABLE", None, minute(2)),
@@ -62,21 +62,23 @@ def test_a_child_that_is_one_reading_behind_its_parent_is_no_new_cause():
     ]
     _, transitions = fold(observations)
     assert [
-        one for one in transitions if one.because is None and one.entity_type == "PHONE_NUMBER" and one.new == "BLOCKED"
+        one
+        for one in transitions
+        if one.caused_by is None and one.entity_type == "PHONE_NUMBER" and one.new == "BLOCKED"
     ] == []
 
 
 def test_a_reason_of_its_own_ends_the_explanation_at_once():
     own = phone("B", Reason(141000, "Not registered."))
     _, transitions = fold([seen(0, phone("B"), BUSINESS), seen(1, own, BUSINESS)])
-    assert (transitions[-1].because, transitions[-1].reasons[0].code) == (None, 141000)
+    assert (transitions[-1].caused_by, transitions[-1].reasons[0].code) == (None, 141000)
 
 
 def test_one_of_two_parents_heals_and_the_other_explains():
     healed = node("BUSINESS", "b", "A")
     _, transitions = fold([seen(0, phone("B"), BUSINESS, WABA), *(seen(n, phone("B"), healed, WABA) for n in (1, 2))])
-    assert [one.because for one in transitions if one.entity_type == "PHONE_NUMBER"] == ["BUSINESS b", "WABA w"]
-    assert not any(one.because is None for one in transitions if one.entity_type == "PHONE_NUMBER")
+    assert [one.caused_by for one in transitions if one.entity_type == "PHONE_NUMBER"] == ["BUSINESS b", "WABA w"]
+    assert not any(one.caused_by is None for one in transitions if one.entity_type == "PHONE_NUMBER")
 
 
 SIP_DOWN = Reason(138010, "Calling is restricted.", capability=CALLING)
@@ -95,35 +97,35 @@ def test_calling_that_never_worked_does_not_explain_calling_that_did():
     number, business = ("PHONE_NUMBER", "1"), calling("BUSINESS", "b", "BLOCKED", SIP_DOWN)
     down = [calling(*number, "BLOCKED"), business]
     track = calling_of_the_number(seen(0, calling(*number, "AVAILABLE")), *(seen(n, *down) for n in range(1, 5)))
-    assert (track.status, track.because, track.proven) == ("BLOCKED", None, True)
+    assert (track.status, track.caused_by, track.was_available) == ("BLOCKED", None, True)
 
 
 def test_calling_that_worked_explains_calling_that_did():
     up = [calling("PHONE_NUMBER", "1", "AVAILABLE"), calling("BUSINESS", "b", "AVAILABLE")]
     down = [calling("PHONE_NUMBER", "1", "BLOCKED"), calling("BUSINESS", "b", "BLOCKED", SIP_DOWN)]
-    assert calling_of_the_number(seen(0, *up), seen(1, *down)).because == "BUSINESS b"
+    assert calling_of_the_number(seen(0, *up), seen(1, *down)).caused_by == "BUSINESS b"
 
 
 def test_calling_that_never_worked_explains_calling_that_never_did():
     down = [calling("PHONE_NUMBER", "1", "BLOCKED"), calling("BUSINESS", "b", "BLOCKED", SIP_DOWN)]
-    assert calling_of_the_number(seen(0, *down), seen(1, *down)).because == "BUSINESS b"
+    assert calling_of_the_number(seen(0, *down), seen(1, *down)).caused_by == "BUSINESS b"
 
 
 def test_an_explanation_that_was_stored_ends_where_nobody_is_told_of_what_explains():
     down = [calling("PHONE_NUMBER", "1", "BLOCKED"), calling("BUSINESS", "b", "BLOCKED", SIP_DOWN)]
     snapshot, _ = fold([seen(0, calling("PHONE_NUMBER", "1", "AVAILABLE")), seen(1, *down)])
     stored = [
-        msgspec.structs.replace(track, because="BUSINESS b") if track.entity_type == "PHONE_NUMBER" else track
+        msgspec.structs.replace(track, caused_by="BUSINESS b") if track.entity_type == "PHONE_NUMBER" else track
         for track in snapshot.tracks
     ]
     after, _ = fold([seen(2, *down)], snapshot=msgspec.structs.replace(snapshot, tracks=tuple(stored)))
-    assert after.track(("PHONE_NUMBER", "1", CALLING)).because is None
+    assert after.track(("PHONE_NUMBER", "1", CALLING)).caused_by is None
 
 
 def test_the_target_itself_explains_no_entity():
     number, account = phone("L"), node("WABA", "w", "A", PAYMENT)
     _, transitions = fold([seen(0, number, account, overall={"can_send_message": "BLOCKED"})])
-    assert {(one.entity_type, one.because) for one in transitions} == {("PHONE_NUMBER", None), ("TARGET", None)}
+    assert {(one.entity_type, one.caused_by) for one in transitions} == {("PHONE_NUMBER", None), ("TARGET", None)}
 
 
 def test_the_reasons_of_a_reading_are_compared_once(monkeypatch):

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.domain.causes import folded
-from tests.unit.domain.readings import PAYMENT, minute, moved
-from wabawatch.domain.correlation import settle
-from wabawatch.domain.incidents import Told
-from wabawatch.domain.ledger import record_sent
-from wabawatch.domain.planning import Situation, plan
+from tests.unit.domain.builders import PAYMENT, minute, moved
+from tests.unit.domain.incidents import folded
+from wabawatch.domain.correlation import end_flapping
+from wabawatch.domain.decision import Situation, decide
+from wabawatch.domain.incident import NotificationState
+from wabawatch.domain.notification_log import record_sent
 from wabawatch.domain.policy import Policy
 
 POLICY = Policy()
@@ -21,16 +21,16 @@ def told_in_a_day(status, count, every, toggled=1):
     rows = {}
     joining = (moved(f"n{number}", 1, "A", status, 0, reasons=(PAYMENT,)) for number in range(count))
     incident = folded(*joining, rows=rows)
-    told, messages = Told(), []
+    notified, messages = NotificationState(), []
     for seq, now in enumerate(range(0, DAY, every), 2):
         for number in range(toggled if now else 0):
             old, new = (status, "A") if seq % 2 else ("A", status)
             incident = folded(moved(f"n{number}", seq, old, new, now, reasons=(PAYMENT,)), latest=incident, rows=rows)
-        incident = settle(incident, minute(now), POLICY.flapping)
-        decision = plan(incident, told, Situation(minute(now)), POLICY)
+        incident = end_flapping(incident, minute(now), POLICY.flapping)
+        decision = decide(incident, notified, Situation(minute(now)), POLICY)
         if decision.kind is not None:
-            told = record_sent(incident, told, decision.kind, minute(now), {})
-            messages.append((now, decision.kind, told.affected))
+            notified = record_sent(incident, notified, decision.kind, minute(now), {})
+            messages.append((now, decision.kind, notified.affected))
     return messages
 
 
@@ -55,8 +55,8 @@ def test_where_much_of_it_comes_and_goes_it_is_told_some_times_and_then_with_the
 
 def test_what_grows_slowly_is_told_with_the_reminders():
     incident = folded(*(moved(f"n{number}", 1, "A", "B", 0) for number in range(200)))
-    told = record_sent(incident, Told(), "opened", minute(0), {})
+    notified = record_sent(incident, NotificationState(), "opened", minute(0), {})
     incident = folded(moved("another", 1, "A", "B", 9), latest=incident)
-    decision = plan(incident, told, Situation(minute(10)), POLICY)
+    decision = decide(incident, notified, Situation(minute(10)), POLICY)
     assert (decision.kind, decision.due_at) == (None, minute(0) + timedelta(hours=1))
-    assert plan(incident, told, Situation(decision.due_at), POLICY).kind == "reminder"
+    assert decide(incident, notified, Situation(decision.due_at), POLICY).kind == "reminder"

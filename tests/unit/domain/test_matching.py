@@ -1,11 +1,11 @@
 import pytest
 
-from tests.unit.domain.causes import BOTH, FLEET, RESOLVED, bad, involved
+from tests.unit.domain.incidents import BOTH, FLEET, RESOLVED, bad, involved
 from wabawatch.domain.health import CALLING, READABLE, Reason
 from wabawatch.domain.matching import matches
 from wabawatch.domain.messages import Affected
 from wabawatch.domain.rules import Rules
-from wabawatch.domain.steering import Matcher
+from wabawatch.domain.silence import Matcher
 
 
 def facts_about(incident):
@@ -67,7 +67,7 @@ def test_a_target_that_is_not_configured_any_more_has_no_labels():
         pytest.param(bad("a", status="L"), "warning", id="limited"),
         pytest.param(bad("a", status="P"), "error", id="a word nobody knows"),
         pytest.param(bad("a", entity_type="MESSAGE_TEMPLATE"), "error", id="a blocked template"),
-        pytest.param(bad("a", capability=CALLING, proven=True), "warning", id="blocked calling"),
+        pytest.param(bad("a", capability=CALLING, was_available=True), "warning", id="blocked calling"),
         pytest.param(bad("a", status="UNKNOWN", capability=READABLE), "warning", id="unread"),
         pytest.param(
             bad("a", status="UNKNOWN", capability=READABLE, reasons=(Reason(description="disabled"),)),

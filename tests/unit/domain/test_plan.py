@@ -3,15 +3,15 @@ from datetime import UTC, datetime, time, timedelta
 import msgspec
 import pytest
 
-from tests.unit.domain.causes import folded
-from tests.unit.domain.readings import PAYMENT, VERIFICATION, minute, moved
-from wabawatch.domain.calendar import Weekly
+from tests.unit.domain.builders import PAYMENT, VERIFICATION, minute, moved
+from tests.unit.domain.incidents import folded
+from wabawatch.domain.decision import HoldReason, Mute, Situation, decide
 from wabawatch.domain.health import READABLE, Reason
-from wabawatch.domain.incidents import Told
-from wabawatch.domain.ledger import record_sent
+from wabawatch.domain.incident import NotificationState
 from wabawatch.domain.messages import KINDS
-from wabawatch.domain.planning import Mute, QuietReason, Situation, plan
+from wabawatch.domain.notification_log import record_sent
 from wabawatch.domain.policy import Policy
+from wabawatch.domain.schedule import Weekly
 
 POLICY = Policy()
 BAD = moved("a", 1, "A", "B", 0, reasons=(PAYMENT,))
@@ -29,9 +29,9 @@ MONDAYS = Weekly(("mon",), time(15), time(15), "UTC")  # minute 0 is a Monday, a
 MUTE = Mute("silence s1 by ana: planned", minute(500))
 
 
-def told_after(*transitions, at=1, kind="opened", told=Told()):  # noqa: B008 - an immutable value
+def told_after(*transitions, at=1, kind="opened", notified=NotificationState()):  # noqa: B008 - an immutable value
     """The ledger's line of a destination that was told what was so after these transitions."""
-    return record_sent(folded(*transitions), told, kind, minute(at), {}) if transitions else told
+    return record_sent(folded(*transitions), notified, kind, minute(at), {}) if transitions else notified
 
 
 def flapping(count):
@@ -294,9 +294,9 @@ ROWS = [
     ),
     row("a problem waits for the end of a mute", [BAD], [], 21, None, f"muted: {MUTE.why}", 500, mute=MUTE),
     row("what can wait waits for working hours", [WORSE_FIRST], [], 5, None, "working_hours", 90, opens_at=minute(90)),
-    row("while the monitor is blind no number is unknown", [UNREAD], [], 5, None, "blind", blind=True),
-    row("and nobody is reminded of one", [UNREAD], [UNREAD], 999, None, "blind", blind=True),
-    row("unless the provider says so itself", [UNREAD, DISABLED], [], 6, "opened", "not told yet", blind=True),
+    row("while the monitor is blind no number is unknown", [UNREAD], [], 5, None, "mass_failure", mass_failure=True),
+    row("and nobody is reminded of one", [UNREAD], [UNREAD], 999, None, "mass_failure", mass_failure=True),
+    row("unless the provider says so itself", [UNREAD, DISABLED], [], 6, "opened", "not told yet", mass_failure=True),
     row(
         "one that can be read again is told",
         [UNREAD, moved("a", 2, "UNKNOWN", "A", 9, capability=READABLE)],
@@ -304,9 +304,9 @@ ROWS = [
         10,
         "resolved",
         "it was told of the problem",
-        blind=True,
+        mass_failure=True,
     ),
-    row("blindness hides no block", [BAD], [], 5, "opened", "not told yet", blind=True),
+    row("blindness hides no block", [BAD], [], 5, "opened", "not told yet", mass_failure=True),
     row("a destination that is down is left alone", [BAD], [], 5, None, "retry_wait", 9, paused_until=minute(9)),
     row(
         "but not for longer than any wait: the clock was set back",
@@ -335,16 +335,16 @@ ROWS = [
 
 @pytest.mark.parametrize(("story", "heard", "when", "situation", "kind", "why", "due"), ROWS)
 def test_what_a_destination_hears_and_why(story, heard, when, situation, kind, why, due):
-    told = told_after(*flapping(5), kind="flapping") if heard is None else told_after(*heard)
+    notified = told_after(*flapping(5), kind="flapping") if heard is None else told_after(*heard)
     policy = situation.pop("policy", POLICY)
-    decision = plan(folded(*story), told, Situation(minute(when), **situation), policy)
+    decision = decide(folded(*story), notified, Situation(minute(when), **situation), policy)
     assert (decision.kind, decision.why) == (kind, why)
     assert decision.due_at == (None if due is None else minute(due))
 
 
 def test_every_reason_for_silence_is_in_the_table():
     assert {why.split(":")[0] for _, _, _, _, kind, why, _ in (row.values for row in ROWS) if kind is None} == set(
-        QuietReason
+        HoldReason
     )
 
 
@@ -354,8 +354,8 @@ def test_every_kind_is_in_the_table_but_those_that_plan_does_not_make():
 
 
 def test_a_reminder_that_came_with_the_digest_comes_with_each_one():
-    limited, told = folded(WORSE_FIRST), told_after(WORSE_FIRST, at=7 * DAY + 301, kind="reminder")
-    decision = plan(limited, told, Situation(minute(7 * DAY + 302), digest=MONDAYS), POLICY)
+    limited, notified = folded(WORSE_FIRST), told_after(WORSE_FIRST, at=7 * DAY + 301, kind="reminder")
+    decision = decide(limited, notified, Situation(minute(7 * DAY + 302), digest=MONDAYS), POLICY)
     assert decision.due_at == minute(14 * DAY + 300)
 
 
@@ -369,23 +369,23 @@ def test_a_reminder_that_came_with_the_digest_comes_with_each_one():
 def test_a_digest_is_a_week_of_the_calendar_after_the_last_one(last, following):
     digest = Weekly(("mon",), time(9), time(9), "Europe/Berlin")
     said_at = datetime.fromisoformat(last).replace(tzinfo=UTC) + timedelta(minutes=3)
-    told = Told(status="LIMITED", reasons=("141006",), affected=1, at=said_at)
-    decision = plan(folded(WORSE_FIRST), told, Situation(said_at, digest=digest), POLICY)
+    notified = NotificationState(status="LIMITED", reasons=("141006",), affected=1, at=said_at)
+    decision = decide(folded(WORSE_FIRST), notified, Situation(said_at, digest=digest), POLICY)
     assert decision.due_at == datetime.fromisoformat(following).replace(tzinfo=UTC)
 
 
 def test_the_end_of_flapping_is_told_with_the_real_status():
     calm = msgspec.structs.replace(folded(*flapping(5)), flapping_since=None)
-    told = told_after(*flapping(5), kind="flapping")
-    assert plan(calm, told, Situation(minute(99)), POLICY).kind == "flapping_ended"
-    after = record_sent(calm, told, "flapping_ended", minute(99), {})
+    notified = told_after(*flapping(5), kind="flapping")
+    assert decide(calm, notified, Situation(minute(99)), POLICY).kind == "flapping_ended"
+    after = record_sent(calm, notified, "flapping_ended", minute(99), {})
     assert (after.flapping, after.status) == (False, "BLOCKED")
 
 
 def test_what_gets_worse_than_all_that_flapped_is_told_once():
     wobble = [moved("a", n, *("AL" if n % 2 else "LA"), n) for n in range(1, 6)]
-    told = told_after(*wobble, kind="flapping")
+    notified = told_after(*wobble, kind="flapping")
     blocked = folded(*wobble, moved("a", 6, "L", "B", 7))
-    assert plan(blocked, told, Situation(minute(8)), POLICY).kind == "escalated"
-    after = record_sent(blocked, told, "escalated", minute(8), {})
-    assert plan(blocked, after, Situation(minute(9)), POLICY).why == "flapping"
+    assert decide(blocked, notified, Situation(minute(8)), POLICY).kind == "escalated"
+    after = record_sent(blocked, notified, "escalated", minute(8), {})
+    assert decide(blocked, after, Situation(minute(9)), POLICY).why == "flapping"

@@ -2,14 +2,14 @@ from datetime import time, timedelta
 
 import pytest
 
-from tests.unit.domain.causes import BOTH, FLEET, RESOLVED, bad, folded, involved
-from tests.unit.domain.readings import T0, VERIFICATION, minute, moved
-from wabawatch.domain.calendar import WEEKDAYS, Weekly
+from tests.unit.domain.builders import T0, VERIFICATION, minute, moved
+from tests.unit.domain.incidents import BOTH, FLEET, RESOLVED, bad, folded, involved
 from wabawatch.domain.health import Reason
-from wabawatch.domain.incidents import Told
+from wabawatch.domain.incident import NotificationState
 from wabawatch.domain.routing import Route, SeverityRule, Window
-from wabawatch.domain.rules import Rules, Steering
-from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
+from wabawatch.domain.rules import OperatorActions, Rules
+from wabawatch.domain.schedule import WEEKDAYS, Weekly
+from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 
 RULES = Rules()
 
@@ -38,7 +38,7 @@ ROUTES = Rules(
         Route(("all", "support")),
     )
 )
-BLIND = bad("~sight-0", entity_type="MONITOR", status="UNKNOWN", reasons=(Reason(description="blind"),))
+MASS_FAILURE = bad("~shard-0", entity_type="MONITOR", status="UNKNOWN", reasons=(Reason(description="mass_failure"),))
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,11 @@ BLIND = bad("~sight-0", entity_type="MONITOR", status="UNKNOWN", reasons=(Reason
         pytest.param(Rules(routes=ROUTES.routes[:2]), bad("b", reasons=()), set(), id="no route that matches: nobody"),
         pytest.param(
             Rules(routes=ROUTES.routes[:2]),
-            BLIND,
+            MASS_FAILURE,
             {"billing", "support", "all"},
             id="no route for the monitor's own trouble: everybody",
         ),
-        pytest.param(ROUTES, BLIND, {"all", "support"}, id="a route for the monitor's own trouble"),
+        pytest.param(ROUTES, MASS_FAILURE, {"all", "support"}, id="a route for the monitor's own trouble"),
     ],
 )
 def test_where_an_incident_goes(rules, incident, reached):
@@ -62,8 +62,17 @@ def test_where_an_incident_goes(rules, incident, reached):
     assert {name for name in ("billing", "support", "all") if rules.routed(facts, name)[0]} == reached
 
 
-def case(rules, incident, *, now=minute(5), destination="ops", told=Told(), steering=Steering(), **options):  # noqa: B008 - immutable
-    return rules.case(incident, destination, told, steering, now, facts=facts_about(incident, rules), **options)
+def case(
+    rules,
+    incident,
+    *,
+    now=minute(5),
+    destination="ops",
+    notified=NotificationState(),
+    steering=OperatorActions(),
+    **options,
+):  # noqa: B008 - immutable
+    return rules.case(incident, destination, notified, steering, now, facts=facts_about(incident, rules), **options)
 
 
 def silence(name="s", start=0, end=60, **matcher):
@@ -84,12 +93,12 @@ def silence(name="s", start=0, end=60, **matcher):
     ],
 )
 def test_silences(silences, muted_until):
-    mute = case(RULES, BOTH, steering=Steering(tuple(silences))).situation.mute
+    mute = case(RULES, BOTH, steering=OperatorActions(tuple(silences))).situation.mute
     assert (mute and mute.ends_at) == (None if muted_until is None else minute(muted_until))
 
 
 def test_a_mute_says_whose_it_is():
-    assert case(RULES, BOTH, steering=Steering((silence("s1"),))).situation.mute.why == "silence s1 by ana: work"
+    assert case(RULES, BOTH, steering=OperatorActions((silence("s1"),))).situation.mute.why == "silence s1 by ana: work"
     window = Window("nightly", Weekly(WEEKDAYS, time(9), time(12), "UTC"))
     assert case(Rules(windows=(window,)), BOTH).situation.mute.why == "maintenance window nightly"
 
@@ -137,13 +146,13 @@ def over(start, end):
 )
 def test_a_resolved_incident_was_muted_throughout_only_without_a_gap(mutes, incident, throughout):
     windows = tuple(Window("w", one) for one in mutes if isinstance(one, Weekly))
-    steering = Steering(tuple(one for one in mutes if isinstance(one, Silence)))
+    steering = OperatorActions(tuple(one for one in mutes if isinstance(one, Silence)))
     now = incident.resolved_at + timedelta(days=1)
     assert case(Rules(windows=windows), incident, now=now, steering=steering).situation.muted_throughout == throughout
 
 
 def test_only_what_is_over_was_muted_throughout():
-    assert not case(RULES, BOTH, steering=Steering((silence(),))).situation.muted_throughout
+    assert not case(RULES, BOTH, steering=OperatorActions((silence(),))).situation.muted_throughout
 
 
 LIMITED = bad("a", status="L")
@@ -201,7 +210,7 @@ WORSE = folded(moved("a", 1, "A", "L"), moved("a", 2, "L", "B", 10))
 )
 def test_an_acknowledgement(incident, acknowledged, holds):
     given = Acknowledgement(**{"incident": incident.id, "author": "ana", "at": minute(1)} | acknowledged)
-    found = case(RULES, incident, now=minute(30), steering=Steering(acknowledgements={incident.id: given}))
+    found = case(RULES, incident, now=minute(30), steering=OperatorActions(acknowledgements={incident.id: given}))
     assert (found.situation.acknowledged, found.acknowledged_by) == (holds, "ana" if holds else "")
 
 
@@ -241,15 +250,15 @@ def test_the_digest_and_the_first_sight_of_a_destination_are_handed_on():
 @pytest.mark.parametrize(
     ("rules", "steering"),
     [
-        pytest.param(Rules(version="2"), Steering(), id="another configuration"),
-        pytest.param(Rules(), Steering((silence(),)), id="a silence"),
+        pytest.param(Rules(version="2"), OperatorActions(), id="another configuration"),
+        pytest.param(Rules(), OperatorActions((silence(),)), id="a silence"),
         pytest.param(
             Rules(),
-            Steering(acknowledgements={"x": Acknowledgement("x", "ana", T0, "BLOCKED")}),
+            OperatorActions(acknowledgements={"x": Acknowledgement("x", "ana", T0, "BLOCKED")}),
             id="an acknowledgement",
         ),
     ],
 )
 def test_what_people_change_changes_the_fingerprint(rules, steering):
-    assert rules.fingerprint(steering) != RULES.fingerprint(Steering())
+    assert rules.fingerprint(steering) != RULES.fingerprint(OperatorActions())
     assert rules.fingerprint(steering) == rules.fingerprint(steering)

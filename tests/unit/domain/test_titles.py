@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.unit.domain.causes import FLEET, folded, involved
-from tests.unit.domain.readings import moved
+from tests.unit.domain.builders import moved
+from tests.unit.domain.incidents import FLEET, folded, involved
 from wabawatch.domain.composition import Audience, News, compose, subject
 from wabawatch.domain.health import CALLING, GONE, MESSAGING, READABLE
-from wabawatch.domain.incidents import Told
+from wabawatch.domain.incident import NotificationState
 from wabawatch.domain.messages import Advice
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import utc
@@ -23,7 +23,7 @@ KEYS = [
     ),
     ("PHONE_NUMBER", "1", CALLING),
     ("TARGET", "a", READABLE),
-    ("MONITOR", "sight", READABLE),
+    ("MONITOR", "readability", READABLE),
     ("MONITOR", "configuration", "working"),
     ("DESTINATION", "ops", "delivery"),
 ]
@@ -32,13 +32,13 @@ ENDS = {"open": None, "recovered": "AVAILABLE", "gone": GONE}
 
 def lived(key, status, end=None):
     entity_type, entity_id, capability = key
-    about = {"entity_type": entity_type, "entity_id": entity_id, "capability": capability, "proven": True}
+    about = {"entity_type": entity_type, "entity_id": entity_id, "capability": capability, "was_available": True}
     moves = [moved("a", 1, "A", status, 0, **about)]
     return folded(*moves, *([moved("a", 2, status, end, 9, **about)] if end else []))
 
 
 def news(incident, kind="opened"):
-    return News(incident, involved(incident), Told(), kind, "error")
+    return News(incident, involved(incident), NotificationState(), kind, "error")
 
 
 def titles(incident):
@@ -48,9 +48,9 @@ def titles(incident):
         kinds = ("resolved", "brief", "flapping", "flapping_ended")
     for kind in kinds:
         yield title(subject(news(incident, kind), AUDIENCE), PEN, past=not incident.is_open)
-        told = tell(compose("ops", [news(incident, kind)], incident.changed_at, AUDIENCE), PEN)
-        yield told.headline
-        yield from (passage.title for passage in told.passages)
+        notified = tell(compose("ops", [news(incident, kind)], incident.changed_at, AUDIENCE), PEN)
+        yield notified.headline
+        yield from (passage.title for passage in notified.passages)
     digest = compose("ops", [news(incident), news(incident)], incident.changed_at, AUDIENCE)
     yield from (passage.title for passage in tell(digest, PEN).passages)
 

@@ -179,8 +179,8 @@ WRONG = {
         "steps[0].failure: only a number can have it",
     ),
     "an unknown oddity": (
-        f"{FLEET}steps:\n  - {{at: 1s, number: support-de, oddities: [no_wraper]}}\n",
-        "steps[0].oddities: unknown: 'no_wraper'; did you mean no_wrapper?",
+        f"{FLEET}steps:\n  - {{at: 1s, number: support-de, quirks: [no_wraper]}}\n",
+        "steps[0].quirks: unknown: 'no_wraper'; did you mean no_wrapper?",
     ),
     "healing that is neither true nor false": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, heal: 1}}\n",

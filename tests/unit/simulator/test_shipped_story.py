@@ -42,7 +42,7 @@ def test_the_shipped_story_starts_with_one_limited_number_among_healthy_ones(shi
 
 def test_the_shipped_story_ends_with_everything_healthy(shipped):
     end = at(shipped, 180).values()
-    assert {(number["status"], number["failure"], tuple(number["oddities"])) for number in end} == {
+    assert {(number["status"], number["failure"], tuple(number["quirks"])) for number in end} == {
         ("AVAILABLE", None, ())
     }
     assert {code for number in end for entity in number["entities"] for code in entity["codes"]} == {138024, 138025}

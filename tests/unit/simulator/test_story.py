@@ -24,7 +24,7 @@ steps:
   - {at: 16s, waba: acme, status: LIMITED}
   - {at: 20s, waba: acme, heal: true, seen_by: [support-de]}
   - {at: 22s, waba: acme, heal: true}
-  - {at: 24s, number: orders-es, failure: {kind: unauthorized, times: 9}, oddities: [no_id]}
+  - {at: 24s, number: orders-es, failure: {kind: unauthorized, times: 9}, quirks: [no_id]}
   - {at: 26s, number: orders-es, heal: true}
   - {at: 28s, number: [support-de, orders-es], can_receive_call_sip: BLOCKED, reasons: [138024]}
   - {at: 30s, template: shipped, status: BLOCKED, reasons: [141002]}
@@ -80,9 +80,9 @@ def test_a_partial_recovery_shows_to_some_and_then_to_all(simulation):
 
 def test_a_failure_and_an_oddity_begin_and_end(simulation):
     number = at(simulation, 24)["orders-es"]
-    assert (number["failure"], number["oddities"]) == ("unauthorized", ["no_id"])
+    assert (number["failure"], number["quirks"]) == ("unauthorized", ["no_id"])
     number = at(simulation, 26)["orders-es"]
-    assert (number["failure"], number["oddities"]) == (None, [])
+    assert (number["failure"], number["quirks"]) == (None, [])
 
 
 def test_calling_is_blocked_beside_messaging_and_for_several_at_once(simulation):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wabawatch.simulator import CATALOGUE, ODDITIES, Simulation, parse_scenario
+from wabawatch.simulator import CATALOGUE, QUIRKS, Simulation, parse_scenario
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ ODDITY_SHOWS = {
 
 def test_repeated_keys_say_first_how_an_entity_is(simulation):
     set_health(simulation, "waba", "acme-eu", status="BLOCKED", reasons=[141006])
-    set_health(simulation, "number", "support-de", oddities=["repeated_keys"])
+    set_health(simulation, "number", "support-de", quirks=["repeated_keys"])
     key = simulation.numbers()[0]["key"]
     pairs = json.loads(simulation.answer(key).body, object_pairs_hook=list)
     waba = dict(pairs)["health_status"][1][1][1]
@@ -180,26 +180,26 @@ def test_repeated_keys_say_first_how_an_entity_is(simulation):
     assert [name for name, _ in waba].count("errors") == 2
 
 
-@pytest.mark.parametrize("oddity", ODDITIES)
-def test_each_oddity_shows_in_the_answer_and_ends_with_healing(simulation, oddity):
+@pytest.mark.parametrize("quirk", QUIRKS)
+def test_each_oddity_shows_in_the_answer_and_ends_with_healing(simulation, quirk):
     set_health(simulation, "waba", "acme-eu", status="BLOCKED", reasons=[141006, 141014])
-    assert not _shows(simulation, oddity)
-    set_health(simulation, "number", "support-de", oddities=[oddity])
-    assert _shows(simulation, oddity)
+    assert not _shows(simulation, quirk)
+    set_health(simulation, "number", "support-de", quirks=[quirk])
+    assert _shows(simulation, quirk)
     set_health(simulation, "number", "support-de", heal=True)
-    assert not _shows(simulation, oddity)
+    assert not _shows(simulation, quirk)
 
 
-def _shows(simulation, oddity):
+def _shows(simulation, quirk):
     """In one of two readings, because jitter alternates."""
     try:
-        return any(ODDITY_SHOWS[oddity](read(simulation)) for _ in range(2))
+        return any(ODDITY_SHOWS[quirk](read(simulation)) for _ in range(2))
     except (KeyError, TypeError):
         return False
 
 
 def test_oddities_go_together(simulation):
-    set_health(simulation, "number", "support-de", oddities=list(ODDITIES))
+    set_health(simulation, "number", "support-de", quirks=list(QUIRKS))
     assert read(simulation) == {
         "can_receive_call_sip": "BLOCKED",
         "can_send_messages": "AVAILABLE",
@@ -209,7 +209,7 @@ def test_oddities_go_together(simulation):
 
 def test_jitter_changes_words_and_order_but_neither_statuses_nor_codes(simulation):
     set_health(simulation, "waba", "acme-eu", status="BLOCKED", reasons=[141006, 141014])
-    set_health(simulation, "number", "support-de", oddities=["jitter"])
+    set_health(simulation, "number", "support-de", quirks=["jitter"])
     readings = [read(simulation) for _ in range(6)]
     wabas = [entity(document, "WABA") for document in readings]
     assert len({json.dumps(document) for document in readings}) > 3

@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Entity, Failure, Observation, Reason, Report
-from wabawatch.domain.incidents import Change, Incident, Member, Told
+from wabawatch.domain.incident import Change, Incident, Member, NotificationState
 from wabawatch.domain.messages import Advice, Affected, Notification, ReasonShown, Subject
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
-from wabawatch.domain.runs import Run
-from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
-from wabawatch.domain.transitions import Evidence, Snapshot, Track, Transition
+from wabawatch.domain.run import Run
+from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
+from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
 
 AT = datetime(2026, 3, 1, 8, 30, 0, 123456, UTC)
 MINUTE = timedelta(minutes=1)
@@ -30,11 +30,11 @@ TRANSITION = Transition(
     AT - MINUTE,
     (UNPAID, SIP),
     "BUSINESS 1",
-    proven=True,
+    was_available=True,
     evidence=EVIDENCE,
     run_id="run-1",
 )
-TOLD = Told(
+TOLD = NotificationState(
     status="BLOCKED",
     revision=2,
     reasons=("141006",),
@@ -62,7 +62,7 @@ SUBJECT = Subject(
     summary="2 numbers can't send",
     resolved_at=AT + 9 * MINUTE,
     resolution="recovered",
-    found=True,
+    preexisting=True,
     reasons=(ReasonShown(UNPAID, Advice("you", "pay", "https://example.com")),),
     reasons_gone=(SIP,),
     affected=(Affected("sales", "Sales", {"team": "a"}, "BLOCKED"),),
@@ -82,11 +82,15 @@ EXAMPLES = {
         4,
         AT,
         (
-            Track("WABA", "102290129340398", "can_send_message", "BLOCKED", AT - MINUTE, (UNPAID,), proven=True),
-            Track("PHONE_NUMBER", "0049", "can_send_message", "AVAILABLE", AT, because="WABA 102290129340398"),
-            Track("PHONE_NUMBER", "0049", "can_receive_call_sip", None, None, (SIP,), streak=EVIDENCE),
-            Track("FLOWER", "x y", "can_bloom", "WILTED", AT - 9 * MINUTE),
-            Track("TARGET", "support-de", "health_status", "UNKNOWN", AT, (Reason(description="timeout"),)),
+            CapabilityState(
+                "WABA", "102290129340398", "can_send_message", "BLOCKED", AT - MINUTE, (UNPAID,), was_available=True
+            ),
+            CapabilityState(
+                "PHONE_NUMBER", "0049", "can_send_message", "AVAILABLE", AT, caused_by="WABA 102290129340398"
+            ),
+            CapabilityState("PHONE_NUMBER", "0049", "can_receive_call_sip", None, None, (SIP,), streak=EVIDENCE),
+            CapabilityState("FLOWER", "x y", "can_bloom", "WILTED", AT - 9 * MINUTE),
+            CapabilityState("TARGET", "support-de", "health_status", "UNKNOWN", AT, (Reason(description="timeout"),)),
         ),
         ("the overall status is AVAILABLE, and WABA is BLOCKED",),
         is_reset=True,
@@ -117,7 +121,7 @@ EXAMPLES = {
         revision=2,
         resolved_at=AT + 9 * MINUTE,
         resolution="recovered",
-        found=True,
+        preexisting=True,
         reasons=(UNPAID,),
         counts={"BLOCKED": 1, "WILTED": 1},
         recovered=2,
@@ -125,7 +129,7 @@ EXAMPLES = {
         has_member_rows=True,
         changes=(Change(AT, "BLOCKED", 2, ("141006",)),),
         flapping_since=AT,
-        ledger={"ops": TOLD},
+        notification_log={"ops": TOLD},
         due_at=AT + 5 * MINUTE,
     ),
     "member": Member("BLOCKED", AT),
@@ -134,7 +138,7 @@ EXAMPLES = {
         "ops",
         Stage.SENT,
         Notification("n-1", "digest", "ops", "production", AT, (SUBJECT,), 3, 2, "two incidents", is_test=True),
-        (QueuedLine("1f2e3d4c5b6a", TOLD), QueuedLine("6a5b4c3d2e1f", Told())),
+        (QueuedLine("1f2e3d4c5b6a", TOLD), QueuedLine("6a5b4c3d2e1f", NotificationState())),
         {"ts": "17.5"},
         2,
         AT - MINUTE,

@@ -15,12 +15,12 @@ from wabawatch.adapters.stores.codec import FORMAT, dump, load
 from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import CALLING, CAUSES, MESSAGING, Entity, Failure, Observation, Reason, Report
-from wabawatch.domain.incidents import Change, Incident, Member, Told
+from wabawatch.domain.incident import Change, Incident, Member, NotificationState
 from wabawatch.domain.messages import Notification, Subject
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
-from wabawatch.domain.runs import Run
-from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
-from wabawatch.domain.transitions import Evidence, Snapshot, Track, Transition
+from wabawatch.domain.run import Run
+from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
+from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_bodies.json").read_text())
 """Bytes that earlier versions wrote, by format: never changed, only added to."""
@@ -50,13 +50,13 @@ reasons = st.builds(
 )  # fmt: skip
 evidence = st.builds(Evidence, texts, instants)
 tracks = st.builds(
-    Track, texts, texts, texts, status=st.none() | texts, since=maybe, reasons=several(reasons),
-    because=st.none() | texts, proven=st.booleans(), streak=several(evidence),
+    CapabilityState, texts, texts, texts, status=st.none() | texts, since=maybe, reasons=several(reasons),
+    caused_by=st.none() | texts, was_available=st.booleans(), streak=several(evidence),
 )  # fmt: skip
 entities = st.builds(Entity, texts, texts, capabilities, several(reasons))
 reports = st.builds(Report, several(entities), capabilities, several(texts))
 failures = st.builds(Failure, st.sampled_from(CAUSES), texts, st.none() | st.floats(0, 1e6))
-tolds = st.builds(Told, at=maybe, thread=capabilities, reasons=several(texts))
+tolds = st.builds(NotificationState, at=maybe, thread=capabilities, reasons=several(texts))
 spans = st.timedeltas(timedelta(0), timedelta(days=400))
 day_coverages = st.builds(DayCoverage, st.dates(), counts, counts, spans, st.dictionaries(texts, spans, max_size=3))
 VALUES = {
@@ -69,11 +69,11 @@ VALUES = {
     "incidents": st.builds(
         Incident, id=texts, entity_type=texts, entity_id=texts, capability=texts, status=texts, worst=texts,
         opened_at=instants, confirmed_at=instants, changed_at=instants, version=counts, revision=counts,
-        resolved_at=maybe, resolution=texts, found=st.booleans(), reasons=several(reasons),
+        resolved_at=maybe, resolution=texts, preexisting=st.booleans(), reasons=several(reasons),
         counts=st.dictionaries(texts, counts, max_size=3), recovered=counts, has_member_rows=st.booleans(),
         named=st.dictionaries(texts, st.builds(Member, texts, instants), max_size=5), generation=counts,
         changes=several(st.builds(Change, instants, texts, counts, several(texts))), flapping_since=maybe,
-        ledger=st.dictionaries(texts, tolds, max_size=2),
+        notification_log=st.dictionaries(texts, tolds, max_size=2),
         due_at=maybe,
     ),
     "members": st.builds(Member, texts, instants),
@@ -91,7 +91,7 @@ VALUES = {
     ),
     "day coverages": day_coverages,
     "runs": st.builds(
-        Run, texts, counts, counts, instants, maybe, counts, blind=st.booleans(), resume_at=st.none() | texts,
+        Run, texts, counts, counts, instants, maybe, counts, mass_failure=st.booleans(), resume_at=st.none() | texts,
         causes=st.dictionaries(texts, counts, max_size=3), codes=st.dictionaries(counts, counts, max_size=3),
     ),
     "silences": st.builds(
@@ -141,7 +141,9 @@ def test_a_healthy_number_with_four_entities_takes_less_than_250_bytes():
     at = datetime(2026, 3, 1, 8, 30, 0, 123456, UTC)
     kinds = {"PHONE_NUMBER": 10, "WABA": 20, "BUSINESS": 30, "APP": 40}
     tracks_ = tuple(
-        Track(kind, f"{number}62930412894417", capability, "AVAILABLE", at - timedelta(days=number), proven=True)
+        CapabilityState(
+            kind, f"{number}62930412894417", capability, "AVAILABLE", at - timedelta(days=number), was_available=True
+        )
         for kind, number in kinds.items()
         for capability in (MESSAGING, CALLING)
     )

@@ -10,7 +10,7 @@ from typing import Final
 from wabawatch.adapters.notifiers.answers import address
 from wabawatch.adapters.notifiers.http import Client
 from wabawatch.application.errors import DeliveryError
-from wabawatch.domain.heartbeat import Pulse
+from wabawatch.domain.heartbeat import HeartbeatPing
 
 _NOTE: Final = {"Content-Type": "text/plain; charset=utf-8"}
 _PATHS: Final = {"start": "/start", "fail": "/fail"}
@@ -24,7 +24,7 @@ class HttpSwitch:
         self._url = url
         self._client = Client(patience)
 
-    def send(self, pulse: Pulse) -> None:
+    def send(self, pulse: HeartbeatPing) -> None:
         """Raises DeliveryError, without the URL; SecretError where it cannot be read."""
         url = address(self._url(), "the heartbeat's url").rstrip("/") + _PATHS.get(pulse.kind, "")
         try:

@@ -15,7 +15,7 @@ from wabawatch.application.ports import Change, Outcome, Store
 from wabawatch.domain.detection import detect, forget, restate
 from wabawatch.domain.health import Observation, Report
 from wabawatch.domain.policy import Policy
-from wabawatch.domain.transitions import Detection, Snapshot, Transition
+from wabawatch.domain.snapshot import Detection, Snapshot, Transition
 
 logger = logging.getLogger(__name__)
 
@@ -121,8 +121,8 @@ class CommitBatch:
     def restate(self, snapshot: Snapshot, capabilities: frozenset[str], report: Report, at: datetime) -> None:
         """Say again what is wrong with these capabilities. `report` is how the target stands, for the log."""
         self._snapshots[snapshot.target] = snapshot
-        told = Observation(snapshot.target, at, report)
-        self._add(told, lambda latest: restate(latest, capabilities, at, self._run_id))
+        notified = Observation(snapshot.target, at, report)
+        self._add(notified, lambda latest: restate(latest, capabilities, at, self._run_id))
         self.discard([snapshot.target])
 
     def flush(self) -> None:

@@ -14,9 +14,9 @@ from wabawatch.application.ports import Clock, MemberRow, PendingChange, Store
 from wabawatch.application.unit_of_work import UnitOfWork
 from wabawatch.domain.correlation import UNWATCHED, fold, monitor_transition
 from wabawatch.domain.health import GONE, Reason
-from wabawatch.domain.incidents import DESTINATION, INLINE_MEMBERS, MONITOR, Incident, Key, Member
+from wabawatch.domain.incident import DESTINATION, INLINE_MEMBERS, MONITOR, Incident, Key, Member
 from wabawatch.domain.policy import Policy
-from wabawatch.domain.transitions import Transition
+from wabawatch.domain.snapshot import Transition
 
 logger = logging.getLogger(__name__)
 

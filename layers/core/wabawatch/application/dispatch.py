@@ -22,8 +22,8 @@ from wabawatch.application.ports import Clock, Notifier, Store
 from wabawatch.application.unit_of_work import UnitOfWork
 from wabawatch.domain.composition import NAMED, SEVERITIES, Audience, News, compose
 from wabawatch.domain.health import Reason
-from wabawatch.domain.incidents import Incident, Key, Told
-from wabawatch.domain.ledger import record_sent
+from wabawatch.domain.incident import Incident, Key, NotificationState
+from wabawatch.domain.notification_log import record_sent
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.policy import Policy
 
@@ -175,7 +175,7 @@ class Dispatch:
 
         It makes them due: what was repeated as it is stored may be over by now, and that is to be said next."""
         for sent in [one for one in self._queue.values() if one.stage is Stage.SENT and one.id not in self._recorded]:
-            lines = {line.incident_id: line.told for line in sent.lines}
+            lines = {line.incident_id: line.notified for line in sent.lines}
             for incident in self._incidents.take_by_id(lines):
                 self._record(sent, incident, lines[incident.id])
             self._recorded.append(sent.id)
@@ -259,7 +259,7 @@ class Dispatch:
         lines = [
             QueuedLine(
                 planned.incident.id,
-                record_sent(planned.incident, planned.told, planned.decision.kind or "", now, {}),
+                record_sent(planned.incident, planned.notified, planned.decision.kind or "", now, {}),
             )
             for planned in batch
         ]
@@ -270,7 +270,7 @@ class Dispatch:
             Stage.SENDING,
             notification,
             tuple(lines),
-            thread=dict(batch[0].told.thread) if len(batch) == 1 else {},
+            thread=dict(batch[0].notified.thread) if len(batch) == 1 else {},
             attempts=max((one.attempts for one in before), default=0),
             failing_since=min((one.failing_since for one in before if one.failing_since), default=None),
             position=position,
@@ -279,7 +279,7 @@ class Dispatch:
     def _news(self, planned: Planned) -> News:
         targets = some_affected_targets(self._store, planned.incident, NAMED)
         kind = planned.decision.kind or ""
-        return News(planned.incident, targets, planned.told, kind, planned.severity, planned.acknowledged_by)
+        return News(planned.incident, targets, planned.notified, kind, planned.severity, planned.acknowledged_by)
 
     def _take_outcome(self, queued: QueuedNotification, attempt: Attempt) -> None:
         now = self._clock.now()
@@ -321,19 +321,21 @@ class Dispatch:
             refused=is_refused,
         )
 
-    def _record(self, sent: QueuedNotification, incident: Incident, line: Told) -> None:
+    def _record(self, sent: QueuedNotification, incident: Incident, line: NotificationState) -> None:
         if _is_recorded(sent, incident):
             return
-        before = incident.ledger.get(sent.destination, Told())
-        told = msgspec.structs.replace(
+        before = incident.notification_log.get(sent.destination, NotificationState())
+        notified = msgspec.structs.replace(
             line,
             at=sent.sent_at,
             first_at=before.first_at or sent.sent_at,
             thread=sent.thread or before.thread,
             last_id=sent.id,
         )
-        ledger = {**incident.ledger, sent.destination: told}
-        self._incidents.put(msgspec.structs.replace(incident, ledger=ledger, due_at=self._clock.now()))
+        notification_log = {**incident.notification_log, sent.destination: notified}
+        self._incidents.put(
+            msgspec.structs.replace(incident, notification_log=notification_log, due_at=self._clock.now())
+        )
 
     def _remove(self, ids: Iterable[str]) -> None:
         gone = [one for one in ids if one in self._queue]
@@ -344,4 +346,4 @@ class Dispatch:
 
 
 def _is_recorded(queued: QueuedNotification, incident: Incident) -> bool:
-    return incident.ledger.get(queued.destination, Told()).last_id == queued.id
+    return incident.notification_log.get(queued.destination, NotificationState()).last_id == queued.id

@@ -78,7 +78,7 @@ class DeliveryError(WabawatchError):
         self.is_answered = is_answered
 
     @property
-    def lasting(self) -> bool:
+    def permanent(self) -> bool:
         """Whether sending the same message again cannot help until somebody acts."""
         return self.kind is not DeliveryErrorKind.PASSING
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from wabawatch.application.ports import Store
-from wabawatch.domain.incidents import Incident
+from wabawatch.domain.incident import Incident
 
 
 def affected_targets(store: Store, incident: Incident) -> Iterator[str]:

@@ -24,15 +24,15 @@ from wabawatch.application.review import Review
 from wabawatch.application.subscriptions import SubscriptionCheck, Topics
 from wabawatch.application.unit_of_work import UnitOfWork
 from wabawatch.domain.composition import Audience
-from wabawatch.domain.correlation import settle
+from wabawatch.domain.correlation import end_flapping
 from wabawatch.domain.health import READABLE, Reason, rank
-from wabawatch.domain.heartbeat import Pulse
-from wabawatch.domain.incidents import MONITOR, Incident, Key
-from wabawatch.domain.rules import Rules, Steering
-from wabawatch.domain.sharding import sight_division
+from wabawatch.domain.heartbeat import HeartbeatPing
+from wabawatch.domain.incident import MONITOR, Incident, Key
+from wabawatch.domain.rules import OperatorActions, Rules
+from wabawatch.domain.sharding import parse_shard_entity_id
 
 LEASE: Final = "notify"
-SIGHT: Final = Key(MONITOR, "sight", READABLE)
+READABILITY: Final = Key(MONITOR, "readability", READABLE)
 _STORAGE: Final = trouble_of("storage")
 _ALARMS: Final = trouble_of("alarms")
 
@@ -65,7 +65,7 @@ class Notified(msgspec.Struct, frozen=True):
     oldest_undelivered: timedelta = timedelta(0)
     lag: timedelta = timedelta(0)
     attempts: tuple[Attempt, ...] = ()
-    pulse: Pulse | None = None
+    pulse: HeartbeatPing | None = None
     more: bool = False
     unread_for: timedelta | None = None
     unheard: int = 0
@@ -151,7 +151,7 @@ class Round:
         self._incidents = UnitOfWork(self._store)
         policy = self._rules.policy
         self._correlator = Correlator(self._store, self._incidents, self._clock, policy)
-        self._steering = Steering(tuple(self._store.silences()), self._store.acknowledgements())
+        self._steering = OperatorActions(tuple(self._store.silences()), self._store.acknowledgements())
         self._backoff = Backoff(self._store, policy.retry, self._notifiers)
         self._planner = Planner(self._store, self._rules, self._notifiers, context.audience.fleet)
         self._dispatch = Dispatch(
@@ -177,7 +177,7 @@ class Round:
         rest is done afterwards."""
         self._dispatch.load()
         self._dispatch.drop_removed()
-        self._incidents.load([SIGHT, _STORAGE, *(trouble_of(name) for name in troubles)])
+        self._incidents.load([READABILITY, _STORAGE, *(trouble_of(name) for name in troubles)])
         self._known_since = remember_destinations(self._store, self._notifiers, self._clock.now())
         self._correlator.report_all(troubles)
         self._unheard = self._subscriptions.run(self._correlator.report, self._keep_going)
@@ -215,7 +215,7 @@ class Round:
         """Decide what each destination is to be sent about each incident that is to be looked at now: what was just
         changed, what is due, what failed and is tried again, and a page of the review of all."""
         now = self._clock.now()
-        self._incidents.load([SIGHT])
+        self._incidents.load([READABILITY])
         due = self._incidents.take(self._store.due_incidents(now, _DUE_AT_ONCE))
         self._has_more_due = len(due) == _DUE_AT_ONCE
         failed = self._dispatch.take_failed(now)
@@ -276,9 +276,13 @@ class Round:
 
     def _outlook(self) -> Outlook:
         now = self._clock.now()
-        self._incidents.load([SIGHT])
-        sight = self._incidents.latest(SIGHT)
-        blind = frozenset(_blind_shards(sight)) if sight is not None and sight.is_open else frozenset[tuple[int, int]]()
+        self._incidents.load([READABILITY])
+        readability = self._incidents.latest(READABILITY)
+        mass_failure = (
+            frozenset(_mass_failure_shards(readability))
+            if readability is not None and readability.is_open
+            else frozenset[tuple[int, int]]()
+        )
         held = self._dispatch.held(now)
         return Outlook(
             now,
@@ -286,7 +290,7 @@ class Round:
             self._backoff.paused(now),
             held,
             self._earlier(held),
-            blind,
+            mass_failure,
             self._backoff.dead(now),
             self._known_since,
             complete=self._complete,
@@ -304,13 +308,15 @@ class Round:
         return found
 
     def _mark(self, now: datetime) -> str:
-        sight = self._incidents.latest(SIGHT)
-        blind = sorted(_blind_shards(sight)) if sight is not None and sight.is_open else []
+        readability = self._incidents.latest(READABILITY)
+        mass_failure = (
+            sorted(_mass_failure_shards(readability)) if readability is not None and readability.is_open else []
+        )
         dead = sorted(self._backoff.dead(now))
-        return f"{self._rules.fingerprint(self._steering)} {blind} {dead} {self._review.period(now)}"
+        return f"{self._rules.fingerprint(self._steering)} {mass_failure} {dead} {self._review.period(now)}"
 
     def _settle(self, incident: Incident) -> Incident:
-        settled = settle(incident, self._clock.now(), self._rules.policy.flapping)
+        settled = end_flapping(incident, self._clock.now(), self._rules.policy.flapping)
         if settled is not incident:
             self._incidents.put(settled)
         return settled
@@ -377,11 +383,11 @@ def _kept_for_the_absent(incident: Incident, configured: Collection[str], now: d
     any more: configurations are rolled back, and then its last word would never be corrected."""
     if incident.resolved_at is None or now >= (until := incident.resolved_at + ABSENCE):
         return None
-    absent = (told.status for name, told in incident.ledger.items() if name not in configured)
+    absent = (notified.status for name, notified in incident.notification_log.items() if name not in configured)
     return until if any(status is not None and rank(status) > 0 for status in absent) else None
 
 
-def _blind_shards(sight: Incident) -> list[tuple[int, int]]:
+def _mass_failure_shards(readability: Incident) -> list[tuple[int, int]]:
     """The shards (shard, of) most of which could not be read."""
-    affected = (name for name, member in sight.named.items() if member.is_affected)
-    return [division for name in affected if (division := sight_division(name)) is not None]
+    affected = (name for name, member in readability.named.items() if member.is_affected)
+    return [division for name in affected if (division := parse_shard_entity_id(name)) is not None]

@@ -9,12 +9,12 @@ import msgspec
 
 from wabawatch.application.membership import affected_targets
 from wabawatch.application.ports import Store
-from wabawatch.domain.incidents import DESTINATION, Incident, Key, Told
-from wabawatch.domain.matching import Facts
+from wabawatch.domain.decision import Decision, decide
+from wabawatch.domain.incident import DESTINATION, Incident, Key, NotificationState
+from wabawatch.domain.matching import IncidentFacts
 from wabawatch.domain.messages import Affected
 from wabawatch.domain.notification_queue import QueuedNotification
-from wabawatch.domain.planning import Decision, plan
-from wabawatch.domain.rules import Rules, Steering
+from wabawatch.domain.rules import OperatorActions, Rules
 from wabawatch.domain.sharding import shard_of
 
 
@@ -23,7 +23,7 @@ class Planned(msgspec.Struct, frozen=True):
 
     incident: Incident
     destination: str
-    told: Told
+    notified: NotificationState
     decision: Decision
     severity: str
     acknowledged_by: str = ""
@@ -36,17 +36,17 @@ class Outlook(msgspec.Struct, frozen=True):
 
     `paused` says until when destinations that are down are left alone; `held` until when a failed notification
     about an incident (incident id, destination) waits for its next attempt; `earlier` holds the first incident of a
-    cause (key, destination) that waits so, by its generation, and until when: later ones wait with it; `blind`
+    cause (key, destination) that waits so, by its generation, and until when: later ones wait with it; `mass_failure`
     holds the shards (shard, of) most of which could not be read; `dead` the destinations that take nothing;
     `known_since` says when each destination was first configured; `complete` tells that a pass over the whole fleet
     has just ended, so that waiting for related changes is needless."""
 
     now: datetime
-    steering: Steering = Steering()
+    steering: OperatorActions = OperatorActions()
     paused: Mapping[str, datetime] = {}
     held: Mapping[tuple[str, str], datetime] = {}
     earlier: Mapping[tuple[Key, str], tuple[int, datetime]] = {}
-    blind: frozenset[tuple[int, int]] = frozenset()
+    mass_failure: frozenset[tuple[int, int]] = frozenset()
     dead: frozenset[str] = frozenset()
     known_since: Mapping[str, datetime] = {}
     complete: bool = False
@@ -69,23 +69,23 @@ class Planner:
         facts = msgspec.structs.replace(facts, dead=outlook.dead)
         return [self._decide_for(destination, incident, facts, outlook) for destination in self._destinations]
 
-    def _decide_for(self, destination: str, incident: Incident, facts: Facts, outlook: Outlook) -> Planned:
-        told = incident.ledger.get(destination, Told())
+    def _decide_for(self, destination: str, incident: Incident, facts: IncidentFacts, outlook: Outlook) -> Planned:
+        notified = incident.notification_log.get(destination, NotificationState())
         case = self._rules.case(
             incident,
             destination,
-            told,
+            notified,
             outlook.steering,
             outlook.now,
             facts=facts,
-            blind=_is_hidden(incident, outlook.blind),
+            mass_failure=_is_hidden(incident, outlook.mass_failure),
             complete=outlook.complete or incident.entity_type == DESTINATION,
             paused_until=outlook.paused.get(destination),
             retry_at=_held_until(incident, destination, outlook),
             known_since=outlook.known_since.get(destination),
         )
-        decision = plan(incident, told, case.situation, self._rules.policy)
-        return Planned(incident, destination, told, decision, case.severity, case.acknowledged_by)
+        decision = decide(incident, notified, case.situation, self._rules.policy)
+        return Planned(incident, destination, notified, decision, case.severity, case.acknowledged_by)
 
 
 def _held_until(incident: Incident, destination: str, outlook: Outlook) -> datetime | None:
@@ -96,6 +96,6 @@ def _held_until(incident: Incident, destination: str, outlook: Outlook) -> datet
     return own or (until if generation < incident.generation else None)
 
 
-def _is_hidden(incident: Incident, blind: frozenset[tuple[int, int]]) -> bool:
+def _is_hidden(incident: Incident, mass_failure: frozenset[tuple[int, int]]) -> bool:
     """Whether the incident is about a target of a shard most of which could not be read."""
-    return any(shard_of(incident.entity_id, of) == shard for shard, of in blind)
+    return any(shard_of(incident.entity_id, of) == shard for shard, of in mass_failure)

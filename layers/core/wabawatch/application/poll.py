@@ -30,12 +30,12 @@ from wabawatch.domain.health import (
     is_urgent,
     status_of,
 )
-from wabawatch.domain.incidents import MONITOR
+from wabawatch.domain.incident import MONITOR
 from wabawatch.domain.phrases import clean
-from wabawatch.domain.policy import Blind, Policy
-from wabawatch.domain.runs import Run
-from wabawatch.domain.sharding import sight_division, sight_name
-from wabawatch.domain.transitions import Snapshot, Transition
+from wabawatch.domain.policy import MassFailure, Policy
+from wabawatch.domain.run import Run
+from wabawatch.domain.sharding import parse_shard_entity_id, shard_entity_id
+from wabawatch.domain.snapshot import Snapshot, Transition
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +57,9 @@ class Pass(msgspec.Struct, frozen=True):
     interval: timedelta = DEFAULT_INTERVAL
 
     @property
-    def sight(self) -> str:
+    def readability(self) -> str:
         """The name under which the shard tells of the monitor itself."""
-        return sight_name(self.shard, self.of)
+        return shard_entity_id(self.shard, self.of)
 
 
 class Polled(msgspec.Struct, frozen=True):
@@ -94,7 +94,7 @@ class Poll:
         batch = self._batch(task.run_id)
         ordered = self._ordered(task)
         run = Run(task.run_id, task.shard, task.of, self._clock.now(), expected=len(ordered), interval=task.interval)
-        batch.load([task.sight])
+        batch.load([task.readability])
         slices = _Slices(batch, [target.id for target in ordered])
         seen = _Seen()
         logger.info("run %s begins: %d targets", task.run_id, len(ordered))
@@ -103,15 +103,15 @@ class Poll:
             slices.reach(observation.target)
             self._take(batch, seen, slices, observation)
         slices.finish()
-        blind = seen.is_blind(self._policy.blind)
-        slices.take_again(seen.urgent if blind else seen.failures)
+        mass_failure = seen.is_mass_failure(self._policy.mass_failure)
+        slices.take_again(seen.urgent if mass_failure else seen.failures)
         batch.flush()
         if seen.reached or not ordered:  # a shard that is empty has nothing that it could not read
-            batch.take(self._sight(task, seen, batch.refused, blind=blind))
+            batch.take(self._readability(task, seen, batch.refused, mass_failure=mass_failure))
             batch.flush()
         skipped = [target.id for target in ordered if target.id not in seen.reached]
         slices.look_up(skipped)
-        done = _concluded(run, self._clock.now(), seen, skipped, batch, blind=blind)
+        done = _concluded(run, self._clock.now(), seen, skipped, batch, mass_failure=mass_failure)
         completes = self._record(task, done, seen, skipped, batch)
         logger.info(
             "run %s: %d of %d answered; %d transitions", done.id, done.answered, done.expected, done.transitions
@@ -179,14 +179,16 @@ class Poll:
         if isinstance(observation.outcome, Report):
             slices.take(observation)
 
-    def _sight(self, task: Pass, seen: _Seen, refused: Iterable[str], *, blind: bool) -> Observation:
+    def _readability(self, task: Pass, seen: _Seen, refused: Iterable[str], *, mass_failure: bool) -> Observation:
         """What this pass says about the monitor itself, as an observation like any other."""
         detail = f"{len(seen.failures)} of {len(seen.reached)} targets could not be read: {_listed(seen.causes)}"
-        sight = Reason(description="blind", detail=detail)
+        readability = Reason(description="mass_failure", detail=detail)
         names = sorted(refused)
         state = Reason(description="not_stored", detail=f"the state of {named(names)} could not be stored")
-        report = Report((_own("sight", sight if blind else None), _own("state", state if names else None)))
-        return Observation(task.sight, self._clock.now(), report)
+        report = Report(
+            (_own("readability", readability if mass_failure else None), _own("state", state if names else None))
+        )
+        return Observation(task.readability, self._clock.now(), report)
 
     def _record(self, task: Pass, run: Run, seen: _Seen, skipped: Sequence[str], batch: CommitBatch) -> bool:
         """Record the run, what it did not read, and where the next one begins; whether the run is complete with it."""
@@ -200,9 +202,9 @@ class Poll:
             finished_at=run.finished_at or run.started_at,
             interval=task.interval,
             expected=run.expected,
-            unread=dict.fromkeys((*failed, *skipped, *(one for one in batch.refused if one != task.sight))),
-            skipped=dict.fromkeys((*skipped, *(one for one in batch.lost if one != task.sight))),
-            new=batch.new - {task.sight},
+            unread=dict.fromkeys((*failed, *skipped, *(one for one in batch.refused if one != task.readability))),
+            skipped=dict.fromkeys((*skipped, *(one for one in batch.lost if one != task.readability))),
+            new=batch.new - {task.readability},
         )
         completes = self._save_coverage(reading)
         self._remember(task, run.resume_at)
@@ -285,9 +287,9 @@ class _Seen:
         if is_urgent((Reason(description=failure.cause),)):
             self.urgent.append(missed)
 
-    def is_blind(self, blind: Blind) -> bool:
+    def is_mass_failure(self, mass_failure: MassFailure) -> bool:
         unread = len(self.failures) - len(self.urgent)
-        return unread >= blind.at_least and unread > blind.share * len(self.reached)
+        return unread >= mass_failure.at_least and unread > mass_failure.share * len(self.reached)
 
 
 class _Slices:
@@ -389,7 +391,9 @@ def _report_of(snapshot: Snapshot) -> Report:
     return Report(tuple(found.values()), contradictions=snapshot.contradictions)
 
 
-def _concluded(run: Run, now: datetime, seen: _Seen, skipped: Sequence[str], batch: CommitBatch, *, blind: bool) -> Run:
+def _concluded(
+    run: Run, now: datetime, seen: _Seen, skipped: Sequence[str], batch: CommitBatch, *, mass_failure: bool
+) -> Run:
     return msgspec.structs.replace(
         run,
         finished_at=now,
@@ -399,7 +403,7 @@ def _concluded(run: Run, now: datetime, seen: _Seen, skipped: Sequence[str], bat
         transitions=len(batch.transitions),
         writes=batch.writes,
         conflicts=batch.conflicts,
-        blind=blind,
+        mass_failure=mass_failure,
         resume_at=skipped[0] if skipped else None,
         causes=seen.causes,
         statuses=seen.statuses,
@@ -418,7 +422,7 @@ def _listed(causes: dict[str, int]) -> str:
 
 
 def _is_watched(target: str, watched: set[str], shards: int | None) -> bool:
-    division = sight_division(target)
+    division = parse_shard_entity_id(target)
     if division is None:
         return target in watched
     return shards is None or division[1] == shards

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.application.ports import Store
-from wabawatch.domain.incidents import Incident
+from wabawatch.domain.incident import Incident
 
 _DOCUMENT: Final = "review"
 _EVERY: Final = timedelta(minutes=10)

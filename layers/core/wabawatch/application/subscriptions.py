@@ -16,7 +16,7 @@ import msgspec
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, describe_place
 from wabawatch.application.ports import Clock, Store, Topic
 from wabawatch.domain.health import Reason
-from wabawatch.domain.incidents import Key
+from wabawatch.domain.incident import Key
 
 logger = logging.getLogger(__name__)
 

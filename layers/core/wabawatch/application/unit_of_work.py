@@ -10,7 +10,7 @@ import msgspec
 
 from wabawatch.application.errors import StoreError
 from wabawatch.application.ports import FoldBatch, MemberRow, Outcome, PendingChange, Store
-from wabawatch.domain.incidents import Incident, Key
+from wabawatch.domain.incident import Incident, Key
 
 _SAVED_AT_ONCE: Final = 500
 _LOADED_AT_ONCE: Final = 500

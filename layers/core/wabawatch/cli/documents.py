@@ -9,7 +9,7 @@ import msgspec
 
 from wabawatch.cli.picture import Picture
 from wabawatch.domain.health import Reason
-from wabawatch.domain.transitions import Transition
+from wabawatch.domain.snapshot import Transition
 
 
 class ReasonDocument(msgspec.Struct, frozen=True):
@@ -55,11 +55,11 @@ class TransitionDocument(msgspec.Struct, frozen=True):
 
 
 class LoggedDocument(TransitionDocument, frozen=True, kw_only=True):
-    """A transition with everything that the log holds of it. `because` names the entity that explains it."""
+    """A transition with everything that the log holds of it. `caused_by` names the entity that explains it."""
 
     since: datetime
     reasons: list[ReasonDocument]
-    because: str | None
+    caused_by: str | None
     run_id: str
 
 
@@ -134,7 +134,7 @@ class ToldDocument(msgspec.Struct, frozen=True):
     reason, `due_at` when that changes by itself."""
 
     destination: str
-    told: str | None
+    notified: str | None
     told_at: datetime | None
     times: int
     decision: str | None
@@ -168,7 +168,7 @@ class IncidentDocument(msgspec.Struct, frozen=True):
     changed_at: datetime
     resolved_at: datetime | None
     resolution: str | None
-    found: bool
+    preexisting: bool
     flapping_since: datetime | None
     acknowledged_by: str | None
     affected: list[str]
@@ -208,7 +208,7 @@ def logged_document(one: Transition) -> LoggedDocument:
         one.at,
         since=one.since,
         reasons=reasons_document(one.reasons),
-        because=one.because,
+        caused_by=one.caused_by,
         run_id=one.run_id,
     )
 

@@ -134,11 +134,11 @@ def _incidents(incidents: Sequence[OpenIncident], room: int, now: datetime, widt
     listing.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     listing.add_column(no_wrap=True, justify="right")
     for one in incidents[:room]:
-        told = words(f"told {', '.join(one.told)}  " if one.told else "nobody told yet  ", "dim")
+        notified = words(f"told {', '.join(one.notified)}  " if one.notified else "nobody told yet  ", "dim")
         about = (one.entity, one.todo if width >= _WIDE else "")
         title = words(one.title) + words("".join(f"  {part}" for part in about if part), "dim")
         age = Text(lasted(now - one.opened_at), "dim")
-        listing.add_row(status_text(one.status), title, age if width < _NARROW else told + age)
+        listing.add_row(status_text(one.status), title, age if width < _NARROW else notified + age)
     yield listing
 
 

@@ -25,8 +25,8 @@ from wabawatch.config.references import references
 from wabawatch.domain.capacity import explain_overload
 from wabawatch.domain.coverage import ShardCoverage, completeness, incomplete_reason
 from wabawatch.domain.phrases import counted, lasted
+from wabawatch.domain.run import Run
 from wabawatch.domain.runbook import unlisted
-from wabawatch.domain.runs import Run
 
 _ENOUGH: Final = 0.95
 """The share of targets that a good run reads, as the heartbeat has it by default."""

@@ -24,7 +24,7 @@ from wabawatch.cli.options import Command, as_json, unknown
 from wabawatch.cli.output import document, show, status_text, words
 from wabawatch.cli.session import session
 from wabawatch.cli.wording import codes_text, decided, moment
-from wabawatch.domain.incidents import DESTINATION, MONITOR
+from wabawatch.domain.incident import DESTINATION, MONITOR
 from wabawatch.domain.phrases import counted, lasted
 
 _STORY = 20
@@ -82,15 +82,16 @@ def _incident_lines(found: IncidentExplained) -> Iterator[Text]:
         ],
     )
     yield from _part(
-        "Who is told", [*_route_lines(found), *(line for told in found.destinations for line in _told_lines(told, now))]
+        "Who is told",
+        [*_route_lines(found), *(line for notified in found.destinations for line in _told_lines(notified, now))],
     )
 
 
 def _span(opened_at: datetime, resolved_at: datetime | None, resolution: str | None, now: datetime) -> str:
     if resolved_at is None:
         return f"since {moment(opened_at, now)} UTC, for {lasted(now - opened_at)}"
-    lasting = lasted(resolved_at - opened_at)
-    return f"from {moment(opened_at, now)} to {moment(resolved_at, now)} UTC, for {lasting}: {resolution or 'over'}"
+    permanent = lasted(resolved_at - opened_at)
+    return f"from {moment(opened_at, now)} to {moment(resolved_at, now)} UTC, for {permanent}: {resolution or 'over'}"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -144,24 +145,30 @@ def _without_routes(entity_type: str) -> str:
     return "no route matches"
 
 
-def _told_lines(told: ToldDocument, now: datetime) -> Iterator[Text]:
-    if told.told is None:
-        yield words(f"  {told.destination}", "bold") + Text("  has been told nothing of it")
+def _told_lines(notified: ToldDocument, now: datetime) -> Iterator[Text]:
+    if notified.notified is None:
+        yield words(f"  {notified.destination}", "bold") + Text("  has been told nothing of it")
     else:
-        at = moment(told.told_at, now) if told.told_at else ""
-        times = counted(told.times, "time")
-        yield words(f"  {told.destination}", "bold") + words(f"  heard {told.told} at {at}, {times} in all")
-    yield Text("    ") + _next(told, now)
-    if told.error:
-        since = f" since {moment(told.failing_since, now)}" if told.failing_since else ""
-        yield words(f"    {counted(told.attempts, 'delivery', 'deliveries')} failed{since}: {told.error}", "yellow")
+        at = moment(notified.told_at, now) if notified.told_at else ""
+        times = counted(notified.times, "time")
+        yield words(f"  {notified.destination}", "bold") + words(f"  heard {notified.notified} at {at}, {times} in all")
+    yield Text("    ") + _next(notified, now)
+    if notified.error:
+        since = f" since {moment(notified.failing_since, now)}" if notified.failing_since else ""
+        yield words(
+            f"    {counted(notified.attempts, 'delivery', 'deliveries')} failed{since}: {notified.error}", "yellow"
+        )
 
 
-def _next(told: ToldDocument, now: datetime) -> Text:
-    if told.decision is not None:
-        return words(f"will be told with the next round: {told.decision}, because {told.why}", "bold")
-    due = f"; looked at again at {moment(told.due_at, now)}, in {lasted(told.due_at - now)}" if told.due_at else ""
-    return words(f"is told nothing now: {decided(told.why)}{due}")
+def _next(notified: ToldDocument, now: datetime) -> Text:
+    if notified.decision is not None:
+        return words(f"will be told with the next round: {notified.decision}, because {notified.why}", "bold")
+    due = (
+        f"; looked at again at {moment(notified.due_at, now)}, in {lasted(notified.due_at - now)}"
+        if notified.due_at
+        else ""
+    )
+    return words(f"is told nothing now: {decided(notified.why)}{due}")
 
 
 def _target_lines(found: TargetExplained) -> Iterator[Text]:
@@ -196,7 +203,7 @@ def _track_lines(one: TrackDocument, now: datetime) -> Iterator[Text]:
     since = f"since {moment(one.since, now)}" if one.since else ""
     line = words(f"  {one.entity_type} {one.entity_id} {one.capability}")
     yield line + Text("  ") + status_text(one.status or "not confirmed") + words(f"  {since}  {codes}")
-    if one.because:
-        yield words(f"    explained by {one.because}", "dim")
+    if one.caused_by:
+        yield words(f"    explained by {one.caused_by}", "dim")
     if one.towards:
         yield words(f"    {one.count} of {one.needed} observations in a row for {one.towards}", "dim")

@@ -22,9 +22,9 @@ from wabawatch.cli.finding import facts, steering
 from wabawatch.cli.incidents import incident_document
 from wabawatch.cli.picture import pictures
 from wabawatch.domain.health import Failure, Observation, status_of
-from wabawatch.domain.incidents import Incident, Key
+from wabawatch.domain.incident import Incident, Key
 from wabawatch.domain.policy import Thresholds
-from wabawatch.domain.transitions import Snapshot, Track, Transition
+from wabawatch.domain.snapshot import CapabilityState, Snapshot, Transition
 
 _TARGETS = 20
 _LOGGED = 200
@@ -76,7 +76,7 @@ class TrackDocument(msgspec.Struct, frozen=True):
     capability: str
     status: str | None
     since: datetime | None
-    because: str | None
+    caused_by: str | None
     codes: list[int]
     towards: str | None
     count: int
@@ -140,12 +140,12 @@ def _routes(app: Application, incident: Incident) -> list[RouteDocument] | None:
 
 
 def _told(planned: Planned) -> ToldDocument:
-    told, decision, queued = planned.told, planned.decision, planned.queued
+    notified, decision, queued = planned.notified, planned.decision, planned.queued
     return ToldDocument(
         planned.destination,
-        told.status,
-        told.at,
-        told.count,
+        notified.status,
+        notified.at,
+        notified.count,
         decision.kind,
         decision.why,
         decision.due_at,
@@ -180,13 +180,13 @@ def _affects(app: Application, incident: Incident, target: str) -> bool:
     return row is not None and row.is_affected
 
 
-def _track(one: Track, thresholds: Thresholds) -> TrackDocument:
+def _track(one: CapabilityState, thresholds: Thresholds) -> TrackDocument:
     towards = one.streak[-1].status if one.streak else None
     return TrackDocument(
         *one.key,
         one.status,
         one.since,
-        one.because,
+        one.caused_by,
         [reason.code for reason in one.reasons if reason.code is not None],
         towards,
         len(one.streak),

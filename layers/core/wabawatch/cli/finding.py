@@ -6,12 +6,12 @@ from wabawatch.application.membership import affected_targets, some_affected_tar
 from wabawatch.bootstrap import Application
 from wabawatch.cli.options import unknown
 from wabawatch.domain.composition import NAMED, News, subject
-from wabawatch.domain.incidents import Incident, Told
-from wabawatch.domain.matching import Facts
+from wabawatch.domain.incident import Incident, NotificationState
+from wabawatch.domain.matching import IncidentFacts
 from wabawatch.domain.messages import Subject
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import utc
-from wabawatch.domain.rules import Steering
+from wabawatch.domain.rules import OperatorActions
 from wabawatch.domain.wording import title
 
 _SEARCHED = 1000
@@ -35,12 +35,12 @@ def need_incident(app: Application, wanted: str) -> Incident:
     return found
 
 
-def steering(app: Application) -> Steering:
+def steering(app: Application) -> OperatorActions:
     """What people have said."""
-    return Steering(tuple(app.store.silences()), app.store.acknowledgements())
+    return OperatorActions(tuple(app.store.silences()), app.store.acknowledgements())
 
 
-def facts(app: Application, incident: Incident) -> Facts:
+def facts(app: Application, incident: Incident) -> IncidentFacts:
     """What the rules see of it."""
     targets = affected_targets(app.store, incident) if app.rules.look_at_targets(()) else ()
     return app.rules.facts(incident, targets, app.audience.fleet)
@@ -53,7 +53,7 @@ def severity(app: Application, incident: Incident) -> str:
 def told_of(app: Application, incident: Incident, kind: str = "opened") -> Subject:
     """The incident as it would be put to somebody who knows nothing of it."""
     targets = some_affected_targets(app.store, incident, NAMED)
-    return subject(News(incident, targets, Told(), kind, severity(app, incident)), app.audience)
+    return subject(News(incident, targets, NotificationState(), kind, severity(app, incident)), app.audience)
 
 
 def pen() -> Pen:

@@ -28,8 +28,8 @@ from wabawatch.cli.wording import reason_text, since_text, unread, why
 from wabawatch.domain.coverage import ShardCoverage
 from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, UNKNOWN, Observation, Reason, Report, status_of
 from wabawatch.domain.phrases import clean, lasted
+from wabawatch.domain.run import Run
 from wabawatch.domain.runbook import Overrides, advise, meaning
-from wabawatch.domain.runs import Run
 
 _CODES: Final = {AVAILABLE: 0, LIMITED: 1, BLOCKED: 2, UNKNOWN: 3}
 _MOST_DOUBTFUL: Final = 50
@@ -149,7 +149,7 @@ def status(as_json: bool) -> int:
     found = fleet(app, coverages, now)
     last = next(iter(app.store.runs(1)), None)
     overall = worst_status(found)
-    warned = warning(found, coverages, app.rules.policy.blind, now)
+    warned = warning(found, coverages, app.rules.policy.mass_failure, now)
     if as_json:
         targets = [target_document(one) for one in found]
         read_at = last.finished_at if last else None

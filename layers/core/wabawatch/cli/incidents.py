@@ -28,10 +28,10 @@ from wabawatch.cli.output import document, show, status_text, words
 from wabawatch.cli.session import session
 from wabawatch.cli.wording import moment, reason_text
 from wabawatch.domain.health import UNKNOWN
-from wabawatch.domain.incidents import Incident
+from wabawatch.domain.incident import Incident
 from wabawatch.domain.phrases import counted, lasted
-from wabawatch.domain.rules import Steering
-from wabawatch.domain.transitions import Transition
+from wabawatch.domain.rules import OperatorActions
+from wabawatch.domain.snapshot import Transition
 
 _PAGE = 1000
 
@@ -65,20 +65,20 @@ def open_ones(app: Application) -> list[Incident]:
     return sorted(found, key=lambda one: one.changed_at, reverse=True)
 
 
-def incident_document(app: Application, one: Incident, said: Steering) -> IncidentDocument:
+def incident_document(app: Application, one: Incident, said: OperatorActions) -> IncidentDocument:
     """One incident, as `incidents --json` and `explain --json` print it."""
     return IncidentDocument(
         one.id,
         *one.key,
         title=title_of(app, one),
-        status=one.told_status,
+        status=one.notified_status,
         worst=one.worst,
         severity=severity(app, one),
         opened_at=one.opened_at,
         changed_at=one.changed_at,
         resolved_at=one.resolved_at,
         resolution=one.resolution or None,
-        found=one.found,
+        preexisting=one.preexisting,
         flapping_since=one.flapping_since,
         acknowledged_by=_acknowledged_by(one, said),
         affected=sorted(affected_targets(app.store, one)) if one.is_open else [],
@@ -86,12 +86,12 @@ def incident_document(app: Application, one: Incident, said: Steering) -> Incide
     )
 
 
-def _acknowledged_by(one: Incident, said: Steering) -> str | None:
+def _acknowledged_by(one: Incident, said: OperatorActions) -> str | None:
     acknowledgement = said.acknowledgements.get(one.id)
     return acknowledgement.author if acknowledgement else None
 
 
-def _show_incidents(app: Application, found: Sequence[Incident], said: Steering) -> None:
+def _show_incidents(app: Application, found: Sequence[Incident], said: OperatorActions) -> None:
     if not found:
         show("nothing is open")
         return
@@ -100,13 +100,16 @@ def _show_incidents(app: Application, found: Sequence[Incident], said: Steering)
     for one in found:
         listing.add_row(
             one.id,
-            status_text(one.told_status),
+            status_text(one.notified_status),
             lasted((one.resolved_at or now) - one.opened_at),
             severity(app, one),
             words(title_of(app, one)),
             words(f"{one.entity_type} {one.entity_id}"),
             reason_text(one.reasons[0]) if one.reasons else "",
-            words(", ".join(name for name, told in one.ledger.items() if told.status is not None) or "nobody yet"),
+            words(
+                ", ".join(name for name, notified in one.notification_log.items() if notified.status is not None)
+                or "nobody yet"
+            ),
             words(_acknowledged_by(one, said) or ""),
         )
     show(listing, Text(f"{counted(len(found), 'incident')}; more about one: wabawatch explain {found[0].id}", "dim"))

@@ -24,7 +24,7 @@ from wabawatch.cli.reporting import Reporter
 from wabawatch.cli.scene import Alert, OpenIncident, Scene
 from wabawatch.cli.wording import named, unread
 from wabawatch.domain.health import Observation, Reason, rank
-from wabawatch.domain.incidents import Incident
+from wabawatch.domain.incident import Incident
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.runbook import advise
 from wabawatch.domain.wording import headline, mark
@@ -83,16 +83,16 @@ class Live(Reporter):
         self.scene.passes += 1
         self.scene.unread = unread(run)
         self.scene.took = (run.finished_at or app.clock.now()) - run.started_at
-        self.told(app, cycle.notified)
+        self.notified(app, cycle.notified)
 
-    def told(self, app: Application, notified: Notified) -> None:
+    def notified(self, app: Application, notified: Notified) -> None:
         self.scene.trouble = ""
         self.scene.deployment = app.settings.deployment
         self.scene.base_url = app.settings.source.base_url
         now = app.clock.now()
         coverages = app.store.coverages()
         self.scene.pictures = tuple(fleet(app, coverages, now))
-        self.scene.warning = warning(self.scene.pictures, coverages, app.rules.policy.blind, now)
+        self.scene.warning = warning(self.scene.pictures, coverages, app.rules.policy.mass_failure, now)
         self.scene.incidents = tuple(_incident(app, one) for one in sorted(open_ones(app), key=_worst_first))
         for attempt in notified.attempts:
             self.scene.alerts.appendleft(_alert(attempt, app.clock.now()))
@@ -115,12 +115,12 @@ def _worst_first(one: Incident) -> int:
 
 
 def _incident(app: Application, one: Incident) -> OpenIncident:
-    told = tuple(name for name, line in one.ledger.items() if line.status is not None)
+    notified = tuple(name for name, line in one.notification_log.items() if line.status is not None)
     advice = advise(one.reasons[0], app.settings.runbook) if one.reasons else None
     todo = f"{advice.who}: {advice.action}" if advice else ""
     entity = named(*one.key[:2]) if one.affected > 1 else ""
     title = title_of(app, one)
-    return OpenIncident(one.id, one.told_status, severity(app, one), one.opened_at, title, told, todo, entity)
+    return OpenIncident(one.id, one.notified_status, severity(app, one), one.opened_at, title, notified, todo, entity)
 
 
 def _alert(attempt: Attempt, now: datetime) -> Alert:

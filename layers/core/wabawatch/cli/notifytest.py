@@ -39,7 +39,7 @@ def notify_test(destination: str) -> None:
         show(words(f"delivered to {destination}"))
         return
     said = f"{destination} did not take it: {trouble}"
-    raise click.ClickException(said) if trouble.lasting else NotNowError(said)
+    raise click.ClickException(said) if trouble.permanent else NotNowError(said)
 
 
 def try_destination(app: Application, destination: str) -> DeliveryError | None:

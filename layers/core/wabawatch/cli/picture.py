@@ -24,8 +24,8 @@ from wabawatch.domain.health import (
     worst,
 )
 from wabawatch.domain.phrases import lasted
-from wabawatch.domain.policy import Blind
-from wabawatch.domain.transitions import Snapshot, Track
+from wabawatch.domain.policy import MassFailure
+from wabawatch.domain.snapshot import CapabilityState, Snapshot
 
 NOT_READ: Final = "no answer so far"
 
@@ -51,7 +51,7 @@ class Picture(msgspec.Struct, frozen=True):
     capabilities: Mapping[str, str] = {}
     contradictions: tuple[str, ...] = ()
     observed_at: datetime | None = None
-    also: tuple[Track, ...] = ()
+    also: tuple[CapabilityState, ...] = ()
     missed: Failure | None = None
     last_read_at: datetime | None = None
     stale_at: datetime | None = None
@@ -124,7 +124,7 @@ def is_doubtful(snapshot: Snapshot | None) -> bool:
     return readable is not None and readable.status != UNKNOWN and bool(readable.streak)
 
 
-def _unread(seen: Picture, readable: Track, last_known: str | None) -> Picture:
+def _unread(seen: Picture, readable: CapabilityState, last_known: str | None) -> Picture:
     why = readable.reasons[0] if readable.reasons else Reason()
     return msgspec.structs.replace(
         seen,
@@ -137,7 +137,7 @@ def _unread(seen: Picture, readable: Track, last_known: str | None) -> Picture:
     )
 
 
-def _blamed(seen: Picture, culprit: Track | None) -> Picture:
+def _blamed(seen: Picture, culprit: CapabilityState | None) -> Picture:
     if culprit is None:
         return seen
     entity = None if rank(seen.status) == 0 else (culprit.entity_type, culprit.entity_id)
@@ -153,21 +153,21 @@ def _capabilities(snapshot: Snapshot) -> dict[str, str]:
     return {capability: worst(statuses) for capability, statuses in sorted(found.items())}
 
 
-def _culprit(snapshot: Snapshot) -> Track | None:
+def _culprit(snapshot: Snapshot) -> CapabilityState | None:
     """The worst track of messaging that nothing else explains; for a healthy target, the one that changed last."""
     tracks = [track for track in snapshot.tracks if track.capability == MESSAGING and track.status is not None]
     if all(rank(track.status or "") == 0 for track in tracks):
         return max(tracks, key=lambda track: track.since.timestamp() if track.since else 0.0, default=None)
     return min(
-        tracks, key=lambda track: (-rank(track.status or ""), track.because is not None, upstream(track.entity_type))
+        tracks, key=lambda track: (-rank(track.status or ""), track.caused_by is not None, upstream(track.entity_type))
     )
 
 
-def _also(snapshot: Snapshot) -> tuple[Track, ...]:
+def _also(snapshot: Snapshot) -> tuple[CapabilityState, ...]:
     return tuple(
         track
         for track in snapshot.tracks
-        if track.capability not in {MESSAGING, READABLE} and track.proven and rank(track.status or AVAILABLE) > 0
+        if track.capability not in {MESSAGING, READABLE} and track.was_available and rank(track.status or AVAILABLE) > 0
     )
 
 
@@ -184,7 +184,9 @@ def pictures(
     return sorted((aged(with_reading(one, readings), now) for one in found), key=_worst_first)
 
 
-def warning(found: Sequence[Picture], coverages: Sequence[ShardCoverage], blind: Blind, now: datetime) -> str:
+def warning(
+    found: Sequence[Picture], coverages: Sequence[ShardCoverage], mass_failure: MassFailure, now: datetime
+) -> str:
     """What a reader must know before believing the pictures: that no pass has ended for too long, or that most numbers
     are not read; empty where neither is so."""
     latest = max(coverages, key=lambda row: row.finished_at, default=None)
@@ -192,7 +194,7 @@ def warning(found: Sequence[Picture], coverages: Sequence[ShardCoverage], blind:
         return f"no run has ended for {lasted(now - latest.finished_at)}: the monitor has stopped, or is late"
     known = {one.target.id for one in found}
     unread = {target for row in coverages for target in row.unread if target in known}
-    if len(unread) >= blind.at_least and len(unread) > blind.share * len(found):
+    if len(unread) >= mass_failure.at_least and len(unread) > mass_failure.share * len(found):
         return f"{len(unread)} of {len(found)} targets could not be read by the last run; what is shown of them is old"
     return ""
 

@@ -19,7 +19,7 @@ from wabawatch.cli.wording import causes_text, codes_text, skipped_text
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import clean, counted
-from wabawatch.domain.transitions import Transition
+from wabawatch.domain.snapshot import Transition
 from wabawatch.domain.wording import headline
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Reporter:
     def passed(self, app: Application, cycle: Cycle) -> None:
         """A pass has ended, and the round of notify after it."""
 
-    def told(self, app: Application, notified: Notified) -> None:
+    def notified(self, app: Application, notified: Notified) -> None:
         """A round of notify between two passes has ended."""
 
     def waiting(self, next_at: datetime) -> None:
@@ -99,12 +99,12 @@ class Lines(Reporter):
     def passed(self, app: Application, cycle: Cycle) -> None:
         for transition in cycle.polled.transitions:
             _say(transition.at, transition_line(transition))
-        self.told(app, cycle.notified)
+        self.notified(app, cycle.notified)
         if self._summary:
             _say(app.clock.now(), run_line(cycle))
         sys.stdout.flush()
 
-    def told(self, app: Application, notified: Notified) -> None:
+    def notified(self, app: Application, notified: Notified) -> None:
         for attempt in notified.attempts:
             _say(app.clock.now(), attempt_line(attempt))
         sys.stdout.flush()

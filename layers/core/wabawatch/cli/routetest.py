@@ -19,10 +19,10 @@ from wabawatch.cli.output import document, show, status_text, words
 from wabawatch.cli.session import session
 from wabawatch.cli.wording import matcher_text, moment
 from wabawatch.domain.health import BLOCKED, MESSAGING, UNKNOWN, Reason
-from wabawatch.domain.incidents import Incident, Member, Told
-from wabawatch.domain.matching import Facts, matches
+from wabawatch.domain.incident import Incident, Member, NotificationState
+from wabawatch.domain.matching import IncidentFacts, matches
 from wabawatch.domain.routing import Route
-from wabawatch.domain.steering import Matcher
+from wabawatch.domain.silence import Matcher
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Going(msgspec.Struct, frozen=True):
     """A destination: whether it is told, and from when on (null: at once). `muted_by` names what holds it back."""
 
     destination: str
-    told: bool
+    notified: bool
     opens_at: datetime | None
     muted_by: str | None
 
@@ -139,7 +139,7 @@ def try_routes(app: Application, example: Incident, at: datetime) -> RouteTest:
     rules, said = app.rules, steering(app)
     facts = rules.facts(example, affected_targets(app.store, example), app.audience.fleet)
     names = app.settings.destinations
-    cases = {name: rules.case(example, name, Told(), said, at, facts=facts).situation for name in names}
+    cases = {name: rules.case(example, name, NotificationState(), said, at, facts=facts).situation for name in names}
     going = [
         Going(name, one.routed, one.opens_at if one.routed else None, one.mute.why if one.mute and one.routed else None)
         for name, one in cases.items()
@@ -147,7 +147,7 @@ def try_routes(app: Application, example: Incident, at: datetime) -> RouteTest:
     return RouteTest(example.status, facts.severity, list(_tried(rules.routes, facts)), going)
 
 
-def _tried(routes: Sequence[Route], facts: Facts) -> Iterator[Tried]:
+def _tried(routes: Sequence[Route], facts: IncidentFacts) -> Iterator[Tried]:
     stopped = False
     for number, route in enumerate(routes, 1):
         failing = [matcher_text(one) for one in _conditions(route.match) if not matches(one, facts)]
@@ -183,7 +183,7 @@ def _verdict(one: Tried) -> Text:
 
 
 def _said(going: Going, at: datetime) -> str:
-    if not going.told:
+    if not going.notified:
         return "not told"
     if going.muted_by:
         return f"told when the mute ends ({going.muted_by})"

@@ -107,7 +107,7 @@ class Loop:
         try:
             self._reporter.configured(self._app.refresh())
             self._reporter.passing(len(self._app.settings.targets))
-            cycle = self._app.cycle(stopped=self._stop, heard=self._reporter.heard, told=self._show)
+            cycle = self._app.cycle(stopped=self._stop, heard=self._reporter.heard, notified=self._show)
             self._told_at = self._app.clock.now()
             self._reporter.passed(self._app, cycle)
             self._app.purge_if_due()
@@ -115,7 +115,7 @@ class Loop:
             self._reporter.trouble(str(error))
 
     def _show(self, notified: Notified) -> None:
-        self._reporter.told(self._app, notified)
+        self._reporter.notified(self._app, notified)
 
     def _wait(self, next_at: datetime) -> None:
         """Until the next pass; a pass that took longer than the interval is followed by the next one at once."""
@@ -134,6 +134,6 @@ class Loop:
             self._told_at = now
             trouble = self._app.refresh()
             self._reporter.configured(trouble)
-            self._reporter.told(self._app, self._app.tell(trouble))
+            self._reporter.notified(self._app, self._app.tell(trouble))
         except WabawatchError as error:
             self._reporter.trouble(str(error))

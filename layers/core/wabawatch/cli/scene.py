@@ -25,7 +25,7 @@ class OpenIncident(msgspec.Struct, frozen=True):
     severity: str
     opened_at: datetime
     title: str
-    told: tuple[str, ...]
+    notified: tuple[str, ...]
     todo: str
     entity: str = ""
 

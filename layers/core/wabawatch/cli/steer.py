@@ -21,7 +21,7 @@ from wabawatch.cli.output import document, show, words
 from wabawatch.cli.session import session
 from wabawatch.cli.wording import matcher_text
 from wabawatch.domain.phrases import lasted, utc
-from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
+from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 
 _LONGEST: Final = timedelta(days=365)
 

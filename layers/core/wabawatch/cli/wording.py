@@ -12,9 +12,9 @@ from wabawatch.cli.output import status_text, words
 from wabawatch.cli.picture import Picture
 from wabawatch.domain.health import AVAILABLE, NOT_ASKED, Failure, Reason
 from wabawatch.domain.phrases import lasted
+from wabawatch.domain.run import Run
 from wabawatch.domain.runbook import cause_of, meaning
-from wabawatch.domain.runs import Run
-from wabawatch.domain.steering import Matcher
+from wabawatch.domain.silence import Matcher
 
 _TODAY: Final = timedelta(hours=20)
 _ID_LONG: Final = 8
@@ -33,7 +33,7 @@ _WHYS: Final[Mapping[str, str]] = {
     "joined_later": "it was over before this destination was configured",
     "working_hours": "waits for working hours",
     "flapping": "keeps changing; quiet until it settles",
-    "blind": "the monitor is blind, which is told in place of this",
+    "mass_failure": "the monitor is blind, which is told in place of this",
     "acknowledged": "someone has it: no reminders",
     "retry_wait": "a delivery failed and is tried again",
     "no_more_reminders": "knows how it stands, and there are no reminders for this status",

@@ -36,9 +36,11 @@ class Document:
     def refuse(self, problems: list[Problem]) -> ConfigurationError:
         """One error that tells every problem, by line; past fifty, how many more there are."""
         placed = sorted(((self._line(one.path), one) for one in problems), key=lambda pair: pair[0])
-        told = [f"{self.name}:{line}: {dotted(one.path)}: {one.text}" for line, one in placed[:_MOST_TOLD]]
-        rest = len(placed) - len(told)
-        return ConfigurationError("\n".join([*told, f"{self.name}: and {rest} more problems"] if rest else told))
+        notified = [f"{self.name}:{line}: {dotted(one.path)}: {one.text}" for line, one in placed[:_MOST_TOLD]]
+        rest = len(placed) - len(notified)
+        return ConfigurationError(
+            "\n".join([*notified, f"{self.name}: and {rest} more problems"] if rest else notified)
+        )
 
     def _decoded(self, text: str | bytes) -> str:
         if len(text) > LARGEST:

@@ -10,8 +10,8 @@ import msgspec
 from wabawatch.application.ports import Target
 from wabawatch.config import durations
 from wabawatch.config.model import Destination, Settings
-from wabawatch.domain.calendar import Weekly
 from wabawatch.domain.routing import Route, Window
+from wabawatch.domain.schedule import Weekly
 
 
 def effective(settings: Settings) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from wabawatch.config.references import Explain, explain_local, is_reference, mi
 from wabawatch.config.rules import digest, routes, runbook, severities, windows
 from wabawatch.config.scalars import line, positive, rate, share, url, whole
 from wabawatch.config.section import Problem, Section, read
-from wabawatch.domain.calendar import Weekly
 from wabawatch.domain.policy import Policy
+from wabawatch.domain.schedule import Weekly
 
 Refuse = Callable[[list[Problem]], ConfigurationError]
 

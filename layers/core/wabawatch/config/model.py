@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 
 from wabawatch.application.ports import Target
-from wabawatch.domain.calendar import Weekly
 from wabawatch.domain.messages import Advice
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Route, SeverityRule, Window
+from wabawatch.domain.schedule import Weekly
 
 BASE_URL: Final = "https://waba-v2.360dialog.io"
 DEPLOYMENT: Final = "wabawatch"

@@ -10,7 +10,7 @@ import msgspec
 
 from wabawatch.config.scalars import capability, duration, positive, share, whole, words
 from wabawatch.config.section import Section, WrongError
-from wabawatch.domain.policy import Blind, Flapping, Policy, Retry, Thresholds
+from wabawatch.domain.policy import Flapping, MassFailure, Policy, Retry, Thresholds
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -29,7 +29,7 @@ def policy(section: Section) -> Policy:
         section.inner("reminders", _reminders, usual.reminders),
         section.inner("retry", _retry, usual.retry),
         section.inner("flapping", _flapping, usual.flapping),
-        section.inner("blind", _blind, usual.blind),
+        section.inner("mass_failure", _blind, usual.mass_failure),
         section.take("digest_over", _OFTEN, usual.digest_over),
     )
 
@@ -68,9 +68,11 @@ def _flapping(section: Section) -> Flapping:
     return found
 
 
-def _blind(section: Section) -> Blind:
-    usual = Blind()
-    return Blind(section.take("share", _some_share, usual.share), section.take("at_least", _OFTEN, usual.at_least))
+def _blind(section: Section) -> MassFailure:
+    usual = MassFailure()
+    return MassFailure(
+        section.take("share", _some_share, usual.share), section.take("at_least", _OFTEN, usual.at_least)
+    )
 
 
 def _some_share(value: object) -> float:

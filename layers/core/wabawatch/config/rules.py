@@ -24,13 +24,13 @@ from wabawatch.config.scalars import (
     zone,
 )
 from wabawatch.config.section import Section, WrongError, closest, nearest, shown
-from wabawatch.domain.calendar import WEEKDAYS, Weekly
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CAUSES, LIMITED, READABLE, TARGET, UNKNOWN
-from wabawatch.domain.incidents import DESTINATION, MONITOR
+from wabawatch.domain.incident import DESTINATION, MONITOR
 from wabawatch.domain.messages import Advice
 from wabawatch.domain.routing import Route, SeverityRule, Window
 from wabawatch.domain.runbook import OUR_CAUSES
-from wabawatch.domain.steering import Matcher
+from wabawatch.domain.schedule import WEEKDAYS, Weekly
+from wabawatch.domain.silence import Matcher
 
 SEVERITIES: Final = ("critical", "error", "warning", "info")
 STATUSES: Final = (AVAILABLE, LIMITED, BLOCKED, UNKNOWN)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from wabawatch.application.addresses import explain_bad_url
 from wabawatch.config import durations
 from wabawatch.config.section import Section, WrongError, closest, kind_of, nearest, shown
-from wabawatch.domain.calendar import WEEKDAYS
+from wabawatch.domain.schedule import WEEKDAYS
 
 T = TypeVar("T")
 

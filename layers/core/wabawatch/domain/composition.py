@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.health import Reason, identities
-from wabawatch.domain.incidents import Incident, Told
+from wabawatch.domain.incident import Incident, NotificationState
 from wabawatch.domain.messages import Advice, Affected, Notification, ReasonShown, Subject
 
 NAMED: Final = 20
@@ -34,7 +34,7 @@ class News(msgspec.Struct, frozen=True):
 
     incident: Incident
     targets: tuple[str, ...]
-    told: Told
+    notified: NotificationState
     kind: str
     severity: str
     acknowledged_by: str = ""
@@ -42,25 +42,25 @@ class News(msgspec.Struct, frozen=True):
 
 def subject(news: News, audience: Audience) -> Subject:
     """What is told about one incident: from what the destination knew to what is so now."""
-    incident, told = news.incident, news.told
+    incident, notified = news.incident, news.notified
     total = 0 if incident.about_monitor else incident.affected if incident.is_open else incident.took_part
-    known = set(told.reasons)
+    known = set(notified.reasons)
     return Subject(
         incident.id,
         *incident.key,
         severity=news.severity,
-        old=told.status if told.status is not None else (None if incident.found else "AVAILABLE"),
-        new=incident.told_status if news.kind != "brief" else incident.worst,
+        old=notified.status if notified.status is not None else (None if incident.preexisting else "AVAILABLE"),
+        new=incident.notified_status if news.kind != "brief" else incident.worst,
         opened_at=incident.opened_at,
         changed_at=incident.changed_at,
         resolved_at=incident.resolved_at,
         resolution=incident.resolution,
-        found=incident.found,
+        preexisting=incident.preexisting,
         reasons=tuple(ReasonShown(reason, audience.advise(reason)) for reason in incident.reasons),
         reasons_gone=_gone(known, incident),
         affected=tuple(_named(target, incident, audience.fleet) for target in news.targets[:NAMED]),
         affected_total=total,
-        affected_before=told.affected if told.status is not None else None,
+        affected_before=notified.affected if notified.status is not None else None,
         recovered_total=incident.recovered if incident.is_open else 0,
         share=total / len(audience.fleet) if audience.fleet else 0.0,
         history=_turns(incident),
@@ -93,7 +93,7 @@ def _gone(known: set[str], incident: Incident) -> tuple[Reason, ...]:
 
 def notification_id(destination: str, kind: str, news: Sequence[News]) -> str:
     """The same for the same news, however often it is attempted, by whatever process, in whatever order."""
-    parts = sorted(f"{one.incident.id}.{one.incident.revision}.{one.told.count}" for one in news)
+    parts = sorted(f"{one.incident.id}.{one.incident.revision}.{one.notified.count}" for one in news)
     return hashlib.sha256("\x1f".join((destination, kind, *parts)).encode()).hexdigest()[:16]
 
 
@@ -108,7 +108,7 @@ def compose(destination: str, news: Sequence[News], now: datetime, audience: Aud
         audience.deployment,
         now,
         tuple(subject(one, audience) for one in ranked[:most]),
-        sequence=news[0].told.count + 1 if len(news) == 1 else 1,
+        sequence=news[0].notified.count + 1 if len(news) == 1 else 1,
         total=len(news),
     )
 

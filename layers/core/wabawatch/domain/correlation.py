@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.health import AVAILABLE, CALLING, GONE, READABLE, UNKNOWN, Reason, identities, rank, worst
-from wabawatch.domain.incidents import DESTINATION, INLINE_MEMBERS, MONITOR, Change, Incident, Key, Member
+from wabawatch.domain.incident import DESTINATION, INLINE_MEMBERS, MONITOR, Change, Incident, Key, Member
 from wabawatch.domain.policy import Flapping, Policy
-from wabawatch.domain.transitions import Transition
+from wabawatch.domain.snapshot import Transition
 
 _STORY: Final = 50
 _SAME_POINT: Final = timedelta(minutes=1)
@@ -45,7 +45,7 @@ def fold(
     same incident where nothing changed."""
     if latest is not None and latest.is_open:
         return _update(latest, before, transition, policy)
-    if rank(transition.new) == 0 or transition.because or not makes_incident(transition, policy):
+    if rank(transition.new) == 0 or transition.caused_by or not makes_incident(transition, policy):
         return Fold(latest)
     return _open(latest, before, transition, policy, latest.generation if latest else generation)
 
@@ -57,7 +57,7 @@ def makes_incident(transition: Transition, policy: Policy) -> bool:
         return True
     if transition.entity_type in {MONITOR, DESTINATION}:
         return True
-    return transition.capability == CALLING and transition.proven
+    return transition.capability == CALLING and transition.was_available
 
 
 def incident_id(key: Key, generation: int, target: str, seq: int) -> str:
@@ -97,7 +97,7 @@ def _open(
         changed_at=transition.at,
         generation=generation + 1,
         earlier=latest.id if latest is not None and not latest.is_done else "",
-        found=transition.old is None,
+        preexisting=transition.old is None,
         reasons=transition.reasons,
         changes=changes,
     )
@@ -199,7 +199,7 @@ def _extend_story(
     return (*changes, change)[-_STORY:]
 
 
-def turns(changes: tuple[Change, ...], now: datetime, window: timedelta) -> int:
+def count_status_changes(changes: tuple[Change, ...], now: datetime, window: timedelta) -> int:
     """How often the status changed within the window. Changes from the future do not count: the clock was set back."""
     recent = [change for change in changes if now - window < change.at <= now + _SAME_POINT]
     return sum(one.status != two.status for one, two in pairwise(recent)) + bool(recent)
@@ -207,7 +207,9 @@ def turns(changes: tuple[Change, ...], now: datetime, window: timedelta) -> int:
 
 def _flaps(incident: Incident, changes: tuple[Change, ...], now: datetime, flapping: Flapping) -> bool:
     """Two thresholds: it starts with many turns, and lasts until there are few (as Icinga and Nagios do it)."""
-    return turns(changes, now, flapping.window) >= (flapping.low + 1 if incident.flapping_since else flapping.high)
+    return count_status_changes(changes, now, flapping.window) >= (
+        flapping.low + 1 if incident.flapping_since else flapping.high
+    )
 
 
 def _flapping_since(
@@ -216,7 +218,7 @@ def _flapping_since(
     return (incident.flapping_since or now) if _flaps(incident, changes, now, flapping) else None
 
 
-def settle(incident: Incident, now: datetime, flapping: Flapping) -> Incident:
+def end_flapping(incident: Incident, now: datetime, flapping: Flapping) -> Incident:
     """End the flapping of an incident whose story has been calm for long enough."""
     if incident.flapping_since is None or _flaps(incident, incident.changes, now, flapping):
         return incident

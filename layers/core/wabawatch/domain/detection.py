@@ -12,8 +12,7 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.confirmation import confirmed, lengthened, remaining
-from wabawatch.domain.explanation import Reading, explained, still_explained
+from wabawatch.domain.debounce import append_evidence, confirm_status, remaining_evidence
 from wabawatch.domain.health import (
     AVAILABLE,
     GONE,
@@ -33,7 +32,8 @@ from wabawatch.domain.health import (
     upstream,
 )
 from wabawatch.domain.policy import Thresholds
-from wabawatch.domain.transitions import Detection, Evidence, Snapshot, Track, Transition
+from wabawatch.domain.root_cause import Reading, attach_root_causes, keep_root_cause
+from wabawatch.domain.snapshot import CapabilityState, Detection, Evidence, Snapshot, Transition
 
 _MOST_REASONS: Final = 20
 """Reasons that the target itself is given with its overall status."""
@@ -52,11 +52,11 @@ def detect(snapshot: Snapshot, observation: Observation, thresholds: Thresholds,
     before = {track.key: track for track in snapshot.tracks}
     readings = _readings(observation, before, is_reset=snapshot.is_reset)
     after = dict(before)
-    explaining = _name_tracks(before.values()) if any(track.because for track in before.values()) else {}
-    moved: list[tuple[Track, Track]] = []
+    explaining = _name_tracks(before.values()) if any(track.caused_by for track in before.values()) else {}
+    moved: list[tuple[CapabilityState, CapabilityState]] = []
     for reading in readings:
         old = before.get(reading.key) or _unseen(reading.key, is_reset=snapshot.is_reset)
-        kept = still_explained(reading, old, explaining.get((old.because, old.capability)))
+        kept = keep_root_cause(reading, old, explaining.get((old.caused_by, old.capability)))
         new = _move(old, kept, at, thresholds)
         if explaining:
             explaining[reading.entity, new.capability] = new
@@ -72,7 +72,7 @@ def forget(snapshot: Snapshot, at: datetime, run_id: str) -> Detection:
     if not snapshot.tracks:
         return Detection(snapshot)
     at = _after(snapshot, at)
-    moved = [(track, Track(*track.key, status=GONE, since=at)) for track in snapshot.tracks]
+    moved = [(track, CapabilityState(*track.key, status=GONE, since=at)) for track in snapshot.tracks]
     kept = Snapshot(snapshot.target, snapshot.version + 1, snapshot.seq, at)
     changes = [(old, new) for old, new in moved if _tells(old, new)]
     transitions = [
@@ -86,7 +86,7 @@ def restate(snapshot: Snapshot, capabilities: frozenset[str], at: datetime, run_
     bad = [
         track
         for track in snapshot.tracks
-        if track.capability in capabilities and not track.because and rank(track.status or AVAILABLE) > 0
+        if track.capability in capabilities and not track.caused_by and rank(track.status or AVAILABLE) > 0
     ]
     if not bad:
         return Detection(snapshot)
@@ -106,7 +106,9 @@ def _after(snapshot: Snapshot, at: datetime) -> datetime:
     return at if snapshot.observed_at is None else max(at, snapshot.observed_at + timedelta(microseconds=1))
 
 
-def _readings(observation: Observation, before: dict[tuple[str, str, str], Track], *, is_reset: bool) -> list[Reading]:
+def _readings(
+    observation: Observation, before: dict[tuple[str, str, str], CapabilityState], *, is_reset: bool
+) -> list[Reading]:
     readable = (TARGET, observation.target, READABLE)
     outcome = observation.outcome
     if isinstance(outcome, Failure):
@@ -118,7 +120,7 @@ def _readings(observation: Observation, before: dict[tuple[str, str, str], Track
     said = {reading.key for reading in found}
     missing = [track for key, track in before.items() if key not in said and key != readable]
     held = _held(missing, outcome, overall)
-    found = [_explained_by_missing(reading, held) for reading in explained(found, before)]
+    found = [_explained_by_missing(reading, held) for reading in attach_root_causes(found, before)]
     kept = {track.key for track in held}
     gone = [_of_missing(track, outcome, is_held=track.key in kept) for track in missing]
     again = [Reading(readable, AVAILABLE)] if readable in before or is_reset else []
@@ -131,7 +133,7 @@ def _target_node(report: Report, target: str, overall: dict[str, str]) -> Entity
     return Entity(TARGET, target, overall, reasons[:_MOST_REASONS])
 
 
-def _held(missing: list[Track], report: Report, overall: dict[str, str]) -> list[Track]:
+def _held(missing: list[CapabilityState], report: Report, overall: dict[str, str]) -> list[CapabilityState]:
     """Select the troubles that are not gone, though the report does not name their entities.
 
     They were left out where the overall status is as bad as they were and nothing in the report explains that (the
@@ -152,7 +154,7 @@ def _held(missing: list[Track], report: Report, overall: dict[str, str]) -> list
     return sorted(held, key=lambda track: (track.since is None, track.since, track.key))[:_MOST_HELD]
 
 
-def _explained_by_missing(reading: Reading, held: list[Track]) -> Reading:
+def _explained_by_missing(reading: Reading, held: list[CapabilityState]) -> Reading:
     """Name the missing entity whose trouble explains the overall status, where there is one."""
     if reading.key[0] != TARGET or not held:
         return reading
@@ -163,11 +165,11 @@ def _explained_by_missing(reading: Reading, held: list[Track]) -> Reading:
     ]
     if not roots:
         return reading
-    root = min(roots, key=lambda track: (track.because is not None, upstream(track.entity_type), track.key))
-    return msgspec.structs.replace(reading, because=root.because or f"{root.entity_type} {root.entity_id}")
+    root = min(roots, key=lambda track: (track.caused_by is not None, upstream(track.entity_type), track.key))
+    return msgspec.structs.replace(reading, caused_by=root.caused_by or f"{root.entity_type} {root.entity_id}")
 
 
-def _of_missing(track: Track, report: Report, *, is_held: bool) -> Reading:
+def _of_missing(track: CapabilityState, report: Report, *, is_held: bool) -> Reading:
     """What the report says of a track that it does not name.
 
     A trouble of the target itself ends by the overall status getting well; where that is as bad as an entity, the
@@ -187,46 +189,46 @@ def _of_entity(entity: Entity) -> list[Reading]:
     ]
 
 
-def _name_tracks(tracks: Iterable[Track]) -> dict[tuple[str | None, str], Track]:
-    """Tracks by what `because` calls their entity, and by capability."""
+def _name_tracks(tracks: Iterable[CapabilityState]) -> dict[tuple[str | None, str], CapabilityState]:
+    """Tracks by what `caused_by` calls their entity, and by capability."""
     return {(f"{track.entity_type} {track.entity_id}", track.capability): track for track in tracks}
 
 
-def _unseen(key: tuple[str, str, str], *, is_reset: bool) -> Track:
+def _unseen(key: tuple[str, str, str], *, is_reset: bool) -> CapabilityState:
     """A target counts as readable until it is not; of everything else nothing is known."""
-    return Track(*key, status=AVAILABLE if key[2] == READABLE and not is_reset else None)
+    return CapabilityState(*key, status=AVAILABLE if key[2] == READABLE and not is_reset else None)
 
 
-def _move(track: Track, reading: Reading, at: datetime, thresholds: Thresholds) -> Track:
+def _move(track: CapabilityState, reading: Reading, at: datetime, thresholds: Thresholds) -> CapabilityState:
     if reading.status == track.status:
         return _settled(track, reading)
-    streak = lengthened(track, Evidence(reading.status, at), thresholds.longest)
-    found = confirmed(track.status, streak, lambda status: _needed(track, status, reading, thresholds))
+    streak = append_evidence(track, Evidence(reading.status, at), thresholds.longest)
+    found = confirm_status(track.status, streak, lambda status: _needed(track, status, reading, thresholds))
     if found is None:
         return msgspec.structs.replace(track, streak=streak)
     status, evidence = found
-    return Track(
+    return CapabilityState(
         *track.key,
         status=status,
         since=evidence[0].observed_at,
         reasons=reading.reasons,
-        because=reading.because,
-        proven=track.proven or status == AVAILABLE,
-        streak=remaining(status, streak),
+        caused_by=reading.caused_by,
+        was_available=track.was_available or status == AVAILABLE,
+        streak=remaining_evidence(status, streak),
     )
 
 
-def _settled(track: Track, reading: Reading) -> Track:
+def _settled(track: CapabilityState, reading: Reading) -> CapabilityState:
     """The same status again: whatever spoke against it is over, and new wording alone changes nothing."""
-    same = track.because == reading.because and (
+    same = track.caused_by == reading.caused_by and (
         track.reasons == reading.reasons or identities(track.reasons) == identities(reading.reasons)
     )
     if same:
         return msgspec.structs.replace(track, streak=()) if track.streak else track
-    return msgspec.structs.replace(track, reasons=reading.reasons, because=reading.because, streak=())
+    return msgspec.structs.replace(track, reasons=reading.reasons, caused_by=reading.caused_by, streak=())
 
 
-def _needed(track: Track, status: str, reading: Reading, thresholds: Thresholds) -> int:
+def _needed(track: CapabilityState, status: str, reading: Reading, thresholds: Thresholds) -> int:
     """Observations in a row that confirm `status`. Health found at the first look is believed; so is an answer that can
     be read again.
     """
@@ -240,8 +242,8 @@ def _needed(track: Track, status: str, reading: Reading, thresholds: Thresholds)
 def _conclude(
     snapshot: Snapshot,
     observation: Observation,
-    after: dict[tuple[str, str, str], Track],
-    moved: list[tuple[Track, Track]],
+    after: dict[tuple[str, str, str], CapabilityState],
+    moved: list[tuple[CapabilityState, CapabilityState]],
     run_id: str,
 ) -> Detection:
     changes = [(old, new) for old, new in moved if old is not new and _tells(old, new, is_reset=snapshot.is_reset)]
@@ -266,7 +268,7 @@ def _conclude(
     return Detection(following, tuple(transitions))
 
 
-def _tells(old: Track, new: Track, *, is_reset: bool = False) -> bool:
+def _tells(old: CapabilityState, new: CapabilityState, *, is_reset: bool = False) -> bool:
     """Health at the first look is silent, and so is the end of what was never confirmed. After a reset what was told
     before is not known: health is told too, so that an incident that the target was part of can end."""
     if old.status is None and is_reset:
@@ -276,13 +278,15 @@ def _tells(old: Track, new: Track, *, is_reset: bool = False) -> bool:
     return old is not new and old.picture != new.picture
 
 
-def _kept(track: Track) -> bool:
+def _kept(track: CapabilityState) -> bool:
     """What is gone is forgotten, and a target that can be read needs no mark of it."""
     readable = track.capability == READABLE and track.status == AVAILABLE and not track.streak
     return track.status != GONE and not readable
 
 
-def _transition(snapshot: Snapshot, seq: int, old: Track, new: Track, at: datetime, run_id: str) -> Transition:
+def _transition(
+    snapshot: Snapshot, seq: int, old: CapabilityState, new: CapabilityState, at: datetime, run_id: str
+) -> Transition:
     changed = old.status != new.status
     return Transition(
         snapshot.target,
@@ -293,8 +297,8 @@ def _transition(snapshot: Snapshot, seq: int, old: Track, new: Track, at: dateti
         at=at,
         since=(new.since or at) if changed else at,
         reasons=new.reasons,
-        because=new.because,
-        proven=new.proven,
+        caused_by=new.caused_by,
+        was_available=new.was_available,
         evidence=(*old.streak, Evidence(new.status or UNKNOWN, at)) if changed else (),
         run_id=run_id,
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from wabawatch.domain.incidents import Change
+from wabawatch.domain.incident import Change
 from wabawatch.domain.policy import Flapping
 
 _SHARE: Final = 4

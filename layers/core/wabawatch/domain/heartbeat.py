@@ -10,14 +10,14 @@ import msgspec
 from wabawatch.domain.coverage import ShardCoverage
 
 
-class Vital(msgspec.Struct, frozen=True):
+class HeartbeatRules(msgspec.Struct, frozen=True):
     """What counts as done: at least this share of the fleet answered, no notification waits longer than this."""
 
     min_coverage: float = 0.5
     max_delivery_age: timedelta = timedelta(hours=1)
 
 
-class Pulse(msgspec.Struct, frozen=True):
+class HeartbeatPing(msgspec.Struct, frozen=True):
     """What to tell the switch about one run: `start`, `success` or `fail`, and why."""
 
     run_id: str
@@ -25,7 +25,7 @@ class Pulse(msgspec.Struct, frozen=True):
     why: str
 
 
-class LastPulse(msgspec.Struct, frozen=True, omit_defaults=True):
+class LastHeartbeatPing(msgspec.Struct, frozen=True, omit_defaults=True):
     """The latest pulse. `runs` has the run of each shard that it counted, `succeeded` those of the latest success."""
 
     kind: str = ""
@@ -33,9 +33,13 @@ class LastPulse(msgspec.Struct, frozen=True, omit_defaults=True):
     succeeded: dict[int, str] = {}
 
 
-def next_pulse(
-    coverages: Sequence[ShardCoverage], shards: int, last: LastPulse, oldest_undelivered: timedelta, vital: Vital
-) -> tuple[Pulse, LastPulse] | None:
+def next_heartbeat_ping(
+    coverages: Sequence[ShardCoverage],
+    shards: int,
+    last: LastHeartbeatPing,
+    oldest_undelivered: timedelta,
+    vital: HeartbeatRules,
+) -> tuple[HeartbeatPing, LastHeartbeatPing] | None:
     """Return the pulse that is due, and what is remembered once it was sent; None while none is.
 
     Success needs a pass over every shard since the last success. A run of which a shard is missing never counts: where
@@ -51,21 +55,21 @@ def next_pulse(
     else:
         is_due = last.kind != pulse.kind or _all_new(runs, last.runs)
     succeeded = runs if pulse.kind == "success" else last.succeeded
-    return (pulse, LastPulse(pulse.kind, runs, succeeded)) if is_due else None
+    return (pulse, LastHeartbeatPing(pulse.kind, runs, succeeded)) if is_due else None
 
 
-def _judge(rows: Sequence[ShardCoverage], oldest_undelivered: timedelta, vital: Vital) -> Pulse:
+def _judge(rows: Sequence[ShardCoverage], oldest_undelivered: timedelta, vital: HeartbeatRules) -> HeartbeatPing:
     """Never a success merely because a function ran: a pass that read too little, or news that nobody got, is a
     failure."""
     expected = sum(row.expected for row in rows)
     answered = expected - sum(len(row.unread) for row in rows)
     run_id = max(rows, key=lambda row: row.started_at).run_id
     if expected == 0 or answered < vital.min_coverage * expected:
-        return Pulse(run_id, "fail", f"{answered} of {expected} targets answered")
+        return HeartbeatPing(run_id, "fail", f"{answered} of {expected} targets answered")
     if oldest_undelivered > vital.max_delivery_age:
         minutes = round(oldest_undelivered.total_seconds() / 60)
-        return Pulse(run_id, "fail", f"a notification has been waiting for {minutes} minutes")
-    return Pulse(run_id, "success", f"{answered} of {expected} targets answered")
+        return HeartbeatPing(run_id, "fail", f"a notification has been waiting for {minutes} minutes")
+    return HeartbeatPing(run_id, "success", f"{answered} of {expected} targets answered")
 
 
 def _all_new(runs: dict[int, str], before: dict[int, str]) -> bool:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from wabawatch.domain.health import BLOCKED, CALLING, LIMITED, READABLE, is_urgent
-from wabawatch.domain.incidents import DESTINATION, MONITOR, Incident
+from wabawatch.domain.incident import DESTINATION, MONITOR, Incident
 from wabawatch.domain.messages import Affected
-from wabawatch.domain.steering import Matcher
+from wabawatch.domain.silence import Matcher
 
 
-class Facts(msgspec.Struct, frozen=True):
+class IncidentFacts(msgspec.Struct, frozen=True):
     """What matchers see of an incident. A resolved one is matched as it was at its worst: who was told of the problem
     is told of the recovery."""
 
@@ -33,10 +33,10 @@ class Facts(msgspec.Struct, frozen=True):
         return self.entity_type in {MONITOR, DESTINATION}
 
 
-def facts_of(incident: Incident, targets: Iterable[str], fleet: Mapping[str, Affected]) -> Facts:
+def incident_facts(incident: Incident, targets: Iterable[str], fleet: Mapping[str, Affected]) -> IncidentFacts:
     """Return the facts of an incident, without a severity. `targets` are those that it affects, or affected once it is
     over; those that are not configured any more have no labels."""
-    return Facts(
+    return IncidentFacts(
         incident.status if incident.is_open else incident.worst,
         "",
         *incident.key,
@@ -46,7 +46,7 @@ def facts_of(incident: Incident, targets: Iterable[str], fleet: Mapping[str, Aff
     )
 
 
-def usual_severity(facts: Facts) -> str:
+def usual_severity(facts: IncidentFacts) -> str:
     """critical, error, warning or info, where no rule of the configuration says otherwise."""
     if facts.status == BLOCKED:
         if facts.capability == CALLING:
@@ -57,14 +57,14 @@ def usual_severity(facts: Facts) -> str:
     return "error"
 
 
-def severity_of(incident: Incident, facts: Facts) -> str:
+def severity_of(incident: Incident, facts: IncidentFacts) -> str:
     """The usual severity; what concerns the monitor itself, and a channel that the provider closed, are errors."""
     if incident.about_monitor or (facts.capability == READABLE and is_urgent(incident.reasons)):
         return "error"
     return usual_severity(facts)
 
 
-def matches(matcher: Matcher, facts: Facts, *, every: bool = False) -> bool:
+def matches(matcher: Matcher, facts: IncidentFacts, *, every: bool = False) -> bool:
     """Whether a rule is about these facts. Of the affected targets one must match; `every` of them for a mute, so that
     silencing one number never silences the business it shares with others."""
     return (

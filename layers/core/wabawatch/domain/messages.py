@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.health import Reason
-from wabawatch.domain.transitions import Key
+from wabawatch.domain.snapshot import Key
 
 KINDS: Final = (
     "opened", "escalated", "eased", "reasons_changed", "spread", "receded", "reminder", "resolved", "brief", "flapping",
@@ -62,7 +62,7 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
     summary: str = ""
     resolved_at: datetime | None = None
     resolution: str = ""
-    found: bool = False
+    preexisting: bool = False
     reasons: tuple[ReasonShown, ...] = ()
     reasons_gone: tuple[Reason, ...] = ()
     affected: tuple[Affected, ...] = ()

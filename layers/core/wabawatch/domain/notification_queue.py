@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from wabawatch.domain.incidents import Told
+from wabawatch.domain.incident import NotificationState
 from wabawatch.domain.messages import Notification
 
 
@@ -26,7 +26,7 @@ class QueuedLine(msgspec.Struct, frozen=True, array_like=True):
     """One incident of a queued notification, and what its ledger will say of the destination once it is sent."""
 
     incident_id: str
-    told: Told
+    notified: NotificationState
 
 
 class QueuedNotification(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -65,7 +65,7 @@ class Flapping(msgspec.Struct, frozen=True):
     window: timedelta = timedelta(hours=1)
 
 
-class Blind(msgspec.Struct, frozen=True):
+class MassFailure(msgspec.Struct, frozen=True):
     """When more than `share` of a run's targets, and at least `at_least` of them, cannot be read, the rest freezes."""
 
     share: float = 0.5
@@ -89,6 +89,6 @@ class Policy(msgspec.Struct, frozen=True):
     )
     retry: Retry = Retry()
     flapping: Flapping = Flapping()
-    blind: Blind = Blind()
+    mass_failure: MassFailure = MassFailure()
     digest_over: int = 5
     """A destination that would get more messages than this at once gets one digest of them."""

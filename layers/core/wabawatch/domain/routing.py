@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from wabawatch.domain.calendar import Weekly
-from wabawatch.domain.steering import Matcher
+from wabawatch.domain.schedule import Weekly
+from wabawatch.domain.silence import Matcher
 
 
 class Route(msgspec.Struct, frozen=True, omit_defaults=True):

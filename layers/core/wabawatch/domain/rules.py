@@ -9,20 +9,20 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.calendar import Weekly
+from wabawatch.domain.decision import Mute, Situation
 from wabawatch.domain.health import AVAILABLE, BLOCKED, rank
-from wabawatch.domain.incidents import DESTINATION, Incident, Told
-from wabawatch.domain.matching import Facts, facts_of, matches, severity_of
+from wabawatch.domain.incident import DESTINATION, Incident, NotificationState
+from wabawatch.domain.matching import IncidentFacts, incident_facts, matches, severity_of
 from wabawatch.domain.messages import Affected
-from wabawatch.domain.planning import Mute, Situation
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Route, SeverityRule, Window
-from wabawatch.domain.steering import Acknowledgement, Silence
+from wabawatch.domain.schedule import Weekly
+from wabawatch.domain.silence import Acknowledgement, Silence
 
 _MUTES_IN_A_ROW: Final = 100
 
 
-class Steering(msgspec.Struct, frozen=True):
+class OperatorActions(msgspec.Struct, frozen=True):
     """What people have said: silences, and acknowledgements by incident id."""
 
     silences: tuple[Silence, ...] = ()
@@ -51,12 +51,12 @@ class Rules(msgspec.Struct, frozen=True):
         self,
         incident: Incident,
         destination: str,
-        told: Told,
-        steering: Steering,
+        notified: NotificationState,
+        steering: OperatorActions,
         now: datetime,
         *,
-        facts: Facts,
-        blind: bool = False,
+        facts: IncidentFacts,
+        mass_failure: bool = False,
         complete: bool = False,
         paused_until: datetime | None = None,
         retry_at: datetime | None = None,
@@ -66,7 +66,7 @@ class Rules(msgspec.Struct, frozen=True):
 
         `paused_until` is when a destination that is down is asked again, `retry_at` when a notification about this
         incident that it did not take is; `known_since` is when the destination was first configured (None: always);
-        `complete` and `blind` are as in Outlook."""
+        `complete` and `mass_failure` are as in Outlook."""
         routed, hours = self.routed(facts, destination)
         acknowledgement = _holding(steering.acknowledgements.get(incident.id), incident, now)
         situation = Situation(
@@ -74,11 +74,11 @@ class Rules(msgspec.Struct, frozen=True):
             routed=routed,
             about_itself=_is_about(facts, destination),
             mute=self.mute(facts, steering.silences, now),
-            muted_throughout=told.status is None and self._muted_throughout(incident, facts, steering.silences),
+            muted_throughout=notified.status is None and self._muted_throughout(incident, facts, steering.silences),
             opens_at=_opens_at(hours, facts, now),
             acknowledged=acknowledgement is not None,
             acknowledged_until=acknowledgement.until if acknowledgement else None,
-            blind=blind,
+            mass_failure=mass_failure,
             group_wait=timedelta(0) if complete else self.policy.group_wait,
             digest=self.digest,
             paused_until=paused_until,
@@ -94,15 +94,15 @@ class Rules(msgspec.Struct, frozen=True):
         )  # fmt: skip
         return any(rule.match.target or rule.match.labels for rule in rules)
 
-    def facts(self, incident: Incident, targets: Iterable[str], fleet: Mapping[str, Affected]) -> Facts:
+    def facts(self, incident: Incident, targets: Iterable[str], fleet: Mapping[str, Affected]) -> IncidentFacts:
         """The facts of an incident, with its severity: by the first rule that matches, else the usual one. `targets`
         are those affected; none are needed where no rule looks at them."""
-        facts = facts_of(incident, targets, fleet)
+        facts = incident_facts(incident, targets, fleet)
         usual = severity_of(incident, facts)
         ruled = (rule.severity for rule in self.severities if matches(rule.match, facts))
         return msgspec.structs.replace(facts, severity=next(ruled, usual))
 
-    def routed(self, facts: Facts, destination: str) -> tuple[bool, tuple[Weekly | None, ...]]:
+    def routed(self, facts: IncidentFacts, destination: str) -> tuple[bool, tuple[Weekly | None, ...]]:
         """Whether a route leads to the destination, and the hours of those that do. With no route at all, everything
         goes everywhere; so does what the monitor says of itself and no route wants: it must not be lost between rules
         that are about numbers. A destination never hears of its own trouble."""
@@ -114,7 +114,7 @@ class Rules(msgspec.Struct, frozen=True):
         hours = tuple(route.hours for route in taken if destination in route.to)
         return bool(hours), hours
 
-    def taken(self, facts: Facts) -> tuple[Route, ...]:
+    def taken(self, facts: IncidentFacts) -> tuple[Route, ...]:
         """The routes that match, in order, until one says stop. Where an incident is about a destination, a route that
         leads only to that one, and to others that are dead, is passed over, and its stop with it: nobody would hear
         that the destination is dead."""
@@ -126,7 +126,7 @@ class Rules(msgspec.Struct, frozen=True):
                     break
         return tuple(taken)
 
-    def mute(self, facts: Facts, silences: Iterable[Silence], at: datetime) -> Mute | None:
+    def mute(self, facts: IncidentFacts, silences: Iterable[Silence], at: datetime) -> Mute | None:
         """The mute that holds longest at an instant."""
         mutes = [
             Mute(f"silence {one.id} by {one.author}: {one.reason}", one.ends_at)
@@ -139,7 +139,7 @@ class Rules(msgspec.Struct, frozen=True):
                 mutes.append(Mute(f"maintenance window {window.name}", ends_at))
         return max(mutes, key=lambda mute: mute.ends_at, default=None)
 
-    def _muted_throughout(self, incident: Incident, facts: Facts, silences: Iterable[Silence]) -> bool:
+    def _muted_throughout(self, incident: Incident, facts: IncidentFacts, silences: Iterable[Silence]) -> bool:
         """Whether mutes held from an incident's confirmation to its end without a gap: one mute, or several that
         overlap or adjoin. After very many in a row (windows of whole days) the answer is no: it is rather told."""
         at, end = incident.confirmed_at, incident.resolved_at
@@ -158,17 +158,17 @@ class Rules(msgspec.Struct, frozen=True):
                 return True
         return False
 
-    def fingerprint(self, steering: Steering) -> str:
+    def fingerprint(self, steering: OperatorActions) -> str:
         """Changes whenever every open incident must be planned anew: other rules, silences or acknowledgements."""
         said = msgspec.json.encode((self.version, steering), order="sorted")
         return hashlib.sha256(said).hexdigest()
 
 
-def _is_about(facts: Facts, destination: str) -> bool:
+def _is_about(facts: IncidentFacts, destination: str) -> bool:
     return facts.entity_type == DESTINATION and facts.entity_id == destination
 
 
-def _cannot_hear(facts: Facts, destination: str) -> bool:
+def _cannot_hear(facts: IncidentFacts, destination: str) -> bool:
     return _is_about(facts, destination) or (facts.entity_type == DESTINATION and destination in facts.dead)
 
 
@@ -183,7 +183,7 @@ def _holding(acknowledgement: Acknowledgement | None, incident: Incident, now: d
     return None if acknowledgement.until is not None and acknowledgement.until <= now else acknowledgement
 
 
-def _opens_at(hours: tuple[Weekly | None, ...], facts: Facts, now: datetime) -> datetime | None:
+def _opens_at(hours: tuple[Weekly | None, ...], facts: IncidentFacts, now: datetime) -> datetime | None:
     """When working hours begin, for what can wait: nothing that is BLOCKED waits, and one route without hours is
     enough to speak at once."""
     spans = [one for one in hours if one is not None]

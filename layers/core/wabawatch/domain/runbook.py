@@ -47,7 +47,7 @@ _OF_THE_MONITOR: Final[Mapping[Key, Entry]] = {
         "Run `wabawatch config check` on it, correct what it names, and upload it again; with `wabawatch doctor` see "
         "whether it can be read.",
     ),
-    "blind": Entry(
+    "mass_failure": Entry(
         "most numbers cannot be read, so nothing is known of their health",
         "whoever runs the monitor",
         "Look for what they share: the network, the provider, the secrets. The last known statuses stay.",

@@ -11,7 +11,7 @@ from zlib import crc32
 BUCKETS: Final = 32
 SHARD_SIZE: Final = 2000
 """About how many targets one invocation reads."""
-_SIGHT: Final = "~sight-"
+_SHARD_ENTITY: Final = "~shard-"
 """What each shard says of the monitor itself has a snapshot of its own; no target's id begins like this."""
 
 
@@ -30,14 +30,14 @@ def shard_of(target: str, of: int) -> int:
     return bucket_of(target) * of // BUCKETS
 
 
-def sight_name(shard: int, of: int) -> str:
-    """Return the name under which a shard tells of the monitor itself, in place of a target's id: `~sight-3-8`."""
-    return f"{_SIGHT}{shard}-{of}"
+def shard_entity_id(shard: int, of: int) -> str:
+    """Return the name under which a shard tells of the monitor itself, in place of a target's id: `~shard-3-8`."""
+    return f"{_SHARD_ENTITY}{shard}-{of}"
 
 
-def sight_division(name: str) -> tuple[int, int] | None:
+def parse_shard_entity_id(name: str) -> tuple[int, int] | None:
     """Return the shard and the number of shards that a name stands for; None for a target's id."""
-    shard, _, of = name.removeprefix(_SIGHT).partition("-")
-    if not name.startswith(_SIGHT) or not (shard.isdecimal() and of.isdecimal()):
+    shard, _, of = name.removeprefix(_SHARD_ENTITY).partition("-")
+    if not name.startswith(_SHARD_ENTITY) or not (shard.isdecimal() and of.isdecimal()):
         return None
     return int(shard), int(of)

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.health import CALLING, MESSAGING, READABLE, TARGET, Reason
-from wabawatch.domain.incidents import DESTINATION, MONITOR
+from wabawatch.domain.incident import DESTINATION, MONITOR
 from wabawatch.domain.messages import Advice, Notification, ReasonShown, Subject
 from wabawatch.domain.pen import Pen
 from wabawatch.domain.phrases import counted, lasted, listed
@@ -158,8 +158,8 @@ def _affected(subject: Subject, pen: Pen) -> str:
 
 def _time(subject: Subject, notification: Notification, pen: Pen) -> str:
     """What was found so at the first look began at some time before."""
-    length = f"{'at least ' if subject.found else ''}{lasted(subject.duration(notification.at))}"
-    start = f"{'before ' if subject.found else ''}{pen.when(subject.opened_at)}"
+    length = f"{'at least ' if subject.preexisting else ''}{lasted(subject.duration(notification.at))}"
+    start = f"{'before ' if subject.preexisting else ''}{pen.when(subject.opened_at)}"
     if subject.resolved_at is not None:
         return f"{length}, from {start} to {pen.when(subject.resolved_at)}"
     return f"{start}, for {length}"

@@ -17,7 +17,7 @@ from wabawatch.domain.health import (
     UNKNOWN,
     rank,
 )
-from wabawatch.domain.incidents import DESTINATION, MONITOR
+from wabawatch.domain.incident import DESTINATION, MONITOR
 from wabawatch.domain.messages import Notification, Subject
 from wabawatch.domain.pen import Pen
 from wabawatch.domain.phrases import counted, lasted
@@ -36,7 +36,7 @@ _MODES: Final = {
     (AVAILABLE, False): "can {} again", (AVAILABLE, True): "had a problem and can {} again",
 }  # fmt: skip
 _OWN_TROUBLES: Final = {
-    "sight": ("The monitor is blind", "The monitor was blind", "The monitor sees again"),
+    "readability": ("The monitor is blind", "The monitor was blind", "The monitor sees again"),
     "state": (
         "The state of some numbers cannot be stored",
         "The state of some numbers could not be stored",

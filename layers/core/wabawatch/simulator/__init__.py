@@ -11,21 +11,21 @@ The same port takes steering by HTTP under /simulator/; GET / explains it with e
 """
 
 from .changes import Change
+from .client import RunningServer, running
+from .config_writer import key_environment, wabawatch_config, write_config
 from .failures import FAILURES, Failure
 from .fleet import Fleet, Number, generated_fleet
-from .oddities import ODDITIES
+from .quirks import QUIRKS
 from .reading import ScenarioError
 from .reasons import CATALOGUE, Health, Reason
-from .running import RunningServer, running
 from .scenario import Scenario, Step, load_scenario, parse_scenario
 from .server import Server, serve
 from .simulation import Simulation
-from .watching import key_environment, wabawatch_config, write_config
 
 __all__ = [
     "CATALOGUE",
     "FAILURES",
-    "ODDITIES",
+    "QUIRKS",
     "Change",
     "Failure",
     "Fleet",

@@ -1,6 +1,6 @@
 """What can be done to a fleet: one change, read from a step of the story or from a steering request.
 
-Fields: `status` (short for can_send_message), any `can_…`, `reasons`, `info`, `seen_by`, `failure`, `oddities`, `heal`.
+Fields: `status` (short for can_send_message), any `can_…`, `reasons`, `info`, `seen_by`, `failure`, `quirks`, `heal`.
 """
 
 import difflib
@@ -10,19 +10,19 @@ import msgspec
 
 from .failures import FAILURES, Failure
 from .fleet import TYPES, Fleet
-from .oddities import ODDITIES
+from .quirks import QUIRKS
 from .reading import Section, count, duration, flag, header, items, nearest, one_of, text, texts
 from .reasons import CALLING, CATALOGUE, MESSAGING, STATUSES, Health, Reason
 
 EVERYTHING = "*"
-FIELDS = ("status", "reasons", "info", "seen_by", "failure", "oddities", "heal")
+FIELDS = ("status", "reasons", "info", "seen_by", "failure", "quirks", "heal")
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to some entities of one kind; None means that this side of them stays as it is.
 
     `seen_by`: only these numbers' answers show it, as while the provider's caches disagree; empty for all.
-    `failure` and `oddities` belong to numbers; an empty failure kind ends the failure.
+    `failure` and `quirks` belong to numbers; an empty failure kind ends the failure.
     """
 
     kind: str
@@ -32,7 +32,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     additional_info: tuple[str, ...] | None = None
     seen_by: tuple[str, ...] = ()
     failure: Failure | None = None
-    oddities: tuple[str, ...] | None = None
+    quirks: tuple[str, ...] | None = None
     heal: bool = False
 
     @property
@@ -76,7 +76,7 @@ def refuse_unknown(section: Section, field: str, name: str, known: set[str]) -> 
 
 def read_change(section: Section, kind: str, names: tuple[str, ...], fleet: Fleet) -> Change:
     """The change that the section's fields describe; raises ScenarioError for the first that is wrong."""
-    for field in ("failure", "oddities"):
+    for field in ("failure", "quirks"):
         if field in section and kind != "number":
             raise section.refuse(field, f"only a number can have it; write number: …, or {field} on number: '*'")
     change = Change(
@@ -87,7 +87,7 @@ def read_change(section: Section, kind: str, names: tuple[str, ...], fleet: Flee
         additional_info=section.need("info", texts) if "info" in section else None,
         seen_by=_seen_by(section, fleet),
         failure=_failure(section) if "failure" in section else None,
-        oddities=_oddities(section) if "oddities" in section else None,
+        quirks=_oddities(section) if "quirks" in section else None,
         heal=section.take("heal", flag, default=False),
     )
     _refuse_half(section, change)
@@ -95,7 +95,7 @@ def read_change(section: Section, kind: str, names: tuple[str, ...], fleet: Flee
 
 
 def _refuse_half(section: Section, change: Change) -> None:
-    set_too = change.touches_health or change.failure or change.oddities is not None
+    set_too = change.touches_health or change.failure or change.quirks is not None
     if change.heal and set_too:
         raise section.refuse("heal", "heals everything at once; write it alone")
     if not change.heal and not set_too:
@@ -165,5 +165,5 @@ def _usual(kind: str) -> Failure:
 
 
 def _oddities(section: Section) -> tuple[str, ...]:
-    choose = one_of(list(ODDITIES))
-    return section.need("oddities", lambda value: tuple(choose(name) for name in items(value)))
+    choose = one_of(list(QUIRKS))
+    return section.need("quirks", lambda value: tuple(choose(name) for name in items(value)))

@@ -9,7 +9,7 @@ from .answers import Answer, Reply
 from .changes import Change
 from .failures import Failure
 from .fleet import TYPES, Number, wire_id
-from .oddities import JITTER_PERIOD, disguise
+from .quirks import JITTER_PERIOD, disguise
 from .reasons import MESSAGING, Health, worst
 from .report import report
 
@@ -46,7 +46,7 @@ class LiveNumber:
         self.number, self.entities = number, entities
         self.failure: Failure | None = None
         self.failures_left: int | None = None
-        self.oddities: tuple[str, ...] = ()
+        self.quirks: tuple[str, ...] = ()
         self.reads = 0
         self.ready: dict[int, Answer] = {}
 
@@ -66,9 +66,9 @@ class LiveNumber:
                 self.failure = None
 
     def healthy(self) -> Answer:
-        variant = self.reads % JITTER_PERIOD if "jitter" in self.oddities else 0
+        variant = self.reads % JITTER_PERIOD if "jitter" in self.quirks else 0
         if variant not in self.ready:
-            document = disguise(self.document(), self.oddities, variant)
+            document = disguise(self.document(), self.quirks, variant)
             self.ready[variant] = Answer(200, msgspec.json.encode(document))
         return self.ready[variant]
 
@@ -84,7 +84,7 @@ class LiveNumber:
         self.failures_left = failure.times
 
     def heal(self) -> None:
-        self.failure, self.oddities = None, ()
+        self.failure, self.quirks = None, ()
         self.ready.clear()
 
 
@@ -99,7 +99,7 @@ def described(live: LiveNumber) -> dict[str, Any]:
         "status": worst([health.capabilities.get(MESSAGING, "") for _, health in seen]),
         "overall": live.document()["health_status"][MESSAGING],
         "failure": live.failure.kind if live.failure else None,
-        "oddities": list(live.oddities),
+        "quirks": list(live.quirks),
         "entities": [_described_entity(entity, health) for entity, health in seen],
     }
 

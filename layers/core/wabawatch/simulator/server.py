@@ -6,11 +6,11 @@ from types import TracebackType
 from typing import Self
 
 from .answers import Reply, plain
-from .conversation import Conversation, Request
+from .control import OperatorActions
+from .http import Conversation, Request
 from .scenario import Step
 from .simulation import Simulation
 from .stage import Stage
-from .steering import Steering
 from .storyclock import StoryClock
 
 _LOOK_EVERY = 0.2
@@ -24,7 +24,7 @@ class Server:
         self.stage = stage
         self.url = ""
         self.port = 0
-        self._steering = Steering(stage)
+        self._steering = OperatorActions(stage)
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
 

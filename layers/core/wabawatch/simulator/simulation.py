@@ -68,8 +68,8 @@ class Simulation:
             live.heal()
         if change.failure is not None:
             live.fail(change.failure)
-        if change.oddities is not None:
-            live.oddities = change.oddities
+        if change.quirks is not None:
+            live.quirks = change.quirks
 
     def _heal_everything(self) -> None:
         for entity in self._entities.values():

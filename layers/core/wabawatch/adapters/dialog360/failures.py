@@ -50,8 +50,8 @@ def _said(answer: Answer, document: object, wording: Wording) -> str:
     if _BY_CLASS.get(answer.status // 100) == "redirected":
         location = answer.headers.get("location", "")
         return f"not followed to {location}" if location else "leads elsewhere"
-    told = next(_texts(document), None)
-    body = told if told is not None else answer.body.decode("utf-8", "replace")
+    notified = next(_texts(document), None)
+    body = notified if notified is not None else answer.body.decode("utf-8", "replace")
     return " ".join(wording.plain(body).split()) or ("an empty answer" if answer.status // 100 == _SUCCESS else "")
 
 

@@ -22,7 +22,7 @@ from wabawatch.domain.health import (
     rank,
     worst,
 )
-from wabawatch.domain.incidents import DESTINATION, MONITOR
+from wabawatch.domain.incident import DESTINATION, MONITOR
 
 _WRAPPER: Final = "health_status"
 _ENTITIES: Final = "entities"

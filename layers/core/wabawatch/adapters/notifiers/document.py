@@ -95,7 +95,7 @@ class IncidentTold(msgspec.Struct, frozen=True):
     changed_at: datetime
     resolved_at: datetime | None
     duration_seconds: int
-    found: bool
+    preexisting: bool
     resolution: str
     reasons: list[ReasonTold]
     reasons_total: int
@@ -203,7 +203,7 @@ class _Clerk:
             subject.changed_at.astimezone(UTC),
             None if subject.resolved_at is None else subject.resolved_at.astimezone(UTC),
             max(0, int(subject.duration(notification.at).total_seconds())),
-            subject.found,
+            subject.preexisting,
             subject.resolution,
             [self._reason(one) for one in self._first(subject.reasons, self._limits.reasons)],
             len(subject.reasons),

@@ -253,8 +253,8 @@ def _verdict(scheme: str, name: str, code: str) -> Verdicts:
     if _may_pass(code):
         return {name: _unanswered(scheme, name, code)}
     action = "ssm:GetParameters" if scheme == "ssm" else "secretsmanager:GetSecretValue"
-    told = _ADVICE.get(code, "it cannot be read").format(action=action)
-    return {name: SecretError(f"{scheme}:{name}: {told} ({code})")}
+    notified = _ADVICE.get(code, "it cannot be read").format(action=action)
+    return {name: SecretError(f"{scheme}:{name}: {notified} ({code})")}
 
 
 def _may_pass(code: str) -> bool:

@@ -31,11 +31,11 @@ from wabawatch.adapters.stores.sqlite_rows import (
 from wabawatch.application.ports import Change, FoldBatch, Outcome, PendingChange, SetAside
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Observation
-from wabawatch.domain.incidents import Incident, Key, Member
+from wabawatch.domain.incident import Incident, Key, Member
 from wabawatch.domain.notification_queue import QueuedNotification
-from wabawatch.domain.runs import Run
-from wabawatch.domain.steering import Acknowledgement, Silence
-from wabawatch.domain.transitions import Snapshot, Transition
+from wabawatch.domain.run import Run
+from wabawatch.domain.silence import Acknowledgement, Silence
+from wabawatch.domain.snapshot import Snapshot, Transition
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ LIMIT: Final = 3600.0
 class Outcome(StrEnum):
     """How a check ended: what it shows holds; something is wrong; or nothing can be said."""
 
-    PROVEN = "proven"
+    PROVEN = "was_available"
     FINDING = "finding"
     UNCHECKED = "unchecked"
 
@@ -93,7 +93,7 @@ def run_checks(
     what it created."""
     end = timer.now() + LIMIT
     running = [_Running(check, account) for check in checks]
-    told: list[str] = []
+    notified: list[str] = []
     with ExitStack() as cleanup:
         for each in running:
             cleanup.callback(each.steps.close)  # type: ignore[attr-defined] # steps are generators
@@ -104,8 +104,8 @@ def run_checks(
                 late = unchecked("it took longer than an hour in all", "run the verification again")
                 yield from (_result(one.check, late) for one in running)
                 return
-            if (names := [one.check.name for one in running]) != told:
-                on_wait(told := names)
+            if (names := [one.check.name for one in running]) != notified:
+                on_wait(notified := names)
             if running and (wait := min(one.due for one in running) - timer.now()) > 0:
                 timer.sleep(wait)
 

@@ -54,7 +54,7 @@ from wabawatch.adapters.stores.dynamodb.transactions import (
 )
 from wabawatch.adapters.stores.dynamodb.transition_log import fold_action
 from wabawatch.application.ports import FoldBatch, MemberRow, Outcome
-from wabawatch.domain.incidents import Incident, Key, Member
+from wabawatch.domain.incident import Incident, Key, Member
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from zlib import crc32
 import msgspec
 
 from wabawatch.adapters.stores.dynamodb.table import Key, Value, number
-from wabawatch.domain import incidents
+from wabawatch.domain import incident
 from wabawatch.domain.sharding import BUCKETS, bucket_of
 
 SPREAD: Final = 8
@@ -74,7 +74,7 @@ def done_key(incident_id: str, month: str) -> Key:
     return done_partition(crc32(incident_id.encode()) % SPREAD, month), incident_id
 
 
-def latest_key(key: incidents.Key) -> Key:
+def latest_key(key: incident.Key) -> Key:
     """Ids come from outside and may be long: a digest has the length of a key, and no trouble with separators."""
     digest = hashlib.blake2b(msgspec.json.encode(key), digest_size=16).hexdigest()
     return f"LATEST#{digest[0]}", digest

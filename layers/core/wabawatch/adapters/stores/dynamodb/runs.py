@@ -13,7 +13,7 @@ from wabawatch.adapters.stores.dynamodb.keys import expiry, iso, month_of, shard
 from wabawatch.adapters.stores.dynamodb.periods import Periods
 from wabawatch.adapters.stores.dynamodb.table import Table, blob, item, name_of
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
-from wabawatch.domain.runs import Run
+from wabawatch.domain.run import Run
 
 _RUN: Final = "RUN"
 _COVERAGE: Final = "COVERAGE"

@@ -10,8 +10,8 @@ from wabawatch.adapters.stores.codec import dump
 from wabawatch.adapters.stores.dynamodb.aside import ACKNOWLEDGEMENT, SILENCE, Aside
 from wabawatch.adapters.stores.dynamodb.keys import expiry
 from wabawatch.adapters.stores.dynamodb.table import ConditionFailed, Table, blob, item, keyed, name_of
-from wabawatch.domain.incidents import Incident
-from wabawatch.domain.steering import Acknowledgement, Silence
+from wabawatch.domain.incident import Incident
+from wabawatch.domain.silence import Acknowledgement, Silence
 
 _SILENCE: Final = "SILENCE"
 _ACKNOWLEDGEMENT: Final = "ACK"

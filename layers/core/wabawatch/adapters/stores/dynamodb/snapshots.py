@@ -15,7 +15,7 @@ from wabawatch.adapters.stores.dynamodb.transactions import WriteGroup, put, wri
 from wabawatch.adapters.stores.dynamodb.transition_log import LOG, log_rows
 from wabawatch.application.ports import Change, Outcome
 from wabawatch.domain.sharding import BUCKETS, bucket_of
-from wabawatch.domain.transitions import Snapshot
+from wabawatch.domain.snapshot import Snapshot
 
 FEW: Final = BUCKETS
 """Targets up to which single reads cost no more calls than queries do.

@@ -27,7 +27,7 @@ from wabawatch.adapters.stores.dynamodb.table import Condition, Item, Table, blo
 from wabawatch.adapters.stores.dynamodb.transactions import Action, WriteGroup, delete, update, write
 from wabawatch.application.ports import Change, PendingChange
 from wabawatch.domain.health import Observation
-from wabawatch.domain.transitions import Transition
+from wabawatch.domain.snapshot import Transition
 
 LOG: Final = "LOG"
 _LEAST: Final = timedelta(microseconds=1)
@@ -37,16 +37,16 @@ def log_rows(change: Change, history: timedelta) -> Iterator[Item]:
     """The log row of a change and, where it has transitions, the pending change. `when` makes it part of the fleet's
     history."""
     seen = change.observation
-    told = blob(dump(change.transitions)) if change.transitions else None
+    notified = blob(dump(change.transitions)) if change.transitions else None
     yield item(
         log_key(seen.target, seen.observed_at),
         seen=blob(dump(seen)),
-        body=told,
-        when=text(f"{iso(seen.observed_at)}#{seen.target}") if told else None,
+        body=notified,
+        when=text(f"{iso(seen.observed_at)}#{seen.target}") if notified else None,
         expires_at=expiry(seen.observed_at + history),
     )
-    if told:
-        yield item(pending_key(seen.target, seen.observed_at), body=told)
+    if notified:
+        yield item(pending_key(seen.target, seen.observed_at), body=notified)
 
 
 def fold_action(table: Table, change: PendingChange, folded: int) -> Action:

@@ -16,7 +16,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     time between two passes (None: of a version that did not record it).
 
     `resume_at` is the id of the first target that was skipped: the next pass over this shard begins there.
-    `blind` tells that too many could not be read: the state of those that could not was left as it was."""
+    `mass_failure` tells that too many could not be read: the state of those that could not was left as it was."""
 
     id: str
     shard: int
@@ -30,7 +30,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     transitions: int = 0
     writes: int = 0
     conflicts: int = 0
-    blind: bool = False
+    mass_failure: bool = False
     resume_at: str | None = None
     causes: dict[str, int] = {}
     statuses: dict[str, int] = {}

@@ -25,12 +25,12 @@ class Evidence(msgspec.Struct, frozen=True, array_like=True):
     observed_at: datetime
 
 
-class Track(msgspec.Struct, frozen=True, array_like=True):
+class CapabilityState(msgspec.Struct, frozen=True, array_like=True):
     """One state machine: the confirmed status of one capability of one entity, and what speaks against it.
 
     `status` is None until the first status is confirmed. `streak` holds the latest observations in a row that differ
-    from it, all on one side of it, no more than the longest threshold. `because` names the entity whose trouble
-    explains this one's. `proven` tells that the capability was AVAILABLE once.
+    from it, all on one side of it, no more than the longest threshold. `caused_by` names the entity whose trouble
+    explains this one's. `was_available` tells that the capability was AVAILABLE once.
     """
 
     entity_type: str
@@ -39,8 +39,8 @@ class Track(msgspec.Struct, frozen=True, array_like=True):
     status: str | None = None
     since: datetime | None = None
     reasons: tuple[Reason, ...] = ()
-    because: str | None = None
-    proven: bool = False
+    caused_by: str | None = None
+    was_available: bool = False
     streak: tuple[Evidence, ...] = ()
 
     @property
@@ -50,7 +50,7 @@ class Track(msgspec.Struct, frozen=True, array_like=True):
     @property
     def picture(self) -> tuple[str | None, frozenset[str], str | None]:
         """What people would call the same: status, identities of the reasons, and the entity that explains it."""
-        return (self.status, identities(self.reasons), self.because)
+        return (self.status, identities(self.reasons), self.caused_by)
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -63,13 +63,13 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     version: int = 0
     seq: int = 0
     observed_at: datetime | None = None
-    tracks: tuple[Track, ...] = ()
+    tracks: tuple[CapabilityState, ...] = ()
     contradictions: tuple[str, ...] = ()
     is_reset: bool = False
     """What was stored could not be read: nothing is known of what was told before, so that the first reading afterwards
     tells health too."""
 
-    def track(self, key: tuple[str, str, str]) -> Track | None:
+    def track(self, key: tuple[str, str, str]) -> CapabilityState | None:
         return next((track for track in self.tracks if track.key == key), None)
 
 
@@ -90,8 +90,8 @@ class Transition(msgspec.Struct, frozen=True, array_like=True):
     at: datetime
     since: datetime
     reasons: tuple[Reason, ...] = ()
-    because: str | None = None
-    proven: bool = False
+    caused_by: str | None = None
+    was_available: bool = False
     evidence: tuple[Evidence, ...] = ()
     run_id: str = ""
 

@@ -14,10 +14,10 @@ JITTER_PERIOD = 6
 """The changing oddity comes round after this many reads, so that its bodies can be kept."""
 
 
-def disguise(document: Document, oddities: Iterable[str], read: int) -> Document:
+def disguise(document: Document, quirks: Iterable[str], read: int) -> Document:
     """Apply the named oddities; the order of the table decides, because some take away what others work on."""
-    chosen = set(oddities)
-    for name, rewrite in ODDITIES.items():
+    chosen = set(quirks)
+    for name, rewrite in QUIRKS.items():
         if name in chosen:
             document = rewrite(document, read)
     return document
@@ -221,7 +221,7 @@ def _no_wrapper(document: Document, _read: int) -> Document:
     return fields | {name: value for name, value in document.items() if name != "health_status"}
 
 
-ODDITIES: Mapping[str, Callable[[Document, int], Document]] = {
+QUIRKS: Mapping[str, Callable[[Document, int], Document]] = {
     "errors_on_available": _errors_on_available,
     "repeated_reasons": _repeated_reasons,
     "jitter": _jitter,

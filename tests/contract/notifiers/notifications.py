@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CALLING, LIMITED, MESSAGING, READABLE, TARGET, UNKNOWN, Reason
-from wabawatch.domain.incidents import DESTINATION, MONITOR
+from wabawatch.domain.incident import DESTINATION, MONITOR
 from wabawatch.domain.messages import Affected, Notification, ReasonShown, Subject
 from wabawatch.domain.rehearsal import rehearsal
 from wabawatch.domain.runbook import advise
@@ -109,20 +109,20 @@ TEMPLATE = subject(
     reasons=shown(Reason(141002)),
     affected=(Affected("orders-es", "Orders Spain", {}, BLOCKED),),
 )
-BLIND = subject(
+MASS_FAILURE = subject(
     incident_id="b11d00000001",
     entity_type=MONITOR,
-    entity_id="sight",
+    entity_id="readability",
     capability=READABLE,
     severity="error",
     new=UNKNOWN,
-    reasons=shown(Reason(description="blind", detail="9 of 12 targets could not be read")),
+    reasons=shown(Reason(description="mass_failure", detail="9 of 12 targets could not be read")),
     affected=(),
     affected_total=0,
     share=0.0,
 )
 DEAD = msgspec.structs.replace(
-    BLIND,
+    MASS_FAILURE,
     incident_id="dead00000001",
     entity_type=DESTINATION,
     entity_id="ops",
@@ -134,11 +134,11 @@ CHANGES = tuple((OPENED + timedelta(minutes=10 * n), BLOCKED if n % 2 == 0 else 
 STORIES = {
     "opened": notification("opened"),
     "opened-forty": notification("opened", nordwind(40)),
-    "opened-found": notification("opened", subject(new=LIMITED, old=None, found=True, severity="warning")),
+    "opened-found": notification("opened", subject(new=LIMITED, old=None, preexisting=True, severity="warning")),
     "opened-unread": notification("opened", UNREAD),
     "opened-calling": notification("opened", CALLS),
     "opened-template": notification("opened", TEMPLATE),
-    "opened-blind": notification("opened", BLIND),
+    "opened-mass-failure": notification("opened", MASS_FAILURE),
     "opened-destination": notification("opened", DEAD),
     "opened-new-word": notification("opened", subject(new="PAUSED", severity="warning")),
     "escalated": notification("escalated", subject(old=LIMITED), sequence=2),

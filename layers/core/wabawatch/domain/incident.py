@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.health import AVAILABLE, Reason
-from wabawatch.domain.transitions import Key as Key  # noqa: PLC0414 - a name of this module, too
+from wabawatch.domain.snapshot import Key as Key  # noqa: PLC0414 - a name of this module, too
 
 MONITOR: Final = "MONITOR"
 """The entity type of what is wrong with the monitor itself: its sight, its configuration."""
@@ -40,7 +40,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
     codes: tuple[str, ...] = ()
 
 
-class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+class NotificationState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one destination was last sent about the incident.
 
     `status` is None until something was sent. `last_id` is the id of the last notification that was recorded. `thread`
@@ -91,7 +91,7 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     resolved_at: datetime | None = None
     resolution: str = ""
     """`recovered`, `gone` (no longer reported), or `unwatched` (no longer configured)."""
-    found: bool = False
+    preexisting: bool = False
     """It was there when we first looked; when it began is not known."""
     reasons: tuple[Reason, ...] = ()
     counts: dict[str, int] = {}
@@ -100,7 +100,7 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     has_member_rows: bool = False
     changes: tuple[Change, ...] = ()
     flapping_since: datetime | None = None
-    ledger: dict[str, Told] = {}
+    notification_log: dict[str, NotificationState] = {}
     due_at: datetime | None = None
 
     @property
@@ -131,5 +131,5 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.entity_type in {MONITOR, DESTINATION}
 
     @property
-    def told_status(self) -> str:
+    def notified_status(self) -> str:
         return self.status if self.is_open else AVAILABLE

@@ -10,10 +10,10 @@ import msgspec
 from wabawatch.application.addresses import host_of, is_loopback
 
 from .answers import Answer, json_answer, plain
-from .conversation import Request
 from .failures import FAILURES
 from .fleet import TYPES
-from .oddities import ODDITIES
+from .http import Request
+from .quirks import QUIRKS
 from .reading import Origin, ScenarioError, Section, duration
 from .reasons import CATALOGUE
 from .scenario import Step
@@ -35,7 +35,7 @@ that it is JSON:
   curl -X PUT -H "$JSON" {url}/simulator/wabas/{waba} -d '{{"status": "BLOCKED", "reasons": [141006]}}'
   curl -X PUT -H "$JSON" {url}/simulator/numbers/{number} -d '{{"failure": {{"kind": "unauthorized", "times": 3}}}}'
   curl -X PUT -H "$JSON" {url}/simulator/numbers/{number} -d '{{"failure": {{"kind": "slow", "delay": "8s"}}}}'
-  curl -X PUT -H "$JSON" {url}/simulator/numbers/{number} -d '{{"oddities": ["no_wrapper", "jitter"]}}'
+  curl -X PUT -H "$JSON" {url}/simulator/numbers/{number} -d '{{"quirks": ["no_wrapper", "jitter"]}}'
   curl -X DELETE {url}/simulator/wabas/{waba}     heals it
   curl -X DELETE '{url}/simulator/numbers/*'    heals everything
 
@@ -55,7 +55,7 @@ _CHANGING = ("PUT", "POST", "DELETE")
 _KINDS = _PLURALS | {kind: kind for kind in TYPES}
 
 
-class Steering:
+class OperatorActions:
     """Answers everything but /health_status."""
 
     def __init__(self, stage: Stage) -> None:
@@ -96,7 +96,7 @@ class Steering:
 
     def _help(self, request: Request) -> Answer:
         number = self._stage.simulation.scenario.fleet.numbers[0]
-        lists = {"failures": FAILURES, "oddities": ODDITIES, "reasons": map(str, CATALOGUE)}
+        lists = {"failures": FAILURES, "quirks": QUIRKS, "reasons": map(str, CATALOGUE)}
         words = {name: ", ".join(values) for name, values in lists.items()}
         filled = HELP.format(
             url=f"http://{request.headers.get('host')}", key=number.key, number=number.id, waba=number.waba, **words

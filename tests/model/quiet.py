@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.crash.mortal import Fate
+from tests.crash.killable_store import Fate
 from tests.model import checks
 from tests.model.world import DESTINATIONS, ENTITIES
 

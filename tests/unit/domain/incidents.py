@@ -1,6 +1,6 @@
 """Incidents for tests, made of the transitions that lead to them."""
 
-from tests.unit.domain.readings import PAYMENT, moved
+from tests.unit.domain.builders import PAYMENT, moved
 from wabawatch.domain.correlation import fold
 from wabawatch.domain.messages import Affected
 from wabawatch.domain.policy import Policy

@@ -9,12 +9,12 @@ import msgspec
 from wabawatch.application.ports import Change, MemberRow, PendingChange
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Entity, Observation, Reason, Report
-from wabawatch.domain.incidents import INLINE_MEMBERS, Incident, Key, Member, Told
+from wabawatch.domain.incident import INLINE_MEMBERS, Incident, Key, Member, NotificationState
 from wabawatch.domain.messages import Affected, Notification, ReasonShown, Subject
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
-from wabawatch.domain.runs import Run
-from wabawatch.domain.steering import Acknowledgement, Matcher, Silence
-from wabawatch.domain.transitions import Evidence, Snapshot, Track, Transition
+from wabawatch.domain.run import Run
+from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
+from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
 
 START = datetime(2026, 3, 1, 8, 30, 0, 123456, UTC)
 UNPAID = Reason(141006, "There is an error with the payment method", "Add a payment method")
@@ -25,7 +25,7 @@ def at(minutes: float) -> datetime:
 
 
 def snapshot(target: str, version: int = 1, seq: int = 0, minutes: float = 0, status: str = AVAILABLE) -> Snapshot:
-    track = Track("WABA", f"9{target}", MESSAGING, status, at(minutes), proven=True)
+    track = CapabilityState("WABA", f"9{target}", MESSAGING, status, at(minutes), was_available=True)
     return Snapshot(target, version, seq, at(minutes), (track,))
 
 
@@ -139,13 +139,13 @@ def queued(notification_id: str, destination: str = "ops", incidents: int = 1, *
         )
         for position, incident_id in enumerate(ids[:10])
     )
-    told = Told(BLOCKED, 1, ("141006",), 1, at(1), at(1), count=1, last_id=notification_id)
+    notified = NotificationState(BLOCKED, 1, ("141006",), 1, at(1), at(1), count=1, last_id=notification_id)
     waiting = QueuedNotification(
         notification_id,
         destination,
         Stage.SENDING,
         Notification(notification_id, "digest", destination, "production", at(1), subjects, total=incidents),
-        tuple(QueuedLine(incident_id, told) for incident_id in ids),
+        tuple(QueuedLine(incident_id, notified) for incident_id in ids),
     )
     return msgspec.structs.replace(waiting, **more)
 

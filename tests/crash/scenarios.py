@@ -6,7 +6,7 @@ from datetime import timedelta
 from tests.application.fakes import PAYMENT, FakeNotifier, business, failing, phone, targets
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.domain.health import Reason
-from wabawatch.domain.steering import Matcher, Silence
+from wabawatch.domain.silence import Matcher, Silence
 
 POLL, NOTIFY = "poll", "notify"
 DOWN = DeliveryError("HTTP 503", DeliveryErrorKind.PASSING)

@@ -7,23 +7,25 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from wabawatch.domain.health import CALLING, TARGET, Reason, identities, rank, upstream
-from wabawatch.domain.transitions import Track
+from wabawatch.domain.snapshot import CapabilityState
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What one observation says about one capability of one entity. `because` names the entity that explains it."""
+    """What one observation says about one capability of one entity. `caused_by` names the entity that explains it."""
 
     key: tuple[str, str, str]
     status: str
     reasons: tuple[Reason, ...] = ()
-    because: str | None = None
+    caused_by: str | None = None
 
     @property
     def entity(self) -> str:
         return f"{self.key[0]} {self.key[1]}"
 
 
-def explained(readings: list[Reading], before: Mapping[tuple[str, str, str], Track]) -> list[Reading]:
+def attach_root_causes(
+    readings: list[Reading], before: Mapping[tuple[str, str, str], CapabilityState]
+) -> list[Reading]:
     """Name for each reading of one report the entity that explains it, where there is one. `before` holds the tracks
     by their keys.
     """
@@ -31,12 +33,14 @@ def explained(readings: list[Reading], before: Mapping[tuple[str, str, str], Tra
     for reading in readings:
         if rank(reading.status) > 0:
             track = before.get(reading.key)
-            trouble = _Trouble(reading, identities(reading.reasons), proven=track is not None and track.proven)
+            trouble = _Trouble(
+                reading, identities(reading.reasons), was_available=track is not None and track.was_available
+            )
             groups.setdefault(reading.key[2], []).append(trouble)
-    because = {reading.key: root for group in groups.values() for reading, root in _find_roots(group)}
-    if not because:
+    caused_by = {reading.key: root for group in groups.values() for reading, root in _find_roots(group)}
+    if not caused_by:
         return readings
-    return [msgspec.structs.replace(reading, because=because.get(reading.key)) for reading in readings]
+    return [msgspec.structs.replace(reading, caused_by=caused_by.get(reading.key)) for reading in readings]
 
 
 class _Trouble(msgspec.Struct, frozen=True, gc=False):
@@ -44,7 +48,7 @@ class _Trouble(msgspec.Struct, frozen=True, gc=False):
 
     reading: Reading
     reasons: frozenset[str]
-    proven: bool
+    was_available: bool
 
 
 def _find_roots(group: list[_Trouble]) -> Iterator[tuple[Reading, str]]:
@@ -70,17 +74,17 @@ def _is_explained_by(trouble: _Trouble, other: _Trouble) -> bool:
         rank(theirs.status) >= rank(mine.status)
         and trouble.reasons <= other.reasons
         and (upstream(theirs.key[0]) < upstream(mine.key[0]) or (bool(other.reasons) and not trouble.reasons))
-        and (mine.key[2] != CALLING or other.proven or not trouble.proven)
+        and (mine.key[2] != CALLING or other.was_available or not trouble.was_available)
     )
 
 
-def still_explained(reading: Reading, track: Track, explaining: Track | None) -> Reading:
+def keep_root_cause(reading: Reading, track: CapabilityState, explaining: CapabilityState | None) -> Reading:
     """Keep an explanation until the recovery of what explains it is confirmed: a number that is reported blocked one
     reading longer than its business is no new cause. A reason of its own ends it at once.
 
     `explaining` is the track, after this observation, of the entity that explained it before.
     """
-    if reading.because or not track.because or rank(reading.status) == 0:
+    if reading.caused_by or not track.caused_by or rank(reading.status) == 0:
         return reading
     if identities(reading.reasons) - identities(track.reasons):
         return reading
@@ -88,6 +92,6 @@ def still_explained(reading: Reading, track: Track, explaining: Track | None) ->
         explaining is not None
         and explaining.status is not None
         and rank(explaining.status) >= rank(reading.status)
-        and (reading.key[2] != CALLING or explaining.proven or not track.proven)
+        and (reading.key[2] != CALLING or explaining.was_available or not track.was_available)
     )
-    return msgspec.structs.replace(reading, because=track.because) if holds else reading
+    return msgspec.structs.replace(reading, caused_by=track.caused_by) if holds else reading

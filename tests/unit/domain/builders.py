@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from wabawatch.domain.detection import detect
 from wabawatch.domain.health import CALLING, MESSAGING, Entity, Failure, Observation, Reason, Report
 from wabawatch.domain.policy import Thresholds
-from wabawatch.domain.transitions import Snapshot, Transition
+from wabawatch.domain.snapshot import Snapshot, Transition
 
 T0 = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 USUAL = Thresholds()

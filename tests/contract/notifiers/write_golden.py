@@ -1,4 +1,4 @@
-"""Write the golden payloads anew, to be read before they are committed: `python -m tests.contract.notifiers.regold`."""
+"""Write the golden payloads anew, to be read before they are committed: `python -m tests.contract.notifiers.write_golden`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import time
 from pathlib import Path
 
-from tests.contract.notifiers.benches import FORMATS, bench
-from tests.contract.notifiers.stories import STORIES
+from tests.contract.notifiers.harness import FORMATS, bench
+from tests.contract.notifiers.notifications import STORIES
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wabawatch.domain.health import rank
-from wabawatch.domain.transitions import Evidence, Track
+from wabawatch.domain.snapshot import CapabilityState, Evidence
 
 
-def lengthened(track: Track, entry: Evidence, most: int) -> tuple[Evidence, ...]:
+def append_evidence(track: CapabilityState, entry: Evidence, most: int) -> tuple[Evidence, ...]:
     """The track's streak with one more observation; a new one where the wind has changed."""
     side = _side(entry.status, track.status)
     kept = track.streak if all(_side(one.status, track.status) == side for one in track.streak) else ()
     return (*kept, entry)[-most:]
 
 
-def confirmed(
+def confirm_status(
     base: str | None, streak: tuple[Evidence, ...], needed: Callable[[str], int]
 ) -> tuple[str, tuple[Evidence, ...]] | None:
     """The farthest status from `base` that enough of the latest observations reach or pass, with those observations.
@@ -32,7 +32,7 @@ def confirmed(
     return None
 
 
-def remaining(status: str, streak: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+def remaining_evidence(status: str, streak: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     """The end of the streak that speaks against the status just confirmed, and goes on counting."""
     rest: list[Evidence] = []
     for entry in reversed(streak):

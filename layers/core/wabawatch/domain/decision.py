@@ -11,12 +11,12 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.calendar import Weekly
-from wabawatch.domain.correlation import turns
+from wabawatch.domain.correlation import count_status_changes
 from wabawatch.domain.extent import extent_calm_at, extent_is_news
 from wabawatch.domain.health import AVAILABLE, BLOCKED, READABLE, UNKNOWN, identities, is_urgent, rank
-from wabawatch.domain.incidents import Incident, Told
+from wabawatch.domain.incident import Incident, NotificationState
 from wabawatch.domain.policy import Flapping, Policy
+from wabawatch.domain.schedule import Weekly
 
 
 class Mute(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class Situation(msgspec.Struct, frozen=True):
     opens_at: datetime | None = None
     acknowledged: bool = False
     acknowledged_until: datetime | None = None
-    blind: bool = False
+    mass_failure: bool = False
     group_wait: timedelta = timedelta(0)
     digest: Weekly | None = None
     paused_until: datetime | None = None
@@ -69,7 +69,7 @@ _DIGEST_SKEW: Final = timedelta(hours=2)
 late, or the clocks went forward."""
 
 
-class QuietReason(StrEnum):
+class HoldReason(StrEnum):
     """The reasons for saying nothing. A muted decision's reason goes on with the mute's name: `muted: silence 3f2a`."""
 
     UP_TO_DATE = "up_to_date"
@@ -85,13 +85,13 @@ class QuietReason(StrEnum):
     JOINED_LATER = "joined_later"
     WORKING_HOURS = "working_hours"
     FLAPPING = "flapping"
-    BLIND = "blind"
+    MASS_FAILURE = "mass_failure"
     ACKNOWLEDGED = "acknowledged"
     RETRY_WAIT = "retry_wait"
     NO_MORE_REMINDERS = "no_more_reminders"
 
 
-def plan(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
+def decide(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
     """Decide for one destination.
 
     1. The difference between the ledger and the incident is the news; where there is none, a reminder may be due. Who
@@ -99,46 +99,46 @@ def plan(incident: Incident, told: Told, situation: Situation, policy: Policy) -
     2. News that is held back (mute, hours, blindness) is held, never dropped: the difference stays.
     3. After a delivery that failed the next one waits for its turn.
     """
-    news = _news(incident, told, situation, policy)
+    news = _news(incident, notified, situation, policy)
     if news.kind is None:
         return news
     return _held(incident, situation) or _backing_off(situation, policy) or news
 
 
-def _news(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
-    heard = told.status is not None and rank(told.status) > 0
-    if not situation.routed and not heard and not told.flapping:
-        return Decision(None, QuietReason.ABOUT_ITSELF if situation.about_itself else QuietReason.NOT_ROUTED)
-    if _was_over_before(incident, told, situation):
-        return Decision(None, QuietReason.JOINED_LATER)
-    if incident.flapping_since is not None or told.flapping:
-        return _flapping(incident, told, situation, policy)
+def _news(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
+    heard = notified.status is not None and rank(notified.status) > 0
+    if not situation.routed and not heard and not notified.flapping:
+        return Decision(None, HoldReason.ABOUT_ITSELF if situation.about_itself else HoldReason.NOT_ROUTED)
+    if _was_over_before(incident, notified, situation):
+        return Decision(None, HoldReason.JOINED_LATER)
+    if incident.flapping_since is not None or notified.flapping:
+        return _flapping(incident, notified, situation, policy)
     if not incident.is_open:
-        return _ended(told, situation, heard=heard)
+        return _ended(notified, situation, heard=heard)
     if not heard:
         return _first(incident, situation)
-    return _difference(incident, told, situation, policy)
+    return _difference(incident, notified, situation, policy)
 
 
-def _was_over_before(incident: Incident, told: Told, situation: Situation) -> bool:
+def _was_over_before(incident: Incident, notified: NotificationState, situation: Situation) -> bool:
     """Whether the incident had ended when the destination joined. One that joins in the future joined before the clock
     was set back."""
-    if incident.resolved_at is None or situation.known_since is None or told.status is not None:
+    if incident.resolved_at is None or situation.known_since is None or notified.status is not None:
         return False
     return incident.resolved_at <= situation.known_since <= situation.now + _SKEW
 
 
 def _held(incident: Incident, situation: Situation) -> Decision | None:
     if situation.mute is not None:
-        return Decision(None, f"{QuietReason.MUTED}: {situation.mute.why}", situation.mute.ends_at)
-    if situation.blind and _hidden_by_blindness(incident):
-        return Decision(None, QuietReason.BLIND)
+        return Decision(None, f"{HoldReason.MUTED}: {situation.mute.why}", situation.mute.ends_at)
+    if situation.mass_failure and _hidden_by_mass_failure(incident):
+        return Decision(None, HoldReason.MASS_FAILURE)
     if situation.opens_at is not None and situation.opens_at > situation.now:
-        return Decision(None, QuietReason.WORKING_HOURS, situation.opens_at)
+        return Decision(None, HoldReason.WORKING_HOURS, situation.opens_at)
     return None
 
 
-def _hidden_by_blindness(incident: Incident) -> bool:
+def _hidden_by_mass_failure(incident: Incident) -> bool:
     """While most of the fleet cannot be read, one incident says so for all; but not where the provider itself says that
     a channel is down."""
     unread = incident.capability == READABLE and not incident.about_monitor
@@ -149,7 +149,7 @@ def _backing_off(situation: Situation, policy: Policy) -> Decision | None:
     """Waits that are longer than any that is ever set were set before the clock was set back."""
     farthest = policy.retry.farthest(situation.now)
     waits = [at for at in (situation.retry_at, situation.paused_until) if at and situation.now < at <= farthest]
-    return Decision(None, QuietReason.RETRY_WAIT, max(waits)) if waits else None
+    return Decision(None, HoldReason.RETRY_WAIT, max(waits)) if waits else None
 
 
 def _ready_at(since: datetime, wait: timedelta, now: datetime) -> datetime | None:
@@ -158,51 +158,58 @@ def _ready_at(since: datetime, wait: timedelta, now: datetime) -> datetime | Non
     return ready_at if now < ready_at <= now + wait + _SKEW else None
 
 
-def _flapping(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
+def _flapping(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
     if incident.flapping_since is None:
         return Decision("flapping_ended", "it has settled")
-    if told.flapping:
-        if rank(incident.status) > rank(told.worst):
+    if notified.flapping:
+        if rank(incident.status) > rank(notified.worst):
             return Decision("escalated", "worse than anything that was told of the flapping")
-        return Decision(None, QuietReason.FLAPPING, _settles_at(incident, situation.now, policy.flapping))
+        return Decision(None, HoldReason.FLAPPING, _settles_at(incident, situation.now, policy.flapping))
     return Decision("flapping", f"{len(incident.changes)} changes")
 
 
 def _settles_at(incident: Incident, now: datetime, flapping: Flapping) -> datetime:
     """When the flapping ends unless something changes: with the change that leaves few enough in the window."""
     times = (change.at + flapping.window for change in incident.changes)
-    return next((at for at in times if at > now and turns(incident.changes, at, flapping.window) <= flapping.low), now)
+    return next(
+        (
+            at
+            for at in times
+            if at > now and count_status_changes(incident.changes, at, flapping.window) <= flapping.low
+        ),
+        now,
+    )
 
 
-def _ended(told: Told, situation: Situation, *, heard: bool) -> Decision:
+def _ended(notified: NotificationState, situation: Situation, *, heard: bool) -> Decision:
     if heard:
         return Decision("resolved", "it was told of the problem")
-    if told.status is not None:
-        return Decision(None, QuietReason.UP_TO_DATE)
+    if notified.status is not None:
+        return Decision(None, HoldReason.UP_TO_DATE)
     if situation.muted_throughout:
-        return Decision(None, QuietReason.MUTED_THROUGHOUT)
+        return Decision(None, HoldReason.MUTED_THROUGHOUT)
     return Decision("brief", "it came and went before it could be told")
 
 
 def _first(incident: Incident, situation: Situation) -> Decision:
     ready_at = _ready_at(incident.confirmed_at, situation.group_wait, situation.now)
     if ready_at is not None:
-        return Decision(None, QuietReason.GROUP_WAIT, ready_at)
+        return Decision(None, HoldReason.GROUP_WAIT, ready_at)
     return Decision("opened", "not told yet")
 
 
-def _difference(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
+def _difference(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
     """The first of: another status, other reasons, another number of targets, a reminder. While one of them waits,
     another may be said; where all wait, it is looked at again when the first wait is over."""
-    before, after = rank(told.status or AVAILABLE), rank(incident.status)
-    if told.status != incident.status:
-        return Decision("eased" if after < before else "escalated", f"{told.status} was told")
+    before, after = rank(notified.status or AVAILABLE), rank(incident.status)
+    if notified.status != incident.status:
+        return Decision("eased" if after < before else "escalated", f"{notified.status} was told")
     found = [
         decision
         for decision in (
-            _other_reasons(incident, told, situation, policy),
-            _other_extent(incident, told, situation, policy),
-            _reminder(incident, told, situation, policy),
+            _other_reasons(incident, notified, situation, policy),
+            _other_extent(incident, notified, situation, policy),
+            _reminder(incident, notified, situation, policy),
         )
         if decision is not None
     ]
@@ -211,59 +218,63 @@ def _difference(incident: Incident, told: Told, situation: Situation, policy: Po
     return next(speaking, None) or min(ended_by_time, key=lambda each: each[0], default=(None, found[-1]))[1]
 
 
-def _other_reasons(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision | None:
+def _other_reasons(
+    incident: Incident, notified: NotificationState, situation: Situation, policy: Policy
+) -> Decision | None:
     """Said at most once in an interval; below BLOCKED only when the provider now says that the channel is down."""
-    if not _reasons_differ(incident, told):
+    if not _reasons_differ(incident, notified):
         return None
     if is_urgent(incident.reasons):
         return Decision("reasons_changed", "the provider says that the channel is down")
     if incident.status != BLOCKED:
         return None
-    ready_at = _ready_at(told.at or incident.opened_at, policy.reasons_interval, situation.now)
+    ready_at = _ready_at(notified.at or incident.opened_at, policy.reasons_interval, situation.now)
     if ready_at is not None:
-        return Decision(None, QuietReason.REASONS_INTERVAL, ready_at)
+        return Decision(None, HoldReason.REASONS_INTERVAL, ready_at)
     return Decision("reasons_changed", "other reasons were told")
 
 
-def _reasons_differ(incident: Incident, told: Told) -> bool:
-    return set(told.reasons) != identities(incident.reasons)
+def _reasons_differ(incident: Incident, notified: NotificationState) -> bool:
+    return set(notified.reasons) != identities(incident.reasons)
 
 
-def _other_extent(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision | None:
+def _other_extent(
+    incident: Incident, notified: NotificationState, situation: Situation, policy: Policy
+) -> Decision | None:
     """Said when the number of targets changed by much, at most once in an interval; where few come and go again and
     again, once they are calm. What is not said here is said with the next reminder."""
     affected = incident.affected
-    if not situation.routed or not extent_is_news(told.affected, affected, incident.changes):
+    if not situation.routed or not extent_is_news(notified.affected, affected, incident.changes):
         return None
-    ready_at = _ready_at(told.at or incident.opened_at, policy.group_interval, situation.now)
+    ready_at = _ready_at(notified.at or incident.opened_at, policy.group_interval, situation.now)
     if ready_at is not None:
-        return Decision(None, QuietReason.GROUP_INTERVAL, ready_at)
+        return Decision(None, HoldReason.GROUP_INTERVAL, ready_at)
     calm_at = extent_calm_at(incident.changes, situation.now, policy.flapping)
     if calm_at is not None:
-        return Decision(None, QuietReason.EXTENT_QUIET, calm_at)
-    return Decision("spread" if affected > told.affected else "receded", f"{told.affected} affected were told")
+        return Decision(None, HoldReason.EXTENT_QUIET, calm_at)
+    return Decision("spread" if affected > notified.affected else "receded", f"{notified.affected} affected were told")
 
 
-def _reminder(incident: Incident, told: Told, situation: Situation, policy: Policy) -> Decision:
+def _reminder(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
     if not situation.routed:
-        return Decision(None, QuietReason.NOT_ROUTED)
+        return Decision(None, HoldReason.NOT_ROUTED)
     if situation.acknowledged:
-        return Decision(None, QuietReason.ACKNOWLEDGED, situation.acknowledged_until)
+        return Decision(None, HoldReason.ACKNOWLEDGED, situation.acknowledged_until)
     waits = policy.reminders.get(incident.status.lower(), ())
     if not waits:
-        return Decision(None, QuietReason.NO_MORE_REMINDERS)
-    since = told.at or incident.opened_at
-    wait = waits[min(told.reminders, len(waits) - 1)]
+        return Decision(None, HoldReason.NO_MORE_REMINDERS)
+    since = notified.at or incident.opened_at
+    wait = waits[min(notified.reminders, len(waits) - 1)]
     if situation.digest is not None and wait >= _DIGESTED and incident.status not in {BLOCKED, UNKNOWN}:
         wait = situation.digest.next_start(since + wait - _DIGEST_SKEW) - since
     due_at = _ready_at(since, wait, situation.now)
     if due_at is not None:
-        return Decision(None, _unsaid(incident, told), due_at)
+        return Decision(None, _unsaid(incident, notified), due_at)
     return Decision("reminder", "still so")
 
 
-def _unsaid(incident: Incident, told: Told) -> QuietReason:
+def _unsaid(incident: Incident, notified: NotificationState) -> HoldReason:
     """What only the next reminder says."""
-    if _reasons_differ(incident, told):
-        return QuietReason.REASONS_QUIET
-    return QuietReason.UP_TO_DATE if told.affected == incident.affected else QuietReason.EXTENT_QUIET
+    if _reasons_differ(incident, notified):
+        return HoldReason.REASONS_QUIET
+    return HoldReason.UP_TO_DATE if notified.affected == incident.affected else HoldReason.EXTENT_QUIET
