@@ -114,7 +114,8 @@ def _report(polled: Polled) -> dict[str, Any]:
     logger.info(
         "run finished",
         extra={**counts, "shard": run.shard, "of": run.of, "transitions": run.transitions, "writes": run.writes,
-               "conflicts": run.conflicts, "refused": run.refused, "mass_failure": run.mass_failure, "seconds": round(seconds, 3)},
+               "conflicts": run.conflicts, "refused": run.refused, "mass_failure": run.mass_failure,
+               "seconds": round(seconds, 3)},
     )  # fmt: skip
     _tell_unknown_codes(run.codes)
     read = run.answered + run.unknown

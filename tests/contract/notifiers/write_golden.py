@@ -1,4 +1,7 @@
-"""Write the golden payloads anew, to be read before they are committed: `python -m tests.contract.notifiers.write_golden`."""
+"""Write the golden payloads; read them before you commit them.
+
+python -m tests.contract.notifiers.write_golden
+"""
 
 from __future__ import annotations
 

@@ -117,8 +117,10 @@ VALUES = [
     row("heartbeat-over-http", TARGET + "heartbeat: {url: 'http://e.com/1'}  # here",
         "heartbeat.url", "write https://"),
     row("heartbeat-without-a-url", TARGET + "heartbeat: {min_coverage: 1}  # here", "heartbeat.url", "missing; write"),
-    row("share-in-per-cent", TARGET + "policy: {mass_failure: {share: 50}}  # here", "policy.mass_failure.share", "such as 0.5"),
-    row("share-of-nothing", TARGET + "policy: {mass_failure: {share: 0}}  # here", "policy.mass_failure.share", "a number above 0"),
+    row("share-in-per-cent", TARGET + "policy: {mass_failure: {share: 50}}  # here",
+        "policy.mass_failure.share", "such as 0.5"),
+    row("share-of-nothing", TARGET + "policy: {mass_failure: {share: 0}}  # here",
+        "policy.mass_failure.share", "a number above 0"),
 ]  # fmt: skip
 
 

@@ -625,7 +625,7 @@ def test_one_answer_opens_fifty_incidents_at_most(report, overall):
         pytest.param("status_in_two_places", "BLOCKED", 2, id="status_in_two_places"),
     ],
 )
-def test_the_simulator_s_oddities_are_read(read, quirk, status, contradictions):
+def test_the_simulator_s_quirks_are_read(read, quirk, status, contradictions):
     simulation = Simulation(Scenario(fleet=generated_fleet(1)))
     number = simulation.numbers()[0]
     waba = next(entity["name"] for entity in number["entities"] if entity["kind"] == "waba")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.domain.builders import PAYMENT, VERIFICATION, minute, moved
 from tests.unit.domain.incidents import FLEET, folded, involved
 from wabawatch.domain.correlation import end_flapping
+from wabawatch.domain.decision import decide
 from wabawatch.domain.health import READABLE, Reason
 from wabawatch.domain.incident import NotificationState
 from wabawatch.domain.notification_log import record_sent
@@ -109,13 +110,13 @@ def worlds(draw):
         "known_since": draw(st.none() | instants.map(minute)),
     }
 
-    def decide(at):
+    def decide_at(at):
         settled = end_flapping(incident, at, chosen.policy.flapping)
         facts = chosen.facts(settled, involved(settled), FLEET)
         case = chosen.case(settled, "ops", notified, steering, at, facts=facts, **options)
         return decide(settled, notified, case.situation, chosen.policy)
 
-    return decide, minute(last + draw(instants))
+    return decide_at, minute(last + draw(instants))
 
 
 @settings(max_examples=400, deadline=None)

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from tests.unit.domain.builders import PAYMENT, VERIFICATION, fold, minute, node, phone, seen, short
-from wabawatch.domain import health
+from wabawatch.domain import health, root_cause
 from wabawatch.domain.health import CALLING, Reason
 
 BUSINESS = node("BUSINESS", "b", "B", VERIFICATION)
@@ -135,7 +135,7 @@ def test_the_reasons_of_a_reading_are_compared_once(monkeypatch):
         counted.append(reasons)
         return health.identities(reasons)
 
-    monkeypatch.setattr(explanation, "identities", identities)
+    monkeypatch.setattr(root_cause, "identities", identities)
     entities = [
         node("WABA", str(index), "B", Reason(None, f"text {index}"), can_one="B", can_two="B") for index in range(50)
     ]

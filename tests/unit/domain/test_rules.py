@@ -66,12 +66,12 @@ def case(
     rules,
     incident,
     *,
-    now=minute(5),
+    now=minute(5),  # noqa: B008 - immutable, as the next ones
     destination="ops",
-    notified=NotificationState(),
-    steering=OperatorActions(),
+    notified=NotificationState(),  # noqa: B008
+    steering=OperatorActions(),  # noqa: B008
     **options,
-):  # noqa: B008 - immutable
+):
     return rules.case(incident, destination, notified, steering, now, facts=facts_about(incident, rules), **options)
 
 

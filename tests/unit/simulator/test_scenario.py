@@ -178,7 +178,7 @@ WRONG = {
         f"{FLEET}steps:\n  - {{at: 1s, waba: acme-eu, failure: slow}}\n",
         "steps[0].failure: only a number can have it",
     ),
-    "an unknown oddity": (
+    "an unknown quirk": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, quirks: [no_wraper]}}\n",
         "steps[0].quirks: unknown: 'no_wraper'; did you mean no_wrapper?",
     ),

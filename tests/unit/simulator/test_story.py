@@ -78,7 +78,7 @@ def test_a_partial_recovery_shows_to_some_and_then_to_all(simulation):
     assert [number["status"] for number in at(simulation, 22).values()] == ["AVAILABLE", "AVAILABLE"]
 
 
-def test_a_failure_and_an_oddity_begin_and_end(simulation):
+def test_a_failure_and_a_quirk_begin_and_end(simulation):
     number = at(simulation, 24)["orders-es"]
     assert (number["failure"], number["quirks"]) == ("unauthorized", ["no_id"])
     number = at(simulation, 26)["orders-es"]

@@ -134,7 +134,7 @@ def entities(document):
     return document["health_status"]["entities"]
 
 
-ODDITY_SHOWS = {
+QUIRK_SHOWS = {
     "errors_on_available": lambda d: [e["error_code"] for e in entities(d)[0]["errors"]] == [138024, 138025],
     "repeated_reasons": lambda d: [e["error_code"] for e in entities(d)[1]["errors"]] == [141006, 141014] * 2,
     "jitter": lambda d: entities(d)[0]["entity_type"] == "APP",
@@ -181,7 +181,7 @@ def test_repeated_keys_say_first_how_an_entity_is(simulation):
 
 
 @pytest.mark.parametrize("quirk", QUIRKS)
-def test_each_oddity_shows_in_the_answer_and_ends_with_healing(simulation, quirk):
+def test_each_quirk_shows_in_the_answer_and_ends_with_healing(simulation, quirk):
     set_health(simulation, "waba", "acme-eu", status="BLOCKED", reasons=[141006, 141014])
     assert not _shows(simulation, quirk)
     set_health(simulation, "number", "support-de", quirks=[quirk])
@@ -193,12 +193,12 @@ def test_each_oddity_shows_in_the_answer_and_ends_with_healing(simulation, quirk
 def _shows(simulation, quirk):
     """In one of two readings, because jitter alternates."""
     try:
-        return any(ODDITY_SHOWS[quirk](read(simulation)) for _ in range(2))
+        return any(QUIRK_SHOWS[quirk](read(simulation)) for _ in range(2))
     except (KeyError, TypeError):
         return False
 
 
-def test_oddities_go_together(simulation):
+def test_quirks_go_together(simulation):
     set_health(simulation, "number", "support-de", quirks=list(QUIRKS))
     assert read(simulation) == {
         "can_receive_call_sip": "BLOCKED",

@@ -87,7 +87,7 @@ def read_change(section: Section, kind: str, names: tuple[str, ...], fleet: Flee
         additional_info=section.need("info", texts) if "info" in section else None,
         seen_by=_seen_by(section, fleet),
         failure=_failure(section) if "failure" in section else None,
-        quirks=_oddities(section) if "quirks" in section else None,
+        quirks=_quirks(section) if "quirks" in section else None,
         heal=section.take("heal", flag, default=False),
     )
     _refuse_half(section, change)
@@ -164,6 +164,6 @@ def _usual(kind: str) -> Failure:
     return Failure(kind="" if kind == "none" else kind, times=1 if kind == "reset_reused" else None)
 
 
-def _oddities(section: Section) -> tuple[str, ...]:
+def _quirks(section: Section) -> tuple[str, ...]:
     choose = one_of(list(QUIRKS))
     return section.need("quirks", lambda value: tuple(choose(name) for name in items(value)))

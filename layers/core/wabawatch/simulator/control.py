@@ -44,10 +44,10 @@ Hold the story, let it go on, or set it:
   curl -X POST {url}/simulator/resume
   curl -X POST -H "$JSON" {url}/simulator/skip -d '{{"to": "60s"}}'     or {{"by": "20s"}}
 
-Fields of a change: status, any can_…, reasons, info, seen_by, failure, oddities, heal.
+Fields of a change: status, any can_…, reasons, info, seen_by, failure, quirks, heal.
 Reasons: {reasons}, or {{"code": …, "description": …, "possible_solution": …}}.
 Failures: {failures}.
-Oddities: {oddities}.
+Quirks: {quirks}.
 """
 
 _PLURALS = {"wabas": "waba", "businesses": "business", "numbers": "number", "apps": "app", "templates": "template"}
@@ -55,7 +55,7 @@ _CHANGING = ("PUT", "POST", "DELETE")
 _KINDS = _PLURALS | {kind: kind for kind in TYPES}
 
 
-class OperatorActions:
+class Control:
     """Answers everything but /health_status."""
 
     def __init__(self, stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""Where the real answer differs from its documentation: each oddity rewrites a healthy-looking document.
+"""Where the real answer differs from its documentation: each quirk rewrites a healthy-looking document.
 
 All of them were reported from production, or follow from what the documentation leaves open.
 """
@@ -11,11 +11,11 @@ from .reasons import CALLING, CATALOGUE, GERMAN, MESSAGING
 from .report import Document
 
 JITTER_PERIOD = 6
-"""The changing oddity comes round after this many reads, so that its bodies can be kept."""
+"""The changing quirk comes round after this many reads, so that its bodies can be kept."""
 
 
 def disguise(document: Document, quirks: Iterable[str], read: int) -> Document:
-    """Apply the named oddities; the order of the table decides, because some take away what others work on."""
+    """Apply the named quirks; the order of the table decides, because some take away what others work on."""
     chosen = set(quirks)
     for name, rewrite in QUIRKS.items():
         if name in chosen:

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from .answers import Reply, plain
-from .control import OperatorActions
+from .control import Control
 from .http import Conversation, Request
 from .scenario import Step
 from .simulation import Simulation
@@ -24,7 +24,7 @@ class Server:
         self.stage = stage
         self.url = ""
         self.port = 0
-        self._steering = OperatorActions(stage)
+        self._control = Control(stage)
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
 
@@ -68,7 +68,7 @@ class Server:
     async def _respond(self, request: Request) -> Reply:
         self.stage.catch_up()
         if request.path.partition("?")[0] != "/health_status":
-            return self._steering.respond(request)
+            return self._control.respond(request)
         if request.method != "GET":
             return plain(405, "Only GET is answered here", headers=(("Allow", "GET"),))
         return await self._health(request)
