@@ -58,6 +58,8 @@ lint: .venv/.dev ## Format, lint, types, import directions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy functions/poll/app.py
+	$(BIN)/mypy functions/notify/app.py
 	$(BIN)/lint-imports --no-cache
 
 .PHONY: format

@@ -1,6 +1,6 @@
 """What validation costs: loading a fleet of 100,000 targets, as a multiple of bare json.loads on the same text.
 
-python benchmarks/configuration.py [TARGETS]
+python -m benchmarks.configuration [TARGETS]
 """
 
 import json

@@ -130,14 +130,15 @@ class Deployment:
         self.shards = shards_for(numbers, SHARD_SIZE)
         self.transport = Transport()
         self._session = botocore.session.get_session()
-        self._session.register("before-call", self._count)
+        session: Any = self._session
+        session.register("before-call", self._count)
         boto3.client("s3", REGION).create_bucket(Bucket="conf")
         boto3.client("s3", REGION).put_bucket_versioning(Bucket="conf", VersioningConfiguration={"Status": "Enabled"})
         self.queue = boto3.client("sqs", REGION).create_queue(QueueName="shards")["QueueUrl"]
         self.topic = boto3.client("sns", REGION).create_topic(Name="alerts")["TopicArn"]
-        raw = self._session.create_client("dynamodb", REGION, config=Config(parameter_validation=False))
+        raw: Any = self._session.create_client("dynamodb", REGION, config=Config(parameter_validation=False))
         raw.create_table(TableName="wabawatch", **table_shape())
-        self.table = StrictClient(raw)
+        self.table: Any = StrictClient(raw)
         self.secrets = self._configure()
 
     def _count(self, model: Any, **_: object) -> None:  # noqa: ANN401 - botocore's
@@ -186,7 +187,7 @@ class Deployment:
         application.__dict__["store"] = DynamoStore(self.table, "wabawatch", timedelta(days=400))
         if name == "poll":
             application.refresh()
-            source = Dialog360Source(Settings(), application.secrets, self.clock)
+            source: Any = Dialog360Source(Settings(), application.secrets, self.clock)
             source._transport = self.transport
             application.parts.__dict__["source"] = source
         return module
@@ -417,7 +418,7 @@ def cpu_of_a_call() -> float:
     """Seconds of a query through botocore, without the network."""
     session = botocore.session.get_session()
     session.set_credentials("x", "x")
-    client = session.create_client("dynamodb", REGION, config=Config(parameter_validation=False))
+    client: Any = session.create_client("dynamodb", REGION, config=Config(parameter_validation=False))
     client.meta.events.register("before-send", _empty_answer)
     request = {
         "TableName": "t",
@@ -428,9 +429,10 @@ def cpu_of_a_call() -> float:
     return min(_cpu(lambda: [client.query(**request) for _ in range(100)]) / 100 for _ in range(5))
 
 
-def _empty_answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
-    answer = AWSResponse(request.url, 200, {"content-type": "application/x-amz-json-1.0"}, None)
-    answer._content = b'{"Items":[],"Count":0,"ScannedCount":0}'
+def _empty_answer(request: AWSPreparedRequest, **_: object) -> Any:  # noqa: ANN401 - botocore expects None by its stubs
+    headers: Any = {"content-type": "application/x-amz-json-1.0"}
+    answer = AWSResponse(request.url, 200, headers, None)
+    answer.__dict__["_content"] = b'{"Items":[],"Count":0,"ScannedCount":0}'
     return answer
 
 

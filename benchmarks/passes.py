@@ -1,6 +1,6 @@
 """What a whole pass costs: `wabawatch run --once` over a fleet, on one core, against the floor of only asking.
 
-    python benchmarks/passes.py [TARGETS]
+    python -m benchmarks.passes [TARGETS]
 
 Each request is answered after 100 ms. Every contender is a fresh process on one core, measured from the interpreter's
 start to its end, in several rounds in turn; the medians count. A pass reads the configuration and the keys, probes,
@@ -18,8 +18,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from probes import CONCURRENCY, LATENCY, bare_pycurl
-
+from benchmarks.probes import CONCURRENCY, LATENCY, bare_pycurl
 from wabawatch.simulator import RunningServer, Scenario, generated_fleet, running, write_config
 
 ROUNDS = 3

@@ -1,6 +1,6 @@
 """What poll itself costs, without the network: passes over a fleet whose answers are at hand, on SQLite.
 
-    python benchmarks/polling.py [TARGETS]
+    python -m benchmarks.polling [TARGETS]
 
 Each pass is a fresh process on one core, as each pass of `run --once` is: it reads the configuration, loads snapshots,
 detects, commits and records. In the first pass every target is new; in `quiet` nothing changed; in `failed` no target

@@ -1,6 +1,6 @@
 """What a probe costs in CPU: our source against the least that anybody could pay for the same requests.
 
-    python benchmarks/probes.py [TARGETS]
+    python -m benchmarks.probes [TARGETS]
 
 A server in a process of its own answers each request after 100 ms. Each contender asks it for every target, 64 at once
 over kept connections, in a fresh process; the CPU of that process is what counts, in several rounds in turn, the best

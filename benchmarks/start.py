@@ -4,7 +4,7 @@ Both are measured in fresh processes of the same run, in turn, as CPU time; the 
 "Ready" is everything up to the first call to AWS: the handler's module, the application, its store, its source, its
 notifiers.
 
-    python benchmarks/start.py
+    python -m benchmarks.start
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the largest outage costs: one APP that every number depends on is blocked, and recovers.
 
-    python benchmarks/storm.py [TARGETS] [sqlite|dynamodb:ENDPOINT]
+    python -m benchmarks.storm [TARGETS] [sqlite|dynamodb:ENDPOINT]
 
 Each phase is a pass over the whole fleet and the rounds of notify after it, in one process, without a network: reports
 are made in memory. The floor is the quiet pass, in which nothing changes. Printed are the CPU of this process as a
@@ -14,7 +14,7 @@ import resource
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import process_time
@@ -76,9 +76,9 @@ class Destination:
     def __init__(self) -> None:
         self.taken: list[Notification] = []
 
-    def deliver(self, notification: Notification, thread: dict[str, str]) -> Receipt:
+    def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
         self.taken.append(notification)
-        return Receipt(thread)
+        return Receipt(dict(thread))
 
 
 def open_store(where: str, folder: Path) -> Store:

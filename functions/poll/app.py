@@ -41,7 +41,7 @@ if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # while Lambda starts it, with a w
 
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN401 - anybody can invoke a function
     """Poll, or poll a shard. A bad event fails with one line in the log; a bad shard message alone goes back."""
     until = _deadline(context)
     records = event.get("Records") if isinstance(event, dict) else None

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import operator
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.e2e.emulator import SECONDS_IN_A_MINUTE, Emulator
 from tests.e2e.stack import Stack
 
-_STATISTICS = {"Maximum": max, "Sum": sum}
+_STATISTICS: dict[str, Callable[[list[float]], float]] = {"Maximum": max, "Sum": sum}
 _COMPARISONS = {"GreaterThanThreshold": operator.gt, "GreaterThanOrEqualToThreshold": operator.ge}
 
 Metric = tuple[str, str, frozenset[tuple[str, str]]]

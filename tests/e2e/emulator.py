@@ -100,7 +100,8 @@ class Emulator:
     def client(self, service: str) -> Any:
         """A boto3 client for it, as the account's root, apart from any profile of this machine."""
         if service not in self._clients:
-            self._clients[service] = boto3.client(
+            client: Any = boto3.client  # one overload for each service
+            self._clients[service] = client(
                 service,
                 endpoint_url=self.environment["AWS_ENDPOINT_URL"],
                 verify=self.environment["AWS_CA_BUNDLE"],

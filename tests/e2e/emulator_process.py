@@ -23,6 +23,7 @@ import uuid
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
@@ -160,7 +161,7 @@ def name_resources() -> None:
     default one; GetParameters' are the parameters that are asked for and not everything."""
     extract = iam_actions.extract_resource_arn
 
-    def extract_more(service: str, method: str, path: str, *rest: object) -> str:
+    def extract_more(service: str, method: str, path: str, *rest: Any) -> str:
         arn = extract(service, method, path, *rest)
         _, body, query, region, account = rest
         if service == "scheduler" and "groupName" in query:

@@ -55,7 +55,7 @@ class Stack:
 
     def try_deploy(self, *given: str, credentials: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """The same, and it may fail."""
-        environment = self.emulator.environment | (credentials or {})
+        environment = self.emulator.environment | dict(credentials or {})
         where = (f"BUILT={BUILT.relative_to(ROOT) / HOST}", f"ENV={self._environment}")
         return _make("deploy", *where, *given, environment=environment)
 
@@ -79,15 +79,15 @@ class Stack:
         self.emulator.client("cloudformation").update_termination_protection(
             StackName=self.name, EnableTerminationProtection=False
         )
-        command = [SAM, "delete", "--stack-name", self.name, "--no-prompts"]
+        command = [str(SAM), "delete", "--stack-name", self.name, "--no-prompts"]
         _check(guarded.run(command, _clean() | self.emulator.environment, ROOT))
 
     def wabawatch(
         self, *arguments: str, credentials: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """The CLI, as a person runs it who knows the stack's name; as the account's root without other credentials."""
-        command = [ROOT / ".venv/bin/wabawatch", "--stack", self.name, *arguments]
-        return guarded.run(command, _clean() | self.emulator.environment | (credentials or {}))
+        command = [str(ROOT / ".venv/bin/wabawatch"), "--stack", self.name, *arguments]
+        return guarded.run(command, _clean() | self.emulator.environment | dict(credentials or {}))
 
     @property
     def outputs(self) -> dict[str, str]:

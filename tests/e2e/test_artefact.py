@@ -205,7 +205,7 @@ def test_nothing_is_compiled_by_a_cold_start(surroundings):
     environment = surroundings | {"PYTHONPATH": str(build() / "CoreLayer/python"), "PYTHONDONTWRITEBYTECODE": "1"}
     code = "import app; app.serverless().application.settings; import requests, yaml"
     for function in ("PollFunction", "NotifyFunction"):
-        command = [PYTHON, "-v", "-c", code]
+        command = [str(PYTHON), "-v", "-c", code]
         done = subprocess.run(
             command, cwd=build() / function, env=environment, capture_output=True, text=True, check=False
         )
@@ -221,7 +221,7 @@ def test_every_function_starts_and_prints_what_its_start_costs(surroundings, pol
     The figures are for people: a busy machine shifts them, so no test fails on them (benchmarks/start.py measures CPU
     time). "ready" is poll with all that it puts off to its first event: clients, configuration, source.
     """
-    starts = {"bare": [], "Poll": [], "ready": [], "Notify": []}
+    starts: dict[str, list[float]] = {"bare": [], "Poll": [], "ready": [], "Notify": []}
     ready = READY.format(app=build() / "PollFunction/app.py")
     for _ in range(5):
         for name, app in (("bare", BARE), ("ready", ready)):

@@ -34,6 +34,8 @@ def test_the_emulator_ends_with_the_process_that_started_it(tmp_path, by):
         [sys.executable, "-c", EMULATOR, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     with started:
+        assert started.stdout
+        assert started.stderr
         group = int(started.stdout.readline() or pytest.fail(started.stderr.read()))
         assert is_there(group)
         started.send_signal(by)
