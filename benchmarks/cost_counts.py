@@ -42,7 +42,7 @@ from tests.contract.stores.strict_client import INDEXES, StrictClient, size
 from tests.fresh_metrics import forget_metrics
 from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
-from wabawatch import bootstrap
+from wabawatch.adapters import aws
 from wabawatch.adapters.dialog360 import Dialog360Source, Settings
 from wabawatch.adapters.dialog360.answers import Answer
 from wabawatch.adapters.dialog360.parsing import read_answer
@@ -175,16 +175,17 @@ class Deployment:
             "WABAWATCH_SHARD_QUEUE_URL": self.queue,
             "WABAWATCH_ALERTS_TOPIC_ARN": self.topic,
             "WABAWATCH_API_KEY_SECRET": "wabawatch/key" if len(self.names) == 1 else "",
-            "WABAWATCH_POLL_INTERVAL": "rate(5 minutes)",
+            "WABAWATCH_POLL_INTERVAL": "5m",
             "WABAWATCH_DEPLOYMENT": "wabawatch",
         }
 
     def function(self, name: str) -> ModuleType:
         """A function's module, with its application on this table, this clock, and answers at hand."""
         module = load_function(name)
-        application = module.serverless().application
+        application = module.runtime.lambda_monitor().monitor
         application.clock = self.clock
-        application.__dict__["store"] = DynamoStore(self.table, "wabawatch", timedelta(days=400))
+        application._state.opened = DynamoStore(self.table, "wabawatch", timedelta(days=400))
+        application._state.history = timedelta(days=400)
         if name == "poll":
             application.refresh()
             source: Any = Dialog360Source(Settings(), application.secrets, self.clock)
@@ -194,7 +195,7 @@ class Deployment:
 
     @contextmanager
     def patched(self) -> Iterator[None]:
-        with patch.object(bootstrap, "_aws_session", lambda: self._session), patch.dict(os.environ, self.environment):
+        with patch.object(aws, "_session", lambda: self._session), patch.dict(os.environ, self.environment):
             yield
 
 
@@ -328,7 +329,7 @@ def _event(deployment: Deployment, kind: str) -> dict[str, str]:
 
 def _stand_in(poll: ModuleType) -> None:
     """Give the shards that are not read the coverage of the one that is."""
-    store = poll.serverless().application.store
+    store = poll.runtime.lambda_monitor().monitor.store
     for row in store.coverages():
         for shard in range(row.of if row.shard == 0 else 0):
             store.save_coverage(msgspec.structs.replace(row, shard=shard))
@@ -367,9 +368,9 @@ class ReadyReports:
     """A health source whose reports are at hand."""
 
     def observe(
-        self, targets: Sequence[Target], *, until: datetime | None, stopped: Callable[[], bool] = lambda: False
+        self, targets: Sequence[Target], *, until: datetime | None, should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[Observation]:
-        del until, stopped
+        del until, should_stop
         for number, target in enumerate(targets):
             answer = healthy_answer(number)
             yield Observation(target.id, datetime.now(UTC), read_answer(answer, target.id, "a-key-of-no-number", T0))
@@ -385,14 +386,14 @@ def cpu_of_functions(numbers: int) -> tuple[float, float]:
         variables = {"WABAWATCH_STATE": f"sqlite:{folder}/state.db", "WABAWATCH_CONFIG": str(config), "KEY": _key(0)}
         with patch.dict(os.environ, variables):
             poll, notify = load_function("poll"), load_function("notify")
-            application = poll.serverless().application
+            application = poll.runtime.lambda_monitor().monitor
             application.parts.__dict__["source"] = ReadyReports()
             event = {"wabawatch": "poll", "scheduled_at": "2026-03-02T10:00:00Z"}
             invoke(poll, event)
             passes = [_cpu(lambda: invoke(poll, event)) for _ in range(3)]
             rounds = [_cpu(lambda: invoke(notify, {**event, "wabawatch": "notify"})) for _ in range(10)]
             application.close()
-            notify.serverless().application.close()
+            notify.runtime.lambda_monitor().monitor.close()
     return min(passes), statistics.median(rounds)
 
 

@@ -32,11 +32,10 @@ import app
 READY = (
     IMPORT
     + """
-import os
-from wabawatch.bootstrap import Parts, read_settings
-application = app.serverless().application
+from wabawatch.bootstrap import _PARAMETERS
+application = app.runtime.lambda_monitor().monitor
 application.store
-application._configured.value = Parts(read_settings(None, os.environ), application)
+application._config._accept(_PARAMETERS)
 application.rules
 application.source
 """

@@ -21,7 +21,7 @@ from time import process_time
 
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.notify import Notify
-from wabawatch.application.poll import Pass, Poll
+from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import Receipt, Store, Target
 from wabawatch.domain.composition import Audience
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CALLING, MESSAGING, Entity, Observation, Reason, Report
@@ -52,9 +52,9 @@ class Source:
         self._clock = clock
 
     def observe(
-        self, targets: Sequence[Target], *, until: datetime | None, stopped: Callable[[], bool] = lambda: False
+        self, targets: Sequence[Target], *, until: datetime | None, should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[Observation]:
-        del until, stopped
+        del until, should_stop
         both = {MESSAGING: AVAILABLE, CALLING: AVAILABLE}
         reasons = (UNLINKED,) if self.app == BLOCKED else ()
         for target in targets:
@@ -123,7 +123,7 @@ def main() -> None:
             clock.at += timedelta(minutes=5)
             CALLS.clear()
             sent, began = len(destination.taken), process_time()
-            poll(Pass(f"run{number}", fleet))
+            poll.run(PollTask(f"run{number}", fleet))
             polled = process_time()
             while notify.run("benchmark", complete=True).more:
                 pass

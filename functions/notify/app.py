@@ -1,54 +1,32 @@
-"""The notify function: started by the table's stream, which only says "look", and by the schedule each minute."""
+"""The notify function: the table's stream starts it when something was written, and the schedule each minute."""
 
 from __future__ import annotations
 
-import logging
-import os
-import warnings
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from wabawatch.application.errors import WabawatchError
-from wabawatch.application.notify import Notified
-from wabawatch.config import deployment
-from wabawatch.serverless import Look, Serverless, is_self_test, read_event
+from wabawatch.application.notify import NotifyResult
+from wabawatch.errors import WabawatchError
+from wabawatch.lambda_events import NotifyEvent, is_self_test, read_event
+from wabawatch.lambda_runtime import Runtime, deadline
 
-logger = Logger(service="notify")
-metrics = Metrics(namespace="Wabawatch", service="notify")
-metrics.set_default_dimensions(deployment=deployment(os.environ))  # two stacks of one account must not share metrics
-warnings.filterwarnings("ignore", "No application metrics")  # a refused event has none, nor a lost lease
-package = logging.getLogger("wabawatch")  # its lines are structured too, with the same keys
-package.handlers, package.propagate = [logger.registered_handler], False
-package.setLevel(logger.log_level)
-
-
-@cache
-def serverless() -> Serverless:
-    """Built once in each execution environment."""
-    return Serverless(os.environ)
-
-
-if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # while Lambda starts it, with a whole processor and not a third of one
-    with suppress(WabawatchError):  # the first event raises it again, and logs what to do
-        serverless()
+runtime = Runtime("notify")
+logger, metrics = runtime.logger, runtime.metrics
+runtime.start()
 
 
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Do one round. Which records rang does not matter; that they are the table's does."""
-    until = datetime.now(UTC) + timedelta(milliseconds=context.get_remaining_time_in_millis())
+    """Run one round. The stream's records are only checked to be the table's; their content does not matter."""
+    until = deadline(context)
     try:
         if is_self_test(event):
-            return serverless().self_test(event, "notify", until)
+            return runtime.lambda_monitor().self_test(event, "notify", until)
         _check(event)
-        notified = serverless().notify(until)
+        notified = runtime.lambda_monitor().notify(until)
     except WabawatchError as error:
         logger.error("cannot notify", extra={"reason": str(error)})  # noqa: TRY400 - the runtime adds the traceback
         raise
@@ -59,10 +37,10 @@ def _check(event: object) -> None:
     records = event.get("Records") if isinstance(event, dict) else None
     if isinstance(records, list) and records and all("dynamodb" in record for record in records):
         return
-    read_event(event, Look)
+    read_event(event, NotifyEvent)
 
 
-def _report(notified: Notified) -> dict[str, Any]:
+def _report(notified: NotifyResult) -> dict[str, Any]:
     if not notified.worked:
         logger.info("another notify is at work")
         return {"worked": False}
@@ -85,7 +63,7 @@ def _report(notified: Notified) -> dict[str, Any]:
         metrics.add_metric("TopicsUnheard", MetricUnit.Count, notified.unheard)
     if notified.sent:
         metrics.add_metric("DeliveryLagSeconds", MetricUnit.Seconds, notified.lag.total_seconds())
-    if notified.pulse:
-        logger.info("heartbeat sent", extra={"kind": notified.pulse.kind, "reason": notified.pulse.why})
-        metrics.add_metric("Heartbeats", MetricUnit.Count, 1 if notified.pulse.kind == "success" else 0)
+    if notified.heartbeat:
+        logger.info("heartbeat sent", extra={"kind": notified.heartbeat.kind, "reason": notified.heartbeat.why})
+        metrics.add_metric("Heartbeats", MetricUnit.Count, 1 if notified.heartbeat.kind == "success" else 0)
     return {"worked": True, **said}

@@ -1,56 +1,35 @@
-"""The poll function: started by the schedule, and by the shard queue where a fleet is large."""
+"""The poll function: the schedule starts it, and so does the shard queue where a fleet is large."""
 
 from __future__ import annotations
 
-import logging
-import os
-import warnings
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import datetime
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from wabawatch.application.errors import WabawatchError, describe_place
-from wabawatch.application.poll import Polled
-from wabawatch.config import deployment
-from wabawatch.serverless import Serverless, Tick, is_self_test, read_event, read_shard
+from wabawatch.application.poll import PollResult
+from wabawatch.errors import WabawatchError, describe_place
+from wabawatch.lambda_events import PollEvent, is_self_test, read_event, read_shard
+from wabawatch.lambda_runtime import NAMESPACE, Runtime, deadline
 
-logger = Logger(service="poll")
-metrics = Metrics(namespace="Wabawatch", service="poll")
-metrics.set_default_dimensions(deployment=deployment(os.environ))  # two stacks of one account must not share metrics
-warnings.filterwarnings("ignore", "No application metrics")  # a refused event has none
-package = logging.getLogger("wabawatch")  # its lines are structured too, with the same keys
-package.handlers, package.propagate = [logger.registered_handler], False
-package.setLevel(logger.log_level)
-
-
-@cache
-def serverless() -> Serverless:
-    """Built once in each execution environment."""
-    return Serverless(os.environ)
-
-
-if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # while Lambda starts it, with a whole processor and not a third of one
-    with suppress(WabawatchError):  # the first event raises it again, and logs what to do
-        serverless()
+runtime = Runtime("poll")
+logger, metrics = runtime.logger, runtime.metrics
+runtime.start()
 
 
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN401 - anybody can invoke a function
     """Poll, or poll a shard. A bad event fails with one line in the log; a bad shard message alone goes back."""
-    until = _deadline(context)
+    until = deadline(context)
     records = event.get("Records") if isinstance(event, dict) else None
     if isinstance(records, list) and records:
         return {"batchItemFailures": [{"itemIdentifier": name} for name in _shards(records, until)]}
     try:
         if is_self_test(event):
-            return serverless().self_test(event, "poll", until)
-        done = serverless().poll(read_event(event, Tick), until, begun=_begun)
+            return runtime.lambda_monitor().self_test(event, "poll", until)
+        done = runtime.lambda_monitor().poll(read_event(event, PollEvent), until, on_start=_log_run_id)
     except WabawatchError as error:
         logger.error("cannot poll", extra={"reason": str(error)})  # noqa: TRY400 - the runtime adds the traceback
         raise
@@ -61,15 +40,15 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN4
 
 
 def _shards(records: list[dict[str, Any]], until: datetime) -> list[str]:
-    """Poll the shards of a batch; the ids of the messages that failed.
+    """Poll the shards of a batch; return the ids of the messages that failed.
 
-    Raises where all did, so that Lambda counts an error: messages that only go back are seen by nobody."""
+    Raises where all failed, so that Lambda counts an error: no alarm watches messages that only go back."""
     failures: dict[str, str] = {}
     dropped = 0
     for record in records:
         try:
             shard = read_shard(record.get("body"))
-            polled = serverless().poll_shard(shard, until, receives=_receives(record), begun=_begun)
+            polled = runtime.lambda_monitor().poll_shard(shard, until, receives=_receives(record), on_start=_log_run_id)
         except Exception as error:  # noqa: BLE001 - one poison message does not stop the rest; the queue counts its tries
             reason = _reason(error)
             logger.error("shard failed", extra={"message_id": record.get("messageId"), "reason": reason})  # noqa: TRY400
@@ -88,26 +67,26 @@ def _shards(records: list[dict[str, Any]], until: datetime) -> list[str]:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong; of a bug only its place, because its text may quote what must not be logged."""
+    """Return what went wrong; for a bug only where, because its text may quote what must not be logged."""
     if isinstance(error, WabawatchError):
         return f"{type(error).__name__}: {error}"
     return f"unexpected {describe_place(error)}"
 
 
 def _receives(record: dict[str, Any]) -> int:
-    """How often this message was received, this time included."""
+    """Return how often this message was received, this time included."""
     attributes = record.get("attributes")
     count = attributes.get("ApproximateReceiveCount") if isinstance(attributes, dict) else None
     return int(count) if isinstance(count, str) and count.isdecimal() else 1
 
 
-def _begun(run_id: str) -> None:
-    """From here on every line, and the metrics too, say which run they are of."""
+def _log_run_id(run_id: str) -> None:
+    """Put the run's id into every following log line, and into the metrics."""
     logger.append_keys(run_id=run_id)
     metrics.add_metadata("run_id", run_id)
 
 
-def _report(polled: Polled) -> dict[str, Any]:
+def _report(polled: PollResult) -> dict[str, Any]:
     run = polled.run
     seconds = ((run.finished_at or run.started_at) - run.started_at).total_seconds()
     counts = {"expected": run.expected, "answered": run.answered, "unknown": run.unknown, "skipped": run.skipped}
@@ -117,7 +96,7 @@ def _report(polled: Polled) -> dict[str, Any]:
                "conflicts": run.conflicts, "refused": run.refused, "mass_failure": run.mass_failure,
                "seconds": round(seconds, 3)},
     )  # fmt: skip
-    _tell_unknown_codes(run.codes)
+    _log_unknown_codes(run.codes)
     read = run.answered + run.unknown
     for status in ("AVAILABLE", "LIMITED", "BLOCKED", "UNKNOWN"):
         metrics.add_metric(f"Status{status.capitalize()}", MetricUnit.Count, run.statuses.get(status, 0))
@@ -125,7 +104,7 @@ def _report(polled: Polled) -> dict[str, Any]:
     metrics.add_metric("UnknownShare", MetricUnit.Percent, 100 * run.unknown / read if read else 0)
     for cause, count in run.causes.items():
         with single_metric(
-            "ProbeFailures", MetricUnit.Count, count, namespace="Wabawatch",
+            "ProbeFailures", MetricUnit.Count, count, namespace=NAMESPACE,
             default_dimensions=metrics.default_dimensions,
         ) as metric:  # fmt: skip
             metric.add_dimension("service", "poll")
@@ -133,14 +112,10 @@ def _report(polled: Polled) -> dict[str, Any]:
     return {"run_id": run.id, **counts}
 
 
-def _tell_unknown_codes(codes: dict[int, int]) -> None:
-    """Meta publishes no list of its codes: this is how the runbook grows."""
+def _log_unknown_codes(codes: dict[int, int]) -> None:
+    """Log reason codes that the runbook lacks. Meta publishes no list of them: this is how the runbook grows."""
     if codes:
         from wabawatch.domain.runbook import unlisted  # noqa: PLC0415 - a fleet that is well starts faster
 
-        if new := unlisted(codes, serverless().application.settings.runbook):
+        if new := unlisted(codes, runtime.lambda_monitor().monitor.settings.runbook):
             logger.warning("reason codes that the runbook does not know", extra={"codes": new})
-
-
-def _deadline(context: LambdaContext) -> datetime:
-    return datetime.now(UTC) + timedelta(milliseconds=context.get_remaining_time_in_millis())

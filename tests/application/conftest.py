@@ -14,8 +14,9 @@ from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
 from wabawatch.adapters.stores.dynamodb import DynamoStore
 from wabawatch.adapters.stores.sqlite import SqliteStore
+from wabawatch.application.fleet_changes import FleetChanges
 from wabawatch.application.notify import Notify
-from wabawatch.application.poll import Pass, Poll
+from wabawatch.application.poll import Poll, PollTask
 from wabawatch.domain.composition import Audience
 from wabawatch.domain.messages import Advice, Affected
 from wabawatch.domain.policy import Policy
@@ -80,21 +81,21 @@ class Stage:
     def poll(self, *, store=None, **fields):
         self.passes += 1
         poll = Poll(store or self.store, self.source, self.clock, self.policy)
-        return poll(Pass(f"run{self.passes}", self.fleet, **fields))
+        return poll.run(PollTask(f"run{self.passes}", self.fleet, **fields))
 
     def poll_until(self, asked):
         """A pass that is stopped after the source was asked so many times in all."""
         poll = Poll(self.store, self.source, self.clock, self.policy)
-        return poll(Pass("stopped", self.fleet), stopped=lambda: len(self.source.asked) >= asked)
+        return poll.run(PollTask("stopped", self.fleet), should_stop=lambda: len(self.source.asked) >= asked)
 
     def forget(self):
-        return Poll(self.store, self.source, self.clock, self.policy).forget_all_but(one.id for one in self.fleet)
+        return FleetChanges(self.store, self.clock, self.policy).close_all_but(one.id for one in self.fleet)
 
     def notify(self, *, store=None, owner="me", **options):
         return self._notify(store).run(owner, **options)
 
-    def consider(self, incident):
-        return self._notify().consider(incident)
+    def explain(self, incident):
+        return self._notify().explain(incident)
 
     def _notify(self, store=None):
         shown = {one.id: Affected(one.id, one.name, one.labels) for one in self.fleet}

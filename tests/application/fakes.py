@@ -5,9 +5,9 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import Receipt, Target
 from wabawatch.domain.health import MESSAGING, Entity, Failure, Observation, Reason, Report
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 T0 = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 PAYMENT = Reason(141006, "The payment method is missing.", "Add one.")
@@ -53,9 +53,9 @@ class FakeSource:
         self.asked = []
         self.meanwhile = lambda: None
 
-    def observe(self, targets, *, until, stopped=lambda: False):
+    def observe(self, targets, *, until, should_stop=lambda: False):
         for target in targets:
-            if target.id in self.unreached or stopped():
+            if target.id in self.unreached or should_stop():
                 continue
             self.asked.append(target.id)
             outcome = self.readings.get(target.id, phone())(target.id)

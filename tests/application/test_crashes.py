@@ -8,8 +8,8 @@ import pytest
 
 from tests.application.conftest import Stage
 from tests.application.fakes import PAYMENT, Dying, FakeNotifier, KilledError, phone, targets
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, StoreError
 from wabawatch.domain.policy import Policy
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, StoreError
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_what_was_refused_is_sent_before_later_news_of_the_same_cause(blocked):
 
 def test_what_is_due_in_many_pages_is_told_in_the_order_of_its_cause(store, monkeypatch):
     monkeypatch.setattr("wabawatch.application.notify._DUE_AT_ONCE", 3)
-    monkeypatch.setattr("wabawatch.application.review._PAGE", 2)
+    monkeypatch.setattr("wabawatch.application.planner._REVIEW_PAGE", 2)
     stage = Stage(store, fleet=targets(*"abcdefgh"), policy=Policy(digest_over=50))
     stage.says(phone("BLOCKED"))
     stage.cycle()

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from tests.application.fakes import T0, FakeClock, FakeNotifier, phone, targets
-from wabawatch.application.delivery import Deliverer
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
+from wabawatch.application.delivery import Deliverer, DeliveryTask
 from wabawatch.domain.messages import Notification
 from wabawatch.domain.notification_queue import Stage
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 SHORT = timedelta(seconds=0.2)
 LONG = timedelta(seconds=30)
@@ -52,13 +52,13 @@ def hanging():
 
 
 def tasks(destination, *ids):
-    return [(Notification(one, "opened", destination, "test", T0, ()), {}, ()) for one in ids]
+    return [DeliveryTask(Notification(one, "opened", destination, "test", T0, ())) for one in ids]
 
 
 def deliver(notifiers, *given, budget=LONG, until=None):
     """Each outcome as `destination notification outcome`."""
     deliverer = Deliverer(notifiers, FakeClock(), budget)
-    every = deliverer([task for each in given for task in each], until)
+    every = deliverer.run([task for each in given for task in each], until)
     return sorted(f"{one.destination} {one.notification.id} {one.error or 'taken'}" for one in every)
 
 
@@ -70,7 +70,7 @@ def test_a_destination_that_hangs_is_given_up_and_the_round_goes_on(hanging):
 
 
 def test_what_had_no_outcome_is_worth_another_try(hanging):
-    (attempt,) = Deliverer({"hangs": hanging}, FakeClock(), SHORT)(tasks("hangs", "a", "b"))
+    (attempt,) = Deliverer({"hangs": hanging}, FakeClock(), SHORT).run(tasks("hangs", "a", "b"))
     assert (attempt.error.kind, attempt.error.retry_after) == (DeliveryErrorKind.PASSING, None)
 
 
@@ -99,7 +99,7 @@ def test_a_destination_that_comes_back_in_the_next_round_is_waited_for_a_moment(
 
 
 def test_a_lane_that_nobody_listens_to_any_more_begins_nothing_and_is_not_overtaken(hanging):
-    lanes = Deliverer({"hangs": hanging, "ops": FakeNotifier()}, FakeClock())(
+    lanes = Deliverer({"hangs": hanging, "ops": FakeNotifier()}, FakeClock()).run(
         [*tasks("hangs", "a", "b"), *tasks("ops", "a")]
     )
     next(lanes)

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.application.fakes import PAYMENT, FakeNotifier, phone, targets
-from wabawatch.application.dispatch import Dispatch
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
+from wabawatch.application.outbox import Outbox
 from wabawatch.domain.routing import Route
 from wabawatch.domain.silence import Matcher
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 DOWN = DeliveryError("HTTP 503")
 
@@ -313,7 +313,7 @@ def test_a_retry_whose_time_comes_in_the_middle_of_a_round_is_made_in_the_next_o
     stage.says(phone("BLOCKED", PAYMENT))
     stage.cycle()
     stage.ops.always = None
-    take_failed = Dispatch.take_failed
+    take_failed = Outbox.take_failed
 
     def take_just_before_the_time(dispatch, now):
         taken = take_failed(dispatch, now)
@@ -321,7 +321,7 @@ def test_a_retry_whose_time_comes_in_the_middle_of_a_round_is_made_in_the_next_o
         return taken
 
     with monkeypatch.context() as patched:
-        patched.setattr(Dispatch, "take_failed", take_just_before_the_time)
+        patched.setattr(Outbox, "take_failed", take_just_before_the_time)
         stage.notify()
     stage.notify()
     assert stage.ops.said == ["opened AVAILABLE>BLOCKED"]

@@ -9,8 +9,8 @@ import pytest
 
 from tests.application.conftest import STORES, fresh_store
 from tests.application.fakes import FakeClock, KilledError
-from wabawatch.application.errors import StoreError
 from wabawatch.application.lease import Lease
+from wabawatch.errors import StoreError
 
 OFTEN = timedelta(milliseconds=5)
 
@@ -81,7 +81,7 @@ def stops_renewing():
 def test_it_is_renewed_while_the_round_waits(store, clock, lease):
     clock.advance(seconds=50)
     assert store.was_asked(3)
-    lease.keep()
+    lease.renew()
     assert not another_gets_it(store, clock.now() + timedelta(seconds=59))
     assert another_gets_it(store, clock.now() + timedelta(seconds=60))
 
@@ -93,7 +93,7 @@ def test_every_store_lets_a_thread_renew_it(any_store, clock):
     assert any_store.was_asked(3)
     later = clock.now() + timedelta(seconds=50)
     assert not any_store.acquire_lease("notify", "other", later, timedelta(seconds=60))
-    lease.keep()
+    lease.renew()
     lease.release()
     assert any_store.acquire_lease("notify", "other", clock.now(), timedelta(seconds=60))
 
@@ -104,7 +104,7 @@ def test_a_store_that_is_away_for_a_moment_loses_no_lease(store, clock, lease):
     store.breaks = False
     clock.advance(seconds=50)
     assert store.was_asked(3)
-    lease.keep()
+    lease.renew()
     assert not another_gets_it(store, clock.now() + timedelta(seconds=59))
     assert another_gets_it(store, clock.now() + timedelta(seconds=60))
 
@@ -114,7 +114,7 @@ def test_where_another_took_over_it_is_not_renewed_any_more_and_the_round_stops(
     assert stops_renewing()
     store.release_lease("notify", "other")  # the other one is done, which does not bring this one back
     with pytest.raises(StoreError, match="another one took over"):
-        lease.keep()
+        lease.renew()
     assert another_gets_it(store, clock.now())
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.application.fakes import business, failing, phone, targets
-from wabawatch.application.membership import affected_targets, some_affected_targets
+from wabawatch.application.planner import affected_targets, some_affected_targets
 from wabawatch.domain.incident import INLINE_MEMBERS
 
 SIZES = [3, INLINE_MEMBERS, INLINE_MEMBERS + 5]

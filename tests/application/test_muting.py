@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from tests.application.fakes import PAYMENT, T0, FakeNotifier, business, phone, targets
-from wabawatch.application.errors import DeliveryError
 from wabawatch.domain.policy import Policy, Thresholds
 from wabawatch.domain.routing import Route, Window
 from wabawatch.domain.schedule import Weekly
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
+from wabawatch.errors import DeliveryError
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_what_was_muted_throughout_can_be_explained_and_is_never_told_later(stag
     silence(stage, 10, 20)
     story(stage, 12, 15)
     (muted,) = stage.incidents()
-    assert [one.decision.why for one in stage.consider(muted)] == ["muted_throughout"]
+    assert [one.decision.why for one in stage.explain(muted)] == ["muted_throughout"]
     stage.store.save_silence(Silence("s10", Matcher(), "ana", "", T0, T0))  # forgotten with the years
     stage.ruled()
     stage.clock.advance(days=400)

@@ -5,9 +5,9 @@ import pytest
 
 from tests.application.fakes import PAYMENT, T0, business, failing, phone, targets
 from tests.crash.killable_store import Fate, MortalStore
-from wabawatch.application import poll as polling
-from wabawatch.application.errors import SchemaError, StoreError
-from wabawatch.application.poll import Pass, Poll
+from wabawatch.application import commit_batch
+from wabawatch.application.fleet_changes import FleetChanges
+from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import Outcome
 from wabawatch.domain.health import MESSAGING, Entity, Reason, Report
 from wabawatch.domain.incident import MONITOR
@@ -16,6 +16,7 @@ from wabawatch.domain.policy import Policy
 from wabawatch.domain.sharding import shard_of
 from wabawatch.domain.snapshot import Snapshot
 from wabawatch.domain.wording import headline
+from wabawatch.errors import SchemaError, StoreError
 
 
 def notified(stage):
@@ -219,7 +220,7 @@ def test_a_removed_target_is_closed_though_another_poll_writes_at_the_same_time(
 
     local.store.commit = overtaken
     local.clock.advance(seconds=1)
-    Poll(local.store, local.source, local.clock, local.policy).forget_all_but([])
+    FleetChanges(local.store, local.clock, local.policy).close_all_but([])
     assert notified(local)[-2:] == [("n1", 2, "BLOCKED", "LIMITED"), ("n1", 3, "LIMITED", "GONE")]
     assert local.store.snapshots(["n1"])["n1"].tracks == ()
 
@@ -235,7 +236,7 @@ def test_the_sight_of_shards_that_are_no_more_is_closed(stage):
     stage.says(phone())
     stage.clock.advance(minutes=1)
     stage.poll()
-    Poll(stage.store, stage.source, stage.clock, stage.policy).forget_all_but([*"abc"], shards=1)
+    FleetChanges(stage.store, stage.clock, stage.policy).close_all_but([*"abc"], shards=1)
     stage.notify(complete=True)
     assert stage.ops.said == ["opened AVAILABLE>UNKNOWN", "resolved UNKNOWN>AVAILABLE"]
     assert stage.incidents()[0].entity_type == MONITOR
@@ -287,8 +288,8 @@ def test_every_observation_that_changed_something_is_in_the_log(stage):
 @pytest.fixture
 def small_slices(monkeypatch):
     """Also few changes in one commit: moto's transactions are not thread-safe, and many share several."""
-    monkeypatch.setattr(polling, "_SLICE", 10)
-    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 8)
+    monkeypatch.setattr(commit_batch, "_SLICE", 10)
+    monkeypatch.setattr("wabawatch.application.commit_batch._FLUSH_AT", 8)
 
 
 @pytest.mark.usefixtures("small_slices")
@@ -302,7 +303,7 @@ def test_of_a_large_fleet_only_a_few_snapshots_are_held_at_once(stage):
         if observation.target.endswith("9"):
             held.append(snapshots_held())
 
-    Poll(stage.store, stage.source, stage.clock, stage.policy)(polling.Pass("r", stage.fleet), heard=heard)
+    Poll(stage.store, stage.source, stage.clock, stage.policy).run(PollTask("r", stage.fleet), on_observation=heard)
     assert len(held) == 20
     assert max(held) - before <= 40
 
@@ -419,7 +420,7 @@ class Stubborn:
 
 
 def test_where_the_store_fails_for_a_moment_the_rest_of_the_pass_is_kept_and_the_error_is_raised(stage, monkeypatch):
-    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 2)
+    monkeypatch.setattr("wabawatch.application.commit_batch._FLUSH_AT", 2)
     stage.fleet = targets(*"abcdef")
     passes(stage)
     stage.says(phone("BLOCKED"))
@@ -464,7 +465,7 @@ def test_a_change_that_lost_and_cannot_be_made_again_counts_as_not_stored(stage)
 
 
 def test_a_store_that_is_down_is_not_asked_for_every_target_and_nothing_more_is_probed(stage, monkeypatch):
-    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 1)
+    monkeypatch.setattr("wabawatch.application.commit_batch._FLUSH_AT", 1)
     stage.fleet = targets(*(f"n{place:03}" for place in range(50)))
     calls = []
 
@@ -572,7 +573,9 @@ def test_of_two_shards_that_end_at_the_same_time_one_completes_the_run(stage, mo
     completed = []
 
     def poll(shard):
-        done = Poll(stage.store, stage.source, stage.clock, stage.policy)(Pass("run", of_shards[shard], shard, 2))
+        done = Poll(stage.store, stage.source, stage.clock, stage.policy).run(
+            PollTask("run", of_shards[shard], shard, 2)
+        )
         completed.append(done.completes)
 
     def save_after_the_other_shard(row):
@@ -619,7 +622,7 @@ def test_what_another_division_of_the_fleet_said_of_the_monitor_is_closed(stage)
     for shard in (0, 1):
         passes(stage, 3, shard=shard, of=2)
     passes(stage, 3)
-    Poll(stage.store, stage.source, stage.clock, stage.policy).forget_all_but([*"abc"], shards=1)
+    FleetChanges(stage.store, stage.clock, stage.policy).close_all_but([*"abc"], shards=1)
     closed = sorted(one.target for one in stage.store.history() if one.new == "GONE")
     assert closed == ["~shard-0-2", "~shard-1-2"]
 
@@ -688,7 +691,7 @@ def template_blocked(target):
 def restate(stage, *capabilities):
     stage.clock.advance(minutes=1)
     stage.policy = Policy(capabilities=capabilities)
-    Poll(stage.store, stage.source, stage.clock, stage.policy).restate_added("run-r")
+    FleetChanges(stage.store, stage.clock, stage.policy).apply_capabilities("run-r")
 
 
 def test_a_capability_that_is_added_while_it_is_blocked_is_told_once(stage):
@@ -726,7 +729,7 @@ def test_a_capability_is_told_though_the_process_died_before_all_was_done(stage)
 
     policy = Policy(capabilities=(MESSAGING, "can_send_template"))
     with pytest.raises(KeyboardInterrupt):
-        Poll(Wrapped(stage.store, commit=dies), stage.source, stage.clock, policy).restate_added("r")
+        FleetChanges(Wrapped(stage.store, commit=dies), stage.clock, policy).apply_capabilities("r")
     restate(stage, MESSAGING, "can_send_template")
     assert [new for _, _, _, new in notified(stage)] == ["BLOCKED", "BLOCKED"]
 

@@ -29,15 +29,14 @@ client = boto3.client("dynamodb")
 def handler(event, context): ...
 """
 READY = """
-import os
 from importlib.util import module_from_spec, spec_from_file_location
-from wabawatch.bootstrap import Parts, read_settings
+from wabawatch.bootstrap import _PARAMETERS
 spec = spec_from_file_location("poll", "{app}")
 poll = module_from_spec(spec)
 spec.loader.exec_module(poll)
-application = poll.serverless().application
+application = poll.runtime.lambda_monitor().monitor
 application.store
-application._configured.value = Parts(read_settings(None, os.environ), application)
+application._config._accept(_PARAMETERS)
 application.rules
 application.source
 handler = poll.handler
@@ -64,7 +63,7 @@ def surroundings(emulator):
             "WABAWATCH_API_KEY_SECRET": "artefact-key",
             "WABAWATCH_SLACK_WEBHOOK_SECRET": "",
             "WABAWATCH_HISTORY_DAYS": "400",
-            "WABAWATCH_POLL_INTERVAL": "rate(5 minutes)",
+            "WABAWATCH_POLL_INTERVAL": "5m",
             "WABAWATCH_DEPLOYMENT": "artefact",
             "WABAWATCH_BASE_URL": simulator.url,
             "POWERTOOLS_METRICS_NAMESPACE": "Wabawatch",
@@ -203,7 +202,7 @@ def test_the_layer_is_small(architecture, capsys):
 def test_nothing_is_compiled_by_a_cold_start(surroundings):
     """A function can't write beside its code: what has no bytecode there would be compiled each time."""
     environment = surroundings | {"PYTHONPATH": str(build() / "CoreLayer/python"), "PYTHONDONTWRITEBYTECODE": "1"}
-    code = "import app; app.serverless().application.settings; import requests, yaml"
+    code = "import app; app.runtime.lambda_monitor().monitor.settings; import requests, yaml"
     for function in ("PollFunction", "NotifyFunction"):
         command = [str(PYTHON), "-v", "-c", code]
         done = subprocess.run(

@@ -136,7 +136,7 @@ def environment(simulator, secrets_manager, tmp_path, monkeypatch):
     return {
         "WABAWATCH_STATE": f"sqlite:{tmp_path / 'state.db'}",
         "WABAWATCH_CONFIG": str(tmp_path / "config.json"),
-        "WABAWATCH_POLL_INTERVAL": "rate(5 minutes)",
+        "WABAWATCH_POLL_INTERVAL": "5m",
         "WABAWATCH_DEPLOYMENT": "wabawatch-prod",
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": "test",
@@ -155,5 +155,5 @@ def function(environment, monkeypatch, capsys):
 
     yield start
     for one in started:
-        if one.module.serverless.cache_info().currsize:
-            one.module.serverless().application.close()
+        if one.module.runtime.lambda_monitor.cache_info().currsize:
+            one.module.runtime.lambda_monitor().monitor.close()

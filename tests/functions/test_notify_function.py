@@ -8,8 +8,8 @@ from moto import mock_aws
 
 from tests.contract.notifiers.server import Server, http
 from tests.functions.conftest import NUMBERS
-from wabawatch.application.errors import ConfigurationError, StoreError
 from wabawatch.application.notify import LEASE
+from wabawatch.errors import ConfigurationError, StoreError
 
 NOW = datetime.now(UTC).isoformat()
 LOOK = {"wabawatch": "notify", "scheduled_at": NOW}
@@ -97,7 +97,7 @@ def test_topics_that_reach_nobody_are_counted_each_minute_until_somebody_subscri
 @pytest.mark.usefixtures("blocked")
 def test_while_another_is_at_work_it_does_nothing_and_does_not_fail(function):
     notify = function("notify")
-    store = notify.module.serverless().application.store
+    store = notify.module.runtime.lambda_monitor().monitor.store
     assert store.acquire_lease(LEASE, "another", datetime.now(UTC), timedelta(minutes=1))
     assert notify(LOOK) == {"worked": False}
     assert notify.log[-1]["message"] == "another notify is at work"

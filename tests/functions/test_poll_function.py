@@ -7,7 +7,7 @@ import pytest
 from moto import mock_aws
 
 from tests.functions.conftest import NUMBERS
-from wabawatch.application.errors import ConfigurationError, StoreError, WabawatchError
+from wabawatch.errors import ConfigurationError, StoreError, WabawatchError
 
 NOW = datetime.now(UTC).isoformat()
 TICK = {"wabawatch": "poll", "scheduled_at": NOW}
@@ -29,7 +29,7 @@ def shard(index=0, of=1, scheduled_at="", run_id="r"):
 
 
 def store_of(poll):
-    return poll.module.serverless().application.store
+    return poll.module.runtime.lambda_monitor().monitor.store
 
 
 def failing_store(poll, monkeypatch, error):
@@ -153,7 +153,7 @@ def test_a_shard_that_is_read_counts_as_not_dropped(function):
     assert poll.metrics().values["ShardsDropped"] == [0]
 
 
-@pytest.mark.parametrize("every", ["rate(1 minute)", "rate(5 minutes)"])
+@pytest.mark.parametrize("every", ["1m", "5m"])
 def test_a_shard_that_always_fails_is_an_error_each_time_until_it_is_a_dead_letter(function, monkeypatch, every):
     poll = function("poll", WABAWATCH_POLL_INTERVAL=every)
     failing_store(poll, monkeypatch, StoreError("DynamoDB table t: cancelled"))
@@ -165,7 +165,7 @@ def test_a_shard_that_always_fails_is_an_error_each_time_until_it_is_a_dead_lett
 
 
 def test_a_retry_is_dropped_once_a_later_run_has_read_the_shard(function, simulator):
-    poll = function("poll", WABAWATCH_POLL_INTERVAL="rate(1 minute)")
+    poll = function("poll", WABAWATCH_POLL_INTERVAL="1m")
     old = shard(scheduled_at=ago(minutes=3), run_id="old")
     poll({"Records": [message(shard(run_id="new"))]})
     read = simulator.requests()["total"]
@@ -175,14 +175,14 @@ def test_a_retry_is_dropped_once_a_later_run_has_read_the_shard(function, simula
 
 
 def test_a_retry_is_read_while_no_later_run_has_read_the_shard(function, simulator):
-    poll = function("poll", WABAWATCH_POLL_INTERVAL="rate(1 minute)")
+    poll = function("poll", WABAWATCH_POLL_INTERVAL="1m")
     old = shard(scheduled_at=ago(minutes=3), run_id="old")
     for receives in (2, 3):
         poll({"Records": [message(old, receives=receives)]})
         assert simulator.requests()["total"] == len(NUMBERS) * (receives - 1)
 
 
-@pytest.mark.parametrize("every", ["rate(1 minute)", "rate(5 minutes)"])
+@pytest.mark.parametrize("every", ["1m", "5m"])
 def test_a_retry_is_read_while_later_runs_failed_to_read_the_shard_too(function, monkeypatch, every):
     poll = function("poll", WABAWATCH_POLL_INTERVAL=every)
     failing_store(poll, monkeypatch, StoreError("DynamoDB table t: cancelled"))
@@ -203,7 +203,7 @@ def test_of_an_unexpected_error_only_its_place_is_logged_and_raised(function, mo
 
 def test_what_a_pass_read_is_recorded_with_the_interval(function, simulator):
     simulator.set(NUMBERS[1].id, failure="bad_gateway")
-    poll = function("poll", WABAWATCH_POLL_INTERVAL="rate(1 minute)")
+    poll = function("poll", WABAWATCH_POLL_INTERVAL="1m")
     poll(TICK)
     (row,) = store_of(poll).coverages()
     assert (row.shard, row.of, row.expected, row.interval) == (0, 1, 4, timedelta(minutes=1))
@@ -215,7 +215,7 @@ def test_what_a_pass_read_is_recorded_with_the_interval(function, simulator):
 def test_the_shard_that_was_read_longest_ago_goes_first(function):
     poll = function("poll", WABAWATCH_SHARD_QUEUE_URL="https://queue", WABAWATCH_SHARD_SIZE="1")
     sent = []
-    poll.module.serverless()._send = sent.extend
+    poll.module.runtime.lambda_monitor()._send = sent.extend
     of = poll(TICK)["shards"]
     assert [one.shard for one in sent] == [*range(of)]
     for place in (1, 0):
@@ -287,7 +287,7 @@ def test_a_shard_that_is_never_read_is_told_though_the_others_are_read_in_every_
     poll, notify = function("poll", **sharded), function("notify", **sharded)
     ahead = timedelta(0)
     monkeypatch.setattr("wabawatch.bootstrap.SystemClock.now", lambda _: datetime.now(UTC) + ahead)
-    of = poll.module.serverless().application.shards
+    of = poll.module.runtime.lambda_monitor().monitor.shards
 
     def run():
         due = (datetime.now(UTC) + ahead).isoformat()

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from tests.functions.conftest import NUMBERS
 from tests.template.template import resources
 from wabawatch import self_test
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.errors import ConfigurationError
 
 ASK = {"wabawatch": "self-test"}
 TABLE = {
@@ -76,7 +76,7 @@ def test_only_notify_delivers_a_test_and_only_when_asked(function):
     assert notify.text == ""
     assert notify(ASK | {"deliver": True})["delivered"] == [{"name": "console"}]
     assert "TEST" in notify.text
-    assert notify.module.serverless().application.store.incidents(10) == []
+    assert notify.module.runtime.lambda_monitor().monitor.store.incidents(10) == []
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.errors import ConfigurationError
 
 EVENTS = {"poll": {"wabawatch": "poll", "scheduled_at": "2026-03-01T12:00:00Z"},
           "notify": {"wabawatch": "notify", "scheduled_at": "2026-03-01T12:00:00Z"}}  # fmt: skip
@@ -11,7 +11,7 @@ EVENTS = {"poll": {"wabawatch": "poll", "scheduled_at": "2026-03-01T12:00:00Z"},
 @pytest.mark.parametrize("name", EVENTS)
 def test_on_lambda_the_application_is_made_while_the_function_starts(function, name):
     started = function(name, AWS_LAMBDA_FUNCTION_NAME=f"wabawatch-{name}")
-    assert started.module.serverless.cache_info().currsize == 1
+    assert started.module.runtime.lambda_monitor.cache_info().currsize == 1
 
 
 @pytest.mark.parametrize("name", EVENTS)

@@ -28,12 +28,12 @@ SMALL = {
     "wabawatch.domain.correlation.INLINE_MEMBERS": 3,
     "wabawatch.application.correlate.INLINE_MEMBERS": 3,
     "wabawatch.application.correlate._READ_AT_ONCE": 4,
-    "wabawatch.application.poll._SLICE": 2,
-    "wabawatch.application.commits._FLUSH_AT": 2,
-    "wabawatch.application.review._PAGE": 2,
+    "wabawatch.application.commit_batch._SLICE": 2,
+    "wabawatch.application.commit_batch._FLUSH_AT": 2,
+    "wabawatch.application.planner._REVIEW_PAGE": 2,
     "wabawatch.application.notify._DUE_AT_ONCE": 3,
     "wabawatch.application.unit_of_work._SAVED_AT_ONCE": 2,
-    "wabawatch.application.dispatch.Deliverer": OneLaneAtATime,
+    "wabawatch.application.outbox.Deliverer": OneLaneAtATime,
 }
 """Limits so low that a small fleet reaches them; and deliveries in a fixed order."""
 COUNTS = st.integers(1, 3)

@@ -66,7 +66,7 @@ class Readings:
         self._clock = clock
         self._meanwhile = meanwhile
 
-    def observe(self, targets, *, until, stopped=lambda: False):  # noqa: ARG002
+    def observe(self, targets, *, until, should_stop=lambda: False):  # noqa: ARG002
         for target in targets:
             yield Observation(target.id, self._clock.now(), self._read(target.id))
         self._meanwhile()
@@ -79,20 +79,20 @@ class OldReadings:
         self._observations = observations
         self._rest = rest
 
-    def observe(self, targets, *, until, stopped=lambda: False):
+    def observe(self, targets, *, until, should_stop=lambda: False):
         yield from self._observations
-        yield from self._rest.observe(targets[len(self._observations) :], until=until, stopped=stopped)
+        yield from self._rest.observe(targets[len(self._observations) :], until=until, should_stop=should_stop)
 
 
 class OneLaneAtATime:
     """The deliverer, with one destination after the other: the order must be the same in each run of an example."""
 
     def __init__(self, notifiers, clock):
-        self._deliver = Deliverer(notifiers, clock)
+        self._deliverer = Deliverer(notifiers, clock)
 
-    def __call__(self, tasks, until=None):
+    def run(self, tasks, until=None):
         lanes = {}
         for task in tasks:
-            lanes.setdefault(task[0].destination, []).append(task)
+            lanes.setdefault(task.notification.destination, []).append(task)
         for lane in lanes.values():
-            yield from self._deliver(lane, until)
+            yield from self._deliverer.run(lane, until)

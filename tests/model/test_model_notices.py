@@ -16,12 +16,12 @@ from tests.model.machine import SMALL, Machine
 from tests.model.quiet import calm_down, recover
 from tests.model.world import World
 from wabawatch.adapters.stores.sqlite import SqliteStore
-from wabawatch.application.errors import StoreError
 from wabawatch.domain.health import Reason
 from wabawatch.domain.matching import matches
 from wabawatch.domain.policy import MassFailure, Policy, Thresholds
 from wabawatch.domain.routing import Route
 from wabawatch.domain.rules import Rules
+from wabawatch.errors import StoreError
 
 PROVE = bool(os.environ.get("WABAWATCH_PROVE"))
 MOST_RUNS = 3000
@@ -108,7 +108,7 @@ MUTATIONS = {
         Rules, "_muted_throughout", at_both_ends, problem_lies_between_two_mutes,
     ),
     "a removal is not repeated": (
-        "wabawatch.bootstrap", "_LONGEST_PASS", timedelta(days=999), removed_target_is_brought_back,
+        "wabawatch.application.fleet_changes", "_LONGEST_PASS", timedelta(days=999), removed_target_is_brought_back,
     ),
 }  # fmt: skip
 

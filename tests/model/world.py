@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 from datetime import time, timedelta
-from types import SimpleNamespace
 
 import msgspec
 
@@ -13,10 +12,9 @@ from tests.application.fakes import FakeClock, targets
 from tests.crash.killable_store import Fate, KilledError, MortalNotifier, MortalStore
 from tests.model.destination import Destination
 from tests.model.system import OldReadings, Readings, Recorder, StaleStore
-from wabawatch.application.errors import StoreError
+from wabawatch.application.fleet_changes import FleetChanges
 from wabawatch.application.notify import Notify
-from wabawatch.application.poll import Pass, Poll
-from wabawatch.bootstrap import Application
+from wabawatch.application.poll import Poll, PollTask
 from wabawatch.domain.composition import Audience
 from wabawatch.domain.health import (
     AVAILABLE,
@@ -39,6 +37,7 @@ from wabawatch.domain.rules import Rules
 from wabawatch.domain.schedule import Weekly
 from wabawatch.domain.sharding import shard_of
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
+from wabawatch.errors import StoreError
 
 NUMBERS = ("n0", "n1", "n2", "n3", "n4", "n5")
 BUSINESSES = {"n0": "b0", "n1": "b0", "n2": "b0", "n3": "b1", "n4": "b1", "n5": "b1"}
@@ -58,7 +57,7 @@ WELL = (AVAILABLE, 0)
 class SlowPass:
     """A pass that has read the first of its targets and has committed nothing yet."""
 
-    task: Pass
+    task: PollTask
     loaded: dict
     observations: list
     began_at: timedelta
@@ -168,20 +167,17 @@ class World:
         self._run(work)
 
     def forget(self, store):
-        settings = SimpleNamespace(targets=targets(*sorted(self.fleet)))
-        poll = Poll(store, Readings(self.read, self.clock), self.clock, self.policy)
-        application = SimpleNamespace(settings=settings, clock=self.clock, store=store, poll=poll)
-        Application.forget_unwatched(application, self.shards)
+        FleetChanges(store, self.clock, self.policy).apply_targets(self.fleet, self.shards)
 
     def _pass(self, store, shard, meanwhile):
         source = Readings(self.read, self.clock, meanwhile)
-        Poll(store, source, self.clock, self.policy)(self._task(shard))
+        Poll(store, source, self.clock, self.policy).run(self._task(shard))
 
     def _task(self, shard):
         self.runs += 1
         of = self.shards
         fleet = [one for one in targets(*sorted(self.fleet)) if shard_of(one.id, of) == shard]
-        return Pass(f"run{self.runs}", fleet, shard, of)
+        return PollTask(f"run{self.runs}", fleet, shard, of)
 
     def poll_overlapping(self, shard, seconds):
         """Another process reads and commits the same while this pass has its answers and no commit yet."""
@@ -206,7 +202,7 @@ class World:
             return
         rest = Readings(self.read, self.clock)
         source = OldReadings(slow.observations, rest)
-        self._run(lambda store, _: Poll(StaleStore(store, slow.loaded), source, self.clock, self.policy)(slow.task))
+        self._run(lambda store, _: Poll(StaleStore(store, slow.loaded), source, self.clock, self.policy).run(slow.task))
 
     # --- rounds of notify
 

@@ -15,12 +15,14 @@ from tests.application.fakes import PAYMENT, T0, FakeClock, FakeSource, phone, t
 from wabawatch import bootstrap
 from wabawatch.adapters.documents import S3Documents
 from wabawatch.adapters.stores.sqlite import SqliteStore
-from wabawatch.application.configured import GOOD
-from wabawatch.application.errors import ConfigurationError
-from wabawatch.application.poll import Pass, Poll
-from wabawatch.bootstrap import Application, read_settings, remove
+from wabawatch.application.config_reload import GOOD
+from wabawatch.application.fleet_changes import FleetChanges
+from wabawatch.application.poll import Poll, PollTask
+from wabawatch.bootstrap import build, read_settings, remove
 from wabawatch.domain.health import Observation
 from wabawatch.domain.policy import Policy
+from wabawatch.errors import ConfigurationError
+from wabawatch.monitor import Monitor
 
 PLACE = "s3://conf/config.json"
 PARAMETERS = {
@@ -44,7 +46,7 @@ class Deployment:
         self.processes = []
 
     def process(self):
-        self.processes.append(Application(f"sqlite:{self.folder / 'state.db'}", PLACE, PARAMETERS))
+        self.processes.append(build(f"sqlite:{self.folder / 'state.db'}", PLACE, PARAMETERS))
         return self.processes[-1]
 
     def upload(self, text):
@@ -175,7 +177,7 @@ def test_one_look_that_s3_did_not_answer_is_no_news_and_leaves_no_trace(deployme
     deployment.upload(fleet("a"))
     first, second = deployment.process(), deployment.process()
     first.refresh()
-    client = first._documents._client
+    client = first._config._origin._client
 
     def slow_down(_, **__):
         raise ClientError({"Error": {"Code": "503"}}, "HeadObject")
@@ -190,7 +192,7 @@ def test_a_file_that_vanished_is_told_after_some_looks_and_what_is_in_memory_goe
     path = tmp_path / "fleet.yaml"
     path.write_text(fleet("a"))
     state = f"sqlite:{tmp_path / 'state.db'}"
-    application = Application(state, str(path), {})
+    application = build(state, str(path), {})
     application.refresh()
     path.unlink()
     assert [application.refresh() for _ in range(2)] == [None, None]
@@ -203,7 +205,7 @@ def test_a_file_that_vanished_is_told_after_some_looks_and_what_is_in_memory_goe
 
 
 def test_a_cold_start_without_its_file_is_one_clear_error(tmp_path):
-    application = Application(f"sqlite:{tmp_path / 'state.db'}", str(tmp_path / "fleet.yaml"), {})
+    application = build(f"sqlite:{tmp_path / 'state.db'}", str(tmp_path / "fleet.yaml"), {})
     with pytest.raises(
         ConfigurationError, match=r"fleet\.yaml: cannot be read \(No such file or directory\); give its"
     ):
@@ -213,7 +215,7 @@ def test_a_cold_start_without_its_file_is_one_clear_error(tmp_path):
 
 def test_a_runbook_by_codes_is_worked_by_and_its_change_is_another_version(tmp_path):
     path = tmp_path / "fleet.yaml"
-    application = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {})
+    application = build(f"sqlite:{tmp_path / 'state.db'}", str(path), {})
     versions = []
     for action in ("Pay.", "Pay.", "Wait."):
         path.write_text(fleet("a", runbook={"141006": {"action": action}, "timeout": {"who": "us"}}))
@@ -226,10 +228,10 @@ def test_a_runbook_by_codes_is_worked_by_and_its_change_is_another_version(tmp_p
 def test_settings_that_nothing_can_be_made_of_are_as_bad_as_a_text_that_cannot_be_read(tmp_path, monkeypatch):
     path = tmp_path / "fleet.yaml"
     path.write_text(fleet("a"))
-    application = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {})
+    application = build(f"sqlite:{tmp_path / 'state.db'}", str(path), {})
     application.refresh()
     path.write_text(fleet("a", "b"))
-    monkeypatch.setattr("wabawatch.bootstrap.Rules", lambda *_: "".index("x"))
+    monkeypatch.setattr("wabawatch.bootstrap.Rules", lambda **_: "".index("x"))
     assert "unexpected ValueError" in application.refresh().detail
     assert ids(application) == ["a"]
     application.close()
@@ -247,27 +249,27 @@ class Watch:
         self.state = f"sqlite:{folder / 'state.db'}"
         self.pollers = []
         self.configure("a", "b")
-        self.poller().forget_unwatched()
+        self.poller().apply_targets()
         self.old_pass()
 
     def configure(self, *ids):
         self.path.write_text(fleet(*ids))
 
     def poller(self):
-        self.pollers.append(Application(self.state, str(self.path), {}, clock=self.clock))
+        self.pollers.append(build(self.state, str(self.path), {}, clock=self.clock))
         return self.pollers[-1]
 
     def old_pass(self):
         """A pass that began while b was configured."""
         source = FakeSource(self.clock)
         source.readings = {"b": phone("BLOCKED", PAYMENT)}
-        Poll(self.pollers[0].store, source, self.clock, Policy())(Pass("old", targets("a", "b")))
+        Poll(self.pollers[0].store, source, self.clock, Policy()).run(PollTask("old", targets("a", "b")))
 
     def tick(self, *pollers, **length):
         self.clock.advance(**length)
         for one in pollers:
             one.refresh()
-            one.forget_unwatched()
+            one.apply_targets()
 
     @property
     def held(self):
@@ -297,7 +299,7 @@ def test_a_target_that_a_pass_under_way_brings_back_is_removed_again_after_the_l
 
 def test_the_removal_is_repeated_once_and_then_looks_at_nothing(watch, monkeypatch):
     looks = []
-    monkeypatch.setattr(Poll, "forget_all_but", lambda *_, **__: looks.append(watch.clock.now()))
+    monkeypatch.setattr(FleetChanges, "close_all_but", lambda *_, **__: looks.append(watch.clock.now()))
     first, second = watch.pollers[0], watch.poller()
     watch.configure("a")
     for _ in range(40):
@@ -361,7 +363,7 @@ def opened(monkeypatch, tmp_path):
 )
 def test_history_is_kept(tmp_path, opened, sections, environment, days):
     (tmp_path / "fleet.yaml").write_text(fleet("a", **sections))
-    application = Application("dynamodb:t", str(tmp_path / "fleet.yaml"), environment)
+    application = build("dynamodb:t", str(tmp_path / "fleet.yaml"), environment)
     application.refresh()
     assert application.history == timedelta(days=days)
     assert application.store is opened[-1]
@@ -370,19 +372,19 @@ def test_history_is_kept(tmp_path, opened, sections, environment, days):
 
 def test_a_number_of_days_that_is_none_is_a_configuration_error(tmp_path):
     with pytest.raises(ConfigurationError, match="WABAWATCH_HISTORY_DAYS is 'often'; write a whole number of days"):
-        _ = Application(f"sqlite:{tmp_path / 'x.db'}", None, {"WABAWATCH_HISTORY_DAYS": "often"}).store
+        _ = build(f"sqlite:{tmp_path / 'x.db'}", None, {"WABAWATCH_HISTORY_DAYS": "often"}).store
 
 
 @pytest.mark.usefixtures("opened")
 def test_history_is_forgotten_once_a_day_and_by_whoever_comes_first(tmp_path):
     clock = FakeClock()
     (tmp_path / "fleet.yaml").write_text(fleet("a", history_days=10))
-    application = Application("sqlite:x", str(tmp_path / "fleet.yaml"), {}, clock=clock)
+    application = build("sqlite:x", str(tmp_path / "fleet.yaml"), {}, clock=clock)
     application.refresh()
-    assert application.purge_if_due() == 7
+    assert application.purge() == 7
     for _ in range(47):
         clock.advance(hours=1)
-        application.purge_if_due()
+        application.purge()
     assert application.store.purged == [T0 - timedelta(days=10), T0 - timedelta(days=9)]
 
 
@@ -390,12 +392,12 @@ def test_history_is_forgotten_once_a_day_and_by_whoever_comes_first(tmp_path):
 def test_a_history_that_is_kept_for_less_time_is_forgotten_week_by_week(tmp_path):
     clock = FakeClock()
     path = tmp_path / "fleet.yaml"
-    application = Application("sqlite:x", str(path), {}, clock=clock)
+    application = build("sqlite:x", str(path), {}, clock=clock)
     for days in (30, 10, 30):
         path.write_text(fleet("a", history_days=days))
         application.refresh()
         for _ in range(5):
-            application.purge_if_due()
+            application.purge()
     kept = [(T0 - before).days for before in application.store.purged]
     assert kept == [30, 23, 16, 10, 30]
 
@@ -404,8 +406,8 @@ def test_what_is_older_than_the_history_leaves_a_database(watch):
     application = watch.pollers[0]
     assert application.store.history()
     watch.clock.advance(days=401)
-    application.notify.run("me")
-    assert application.purge_if_due() > 0
+    application.notify(None)
+    assert application.purge() > 0
     assert application.store.history() == []
     assert watch.held == {"a", "b"}
 
@@ -416,7 +418,7 @@ class SlowSource:
     def __init__(self, clock):
         self.clock = clock
 
-    def observe(self, targets, *, until, stopped=lambda: False):  # noqa: ARG002 - the port's signature
+    def observe(self, targets, *, until, should_stop=lambda: False):  # noqa: ARG002 - the port's signature
         for place, target in enumerate(targets):
             reading = phone() if place else phone("BLOCKED", PAYMENT)
             yield Observation(target.id, self.clock.now(), reading(target.id))
@@ -427,9 +429,9 @@ def test_during_a_long_pass_people_are_told_of_what_it_found_so_far(tmp_path, mo
     clock, console, rounds = FakeClock(), io.StringIO(), []
     path = tmp_path / "fleet.json"
     path.write_text(fleet(*(f"n{number:03}" for number in range(130)), destinations={"c": {"kind": "console"}}))
-    app = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {}, console=console, clock=clock)
-    monkeypatch.setattr(Application, "source", SlowSource(clock))
-    app.cycle(notified=rounds.append)
+    app = build(f"sqlite:{tmp_path / 'state.db'}", str(path), {}, console=console, clock=clock)
+    monkeypatch.setattr(Monitor, "source", SlowSource(clock))
+    app.run_cycle(on_notify=rounds.append)
     assert (rounds[0].opened, rounds[0].sent) == (1, 1)
     assert len(rounds) > 1
     assert console.getvalue().count("cannot send") == 1
@@ -440,7 +442,7 @@ def test_a_concurrency_that_the_process_cannot_hold_is_lowered_with_a_warning(tm
     monkeypatch.setattr(bootstrap, "lower_concurrency", lambda wanted: (wanted - 9_936, "fewer"))
     path = tmp_path / "fleet.json"
     path.write_text(fleet("a", source={"concurrency": 10_000}))
-    app = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {}, resolve=False)
+    app = build(f"sqlite:{tmp_path / 'state.db'}", str(path), {}, resolve=False)
     assert app.source._settings.concurrency == 64
     assert "fewer" in caplog.text
     app.close()

@@ -1,4 +1,4 @@
-"""What a function says of itself when it is asked: its libraries, and what its role may do. It changes nothing.
+"""The self-test of a function: its libraries, and what its role may do. It changes nothing.
 
 Only `wabawatch doctor --verify-aws` asks: some things show only in the function's own environment and under its own
 role. A write is tried with a condition that cannot hold, so that DynamoDB authorises it and then refuses it.
@@ -16,10 +16,11 @@ from typing import Any, Final, Literal
 import msgspec
 
 from wabawatch import __version__
-from wabawatch.application.errors import ConfigurationError, WabawatchError, describe_place
-from wabawatch.bootstrap import Application, aws_client
+from wabawatch.adapters.aws import aws_client
 from wabawatch.config import effective
 from wabawatch.config.references import references
+from wabawatch.errors import ConfigurationError, WabawatchError, describe_place
+from wabawatch.monitor import Monitor
 
 Purpose = Literal["poll", "notify"]
 
@@ -31,63 +32,71 @@ _NOWHERE: Final = {"pk": {"S": "SELF-TEST"}, "sk": {"S": "-"}}
 """The key of a row that never exists."""
 
 
-class Tried(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something that the function tried; `error` says why it could not."""
+class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that the function tried; `error` says why it failed."""
 
     name: str
     error: str = ""
 
 
-class SelfTested(msgspec.Struct, frozen=True):
+class SelfTestReport(msgspec.Struct, frozen=True):
     """The answer to a self-test."""
 
     function: str
     architecture: str
     versions: dict[str, str]
-    tried: list[Tried]
+    tried: list[Trial]
     secrets: int
     """How many secrets were read, of `secrets_in_all`."""
     secrets_in_all: int
-    delivered: list[Tried]
+    delivered: list[Trial]
 
 
 def run_self_test(
-    application: Application, purpose: Purpose, state: str, queue_url: str | None, until: datetime, *, deliver: bool
-) -> SelfTested:
+    monitor: Monitor, purpose: Purpose, *, state: str, queue_url: str | None, until: datetime, deliver: bool
+) -> SelfTestReport:
     """Try what the function needs. `deliver` sends a marked test to every destination."""
-    tried = [_try("the configuration", lambda: _refresh(application))]
+    tried = [_try("the configuration", lambda: _refresh(monitor))]
     tried += _libraries()
-    tried += _table(application, purpose, state)
+    tried += _table(monitor, purpose, state)
     if queue_url is not None and purpose == "poll":
         ask = {"QueueUrl": queue_url, "AttributeNames": ["ApproximateNumberOfMessages"]}
         tried.append(_try("the shard queue", lambda: aws_client("sqs").get_queue_attributes(**ask)))
-    wanted = _references(application, purpose)
+    wanted = _references(monitor, purpose)
     read = wanted[:MAX_SECRETS]
-    application.secrets.refresh(read)
-    tried += [_try(reference, lambda one=reference: application.secrets.key(one)) for reference in read]  # type: ignore[misc]
-    delivered = list(_deliver(application, until)) if deliver else []
-    return SelfTested(purpose, platform.machine(), _versions(), tried, len(read), len(wanted), delivered)
+    monitor.secrets.refresh(read)
+    tried += [_try(reference, lambda name=reference: monitor.secrets.key(name)) for reference in read]  # type: ignore[misc]
+    delivered = list(_deliver(monitor, until)) if deliver else []
+    return SelfTestReport(
+        function=purpose,
+        architecture=platform.machine(),
+        versions=_versions(),
+        tried=tried,
+        secrets=len(read),
+        secrets_in_all=len(wanted),
+        delivered=delivered,
+    )
 
 
-def _try(name: str, work: Callable[[], object]) -> Tried:
-    """The error's text only where it is ours: any other may quote a secret."""
+def _try(name: str, work: Callable[[], object]) -> Trial:
+    """Run one trial. Only the text of our own errors is returned: any other may quote a secret."""
     try:
         work()
     except WabawatchError as error:
-        return Tried(name, str(error))
+        return Trial(name, str(error))
     except Exception as error:  # noqa: BLE001 - a border: each trial is one item, and must not stop the others
         code = getattr(error, "response", {}).get("Error", {}).get("Code")
-        return Tried(name, str(code or describe_place(error)))
-    return Tried(name)
+        return Trial(name, str(code or describe_place(error)))
+    return Trial(name)
 
 
-def _refresh(application: Application) -> None:
-    trouble = application.refresh()
+def _refresh(monitor: Monitor) -> None:
+    trouble = monitor.refresh()
     if trouble is not None:
         raise ConfigurationError(trouble.detail)
 
 
-def _libraries() -> Iterator[Tried]:
+def _libraries() -> Iterator[Trial]:
     for name in _LIBRARIES:
         yield _try(f"import {name}", lambda: import_module(name))  # noqa: B023 - called at once
 
@@ -103,8 +112,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _table(application: Application, purpose: Purpose, state: str) -> Iterator[Tried]:
-    store, now = application.store, application.clock.now()
+def _table(monitor: Monitor, purpose: Purpose, state: str) -> Iterator[Trial]:
+    store, now = monitor.store, monitor.clock.now()
     reads: dict[str, Callable[[], object]] = {
         "read the table": lambda: (store.document("self-test"), store.coverages(), store.snapshots(["self-test"])),
     }
@@ -134,25 +143,25 @@ def _write_nothing(table: str) -> None:
                 raise
 
 
-def _references(application: Application, purpose: Purpose) -> list[str]:
+def _references(monitor: Monitor, purpose: Purpose) -> list[str]:
     """Of what this function alone reads: an API key is poll's, a destination's secret is notify's. None where there is
     no configuration, which was said already."""
     try:
-        plain = effective(application.settings)
+        plain = effective(monitor.settings)
     except WabawatchError:
         return []
     section = plain["targets"] if purpose == "poll" else plain["destinations"]
     return sorted(references([section, plain["heartbeat"]]))
 
 
-def _deliver(application: Application, until: datetime) -> Iterator[Tried]:
-    from wabawatch.application.delivery import Deliverer, Task  # noqa: PLC0415 - poll delivers nothing
+def _deliver(monitor: Monitor, until: datetime) -> Iterator[Trial]:
+    from wabawatch.application.delivery import Deliverer, DeliveryTask  # noqa: PLC0415 - poll delivers nothing
     from wabawatch.domain.rehearsal import rehearsal  # noqa: PLC0415
 
-    audience, now = application.audience, application.clock.now()
-    tasks: list[Task] = [
-        (rehearsal(name, audience.deployment, now, f"test-{secrets.token_hex(6)}", audience.advise), {}, ())
-        for name in application.notifiers
+    audience, now = monitor.audience, monitor.clock.now()
+    tasks = [
+        DeliveryTask(rehearsal(name, audience.deployment, now, f"test-{secrets.token_hex(6)}", audience.advise))
+        for name in monitor.notifiers
     ]
-    for attempt in Deliverer(application.notifiers, application.clock)(tasks, until):
-        yield Tried(attempt.destination, str(attempt.error or ""))
+    for attempt in Deliverer(monitor.notifiers, monitor.clock).run(tasks, until):
+        yield Trial(attempt.destination, str(attempt.error or ""))

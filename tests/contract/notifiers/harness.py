@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from tests.contract.notifiers.server import Server, http
 from wabawatch.adapters.notifiers.registry import KINDS, OPTIONS, World, build
-from wabawatch.application.errors import SecretError
+from wabawatch.errors import SecretError
 
 URL_TOKEN = "T0SECRETPATH"
 SIGNING_KEY = "s1gn1ng-k3y"

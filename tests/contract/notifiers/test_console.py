@@ -12,7 +12,7 @@ import pytest
 from tests.contract.notifiers.hostile import TEXTS, hostile
 from tests.contract.notifiers.notifications import STORIES
 from wabawatch.adapters.notifiers.registry import OPTIONS, World, build
-from wabawatch.application.errors import DeliveryError
+from wabawatch.errors import DeliveryError
 
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.notifiers.notifications import STORIES
 from tests.contract.notifiers.server import http
-from wabawatch.application.errors import DeliveryError
+from wabawatch.errors import DeliveryError
 
 ANYTHING = STORIES["opened"]
 PATIENCE = 0.3
@@ -67,7 +67,7 @@ def hook(bench, kind, host, port=None):
 
 @pytest.fixture(autouse=True)
 def every_host_is_this_machine(monkeypatch):
-    monkeypatch.setattr("wabawatch.application.addresses.is_loopback", lambda _: True)
+    monkeypatch.setattr("wabawatch.application.credentials.is_loopback", lambda _: True)
     monkeypatch.setattr("wabawatch.adapters.notifiers.http.is_loopback", lambda _: True)
 
 

@@ -23,7 +23,7 @@ from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
 from wabawatch.adapters.stores.dynamodb import DynamoStore, keys
 from wabawatch.application.notify import Notify
-from wabawatch.application.poll import Pass, Poll
+from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import FoldBatch, Target
 from wabawatch.domain.composition import Audience
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
@@ -96,7 +96,7 @@ class Monitor:
             self.source.readings = dict.fromkeys(SAMPLE, lambda target, status=status: report(target, status))
             if is_failure:
                 self.source.readings |= dict.fromkeys(FAILING, lambda _, failure=outcome: failure)
-            self.poll(Pass(f"20260302T100000Z-{self.passes:06x}", self.fleet))
+            self.poll.run(PollTask(f"20260302T100000Z-{self.passes:06x}", self.fleet))
             self.notify.run("prover", complete=True)
 
     def bytes_of(self, *kinds: str) -> float:

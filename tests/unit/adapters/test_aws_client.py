@@ -2,7 +2,7 @@
 
 import pytest
 
-from wabawatch.bootstrap import aws_client
+from wabawatch.adapters.aws import aws_client
 
 ROUND = 60
 """Seconds: what the notify function and the lease of a round have."""

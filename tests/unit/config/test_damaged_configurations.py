@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.unit.config.expected_errors import TARGET, assert_told, row
 from wabawatch.adapters.notifiers.registry import OPTIONS
-from wabawatch.application.errors import ConfigurationError
-from wabawatch.bootstrap import Parts
+from wabawatch.bootstrap import ConfiguredParts
 from wabawatch.config import canonical_json, load
+from wabawatch.errors import ConfigurationError
 
 EXAMPLE = (Path(__file__).parents[3] / "examples" / "fleet.yaml").read_text()
 PLAIN = yaml.safe_load(EXAMPLE)
@@ -37,7 +37,7 @@ TOKENS = [
 ]  # fmt: skip
 
 
-APPLICATION = SimpleNamespace(secrets=SimpleNamespace(key=str), clock=None, console=io.StringIO())
+SECRETS = SimpleNamespace(key=str)
 
 
 def paths(value, path=()):
@@ -72,7 +72,7 @@ def assert_read_or_refused(text):
         refused = str(error)
     if found is not None:
         assert read(canonical_json(found)) == found
-        parts = Parts(found, APPLICATION)
+        parts = ConfiguredParts(found, secrets=lambda: SECRETS, clock=None, console=io.StringIO(), alarm_topic_arns="")
         assert parts.rules.version
         assert parts.audience.deployment
         assert parts.source

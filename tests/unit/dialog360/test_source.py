@@ -242,7 +242,7 @@ def test_a_pass_can_be_stopped_while_stacked_encodings_come_in(world, server, ke
     server.answer = lambda request: [60] if request.key == f"{key}-n1" else [stacked(4)]
     looks = []
     observations = world.source(timeout=timedelta(seconds=30), concurrency=2).observe(
-        world.targets(2), until=None, stopped=lambda: len(looks) > 2 or looks.append(1)
+        world.targets(2), until=None, should_stop=lambda: len(looks) > 2 or looks.append(1)
     )
     assert [one.target for one in in_time(lambda: list(observations))] == ["n0"]
 
@@ -456,7 +456,7 @@ def test_a_pass_that_is_stopped_leaves_soon_though_answers_are_outstanding(world
     server.answer = lambda request: [60] if request.key == f"{key}-n1" else [wire.healthy()]
     stopped = []
     observations = world.source(timeout=timedelta(seconds=30), concurrency=2).observe(
-        world.targets(10), until=None, stopped=lambda: bool(stopped)
+        world.targets(10), until=None, should_stop=lambda: bool(stopped)
     )
     assert next(observations).target == "n0"
     stopped.append(True)

@@ -14,7 +14,7 @@ from wabawatch.adapters.notifiers.world import World
 from wabawatch.adapters.secrets import Secrets, parse_reference
 from wabawatch.adapters.secrets import aws as aws_vaults
 from wabawatch.adapters.secrets.vaults import UnansweredError
-from wabawatch.application.errors import (
+from wabawatch.errors import (
     ConfigurationError,
     DeliveryError,
     DeliveryErrorKind,
@@ -510,11 +510,20 @@ def test_no_value_is_printed_or_logged(aws, secrets, clock, caplog):
     aws.secret("s", '{"k": "hidden-value"}')
     aws.parameter("p", "hidden-value")
     references = ["secretsmanager:s#k", "ssm:p"]
+    held = [secrets.key(reference) for reference in references]
+    assert [str(secret) for secret in held] == ["hidden-value"] * 2
     for trouble in (None, UNREACHABLE, refusal("AccessDeniedException")):
         aws.trouble = trouble
         secrets.refresh(references)
         clock.passes(minutes=6)
-    shown = caplog.text + repr(secrets) + repr(vars(secrets)) + repr(list(vars(secrets).values()))
+    shown = (
+        caplog.text
+        + repr(held)
+        + f"{held[0]!r}"
+        + repr(secrets)
+        + repr(vars(secrets))
+        + repr(list(vars(secrets).values()))
+    )
     assert "hidden-value" not in shown + trouble_of(secrets, "ssm:p") + trouble_of(secrets, "secretsmanager:s#k")
 
 

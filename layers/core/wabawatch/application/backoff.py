@@ -1,6 +1,6 @@
-"""Destinations that are down: how long each is left alone, whatever there is to say.
+"""Back off from destinations that fail: nothing is sent to them for a while.
 
-What one notification learned (the destination asks for five minutes) holds for the next one too.
+The wait holds for all notifications: where a destination asked for five minutes, the next one waits too.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
-from wabawatch.application.ports import Store
+from wabawatch.application.ports import DocumentStore
 from wabawatch.domain.policy import Retry
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 _DOCUMENT: Final = "backoff"
 
 
 class BackoffState(msgspec.Struct, frozen=True):
-    """A destination that did not take the last `attempts` deliveries, the first of them at `since`, and is left alone
-    until `until`. `needs_action` is the last error where nothing will be taken until somebody acts. `digest_limit` is
-    how many incidents it was last found to take in one digest, None where it takes any number."""
+    """The last `attempts` deliveries to a destination failed, the first of them at `since`; nothing is sent until
+    `until`. `needs_action` is the last error that lasts until an operator acts. `digest_limit` is how many incidents
+    the destination accepts in one digest, None for any number."""
 
     attempts: int = 0
     since: datetime | None = None
@@ -31,19 +31,23 @@ class BackoffState(msgspec.Struct, frozen=True):
 
 
 class Backoff:
-    """The state of every destination, kept in one small document that is written only when it changes."""
+    """Keep the state of every destination in one small document, which is written only when it changes."""
 
-    def __init__(self, store: Store, retry: Retry, destinations: Iterable[str]) -> None:
+    def __init__(self, store: DocumentStore, retry: Retry, destinations: Iterable[str]) -> None:
         self._store = store
         self._retry = retry
-        body = store.document(_DOCUMENT)
-        stored = msgspec.json.decode(body, type=dict[str, BackoffState]) if body else {}
-        self._states = {name: stored[name] for name in destinations if name in stored}
-        self._saved = stored
+        self._destinations = tuple(destinations)
+        self._states: dict[str, BackoffState] = {}
+        self._saved: dict[str, BackoffState] = {}
+
+    def load(self) -> None:
+        body = self._store.document(_DOCUMENT)
+        self._saved = msgspec.json.decode(body, type=dict[str, BackoffState]) if body else {}
+        self._states = {name: self._saved[name] for name in self._destinations if name in self._saved}
 
     def paused(self, now: datetime) -> dict[str, datetime]:
-        """Until when each of them is left alone. A time that is farther away than any wait was set before the clock was
-        set back, and is over."""
+        """Return until when nothing is sent, by destination. A time beyond the longest wait was set before the clock
+        was set back, and counts as over."""
         farthest = self._retry.farthest(now)
         return {
             name: state.until
@@ -52,8 +56,8 @@ class Backoff:
         }
 
     def trouble(self, destination: str, now: datetime) -> str:
-        """Why the destination counts as one that cannot be reached: somebody must act, or it has failed for as long as
-        deliveries are tried; "" where it does not."""
+        """Return why the destination counts as dead (an operator must act, or it has failed for as long as deliveries
+        are retried), or "" where it does not."""
         state = self._states.get(destination, BackoffState())
         if state.needs_action:
             return state.needs_action
@@ -62,14 +66,14 @@ class Backoff:
         return ""
 
     def dead(self, now: datetime) -> frozenset[str]:
-        """Return those that cannot be reached."""
+        """Return the destinations that count as dead."""
         return frozenset(name for name in self._states if self.trouble(name, now))
 
     def digest_limit(self, destination: str) -> int | None:
         return self._states.get(destination, BackoffState()).digest_limit
 
     def record_failure(self, destination: str, error: DeliveryError, now: datetime) -> datetime:
-        """Leave the destination alone for longer; until when."""
+        """Lengthen the wait; return its end."""
         before = self._states.get(destination, BackoffState())
         until = now + self._retry.wait(before.attempts + 1, error.retry_after)
         self._states[destination] = msgspec.structs.replace(
@@ -82,7 +86,7 @@ class Backoff:
         return until
 
     def restore(self, destination: str, attempts: int, since: datetime | None, until: datetime) -> None:
-        """Leave the destination alone as a failure wanted that was recorded in the queue, and here perhaps not."""
+        """Apply a failure that was recorded in the queue, and perhaps not here, before a crash."""
         before = self._states.get(destination, BackoffState())
         self._states[destination] = msgspec.structs.replace(
             before,

@@ -1,22 +1,22 @@
-"""Fold what was committed, and what the monitor knows of itself, into incidents."""
+"""correlate: fold committed changes, and problems of the monitor itself, into incidents."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
-from wabawatch.application.errors import describe_place
-from wabawatch.application.ports import Clock, MemberRow, PendingChange, Store
-from wabawatch.application.unit_of_work import UnitOfWork
+from wabawatch.application.ports import Clock, IncidentStore, MemberRow, PendingChange
+from wabawatch.application.unit_of_work import IncidentUnitOfWork
 from wabawatch.domain.correlation import UNWATCHED, fold, monitor_transition
 from wabawatch.domain.health import GONE, Reason
 from wabawatch.domain.incident import DESTINATION, INLINE_MEMBERS, MONITOR, Incident, Key, Member
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.snapshot import Transition
+from wabawatch.errors import describe_place
 
 logger = logging.getLogger(__name__)
 
@@ -24,16 +24,20 @@ _READ_AT_ONCE: Final = 1000
 _INCIDENT_ROWS: Final = 3
 """What an incident counts in a batch; see Store.fold_limit."""
 
+_SET_ASIDE_FOR: Final = timedelta(days=1)
+"""How long a row that was set aside is reported as an open incident."""
+STORAGE: Final = Key(MONITOR, "storage", "working")
+
 Step = tuple[PendingChange, Transition]
 MemberKey = tuple[str, str]
 """(incident id, target)"""
 
 
 class Correlator:
-    """Folds into a unit of work. Whatever changes an incident makes it due at once in the same write, so that a crash
-    right after it loses no news."""
+    """Fold changes into incidents. A write that changes an incident also makes it due at once, so that a crash right
+    after it loses no notification."""
 
-    def __init__(self, store: Store, incidents: UnitOfWork, clock: Clock, policy: Policy) -> None:
+    def __init__(self, store: IncidentStore, incidents: IncidentUnitOfWork, clock: Clock, policy: Policy) -> None:
         self._store = store
         self._incidents = incidents
         self._clock = clock
@@ -42,7 +46,7 @@ class Correlator:
         self._touched: dict[str, Key] = {}
 
     def fold_pending(self, is_over: Callable[[], bool]) -> bool:
-        """Fold what is pending, the oldest first, until the time is over; whether there may be more.
+        """Fold pending changes, the oldest first, until the time is over; return whether there may be more.
 
         A change that can't be folded is set aside, and the others are folded."""
         while True:
@@ -55,20 +59,20 @@ class Correlator:
                 return True
 
     def report(self, key: Key, trouble: Reason | None) -> None:
-        """Say what is wrong with the monitor or with a destination; None: nothing."""
+        """Open, update or resolve the incident about the monitor or a destination; `trouble` None: all is well."""
         self._incidents.load([key])
         transition = monitor_transition(self._incidents.latest(key), key, trouble, self._clock.now())
         if transition is not None:
             self._fold_own(transition)
 
     def report_all(self, troubles: Mapping[str, Reason | None]) -> None:
-        """Say what is wrong with the monitor, by name; None: nothing."""
-        self._incidents.load(trouble_of(name) for name in troubles)
+        """Report several parts of the monitor, by name."""
+        self._incidents.load(monitor_key(name) for name in troubles)
         for name, trouble in troubles.items():
-            self.report(trouble_of(name), trouble)
+            self.report(monitor_key(name), trouble)
 
     def close_removed(self, destinations: Iterable[str], incidents: Iterable[Incident]) -> None:
-        """Close what is open about destinations that are not configured any more."""
+        """Close incidents about destinations that are no longer configured."""
         configured = set(destinations)
         for incident in incidents:
             if incident.entity_type == DESTINATION and incident.is_open and incident.entity_id not in configured:
@@ -80,6 +84,15 @@ class Correlator:
         touched, self._touched = self._touched, {}
         found = (self._incidents.find(incident_id, key) for incident_id, key in touched.items())
         return [incident for incident in found if incident is not None]
+
+    def report_storage(self) -> None:
+        """Report rows that were set aside lately, and incidents that could not be written."""
+        set_aside = self._store.set_aside(self._clock.now() - _SET_ASIDE_FOR)
+        names = [f"{row.kind} {row.name}" for row in set_aside]
+        names += [f"incident {incident_id}" for incident_id in self._incidents.refused]
+        some = ", ".join(sorted(set(names))[:5])
+        detail = f"{len(names)} rows could not be used, and were set aside: {some}"
+        self.report(STORAGE, Reason(description="set_aside", detail=detail) if names else None)
 
     @property
     def has_touched(self) -> bool:
@@ -95,7 +108,7 @@ class Correlator:
             self._write(batch, members)
 
     def _fold_own(self, transition: Transition) -> None:
-        """Fold what notify itself found out; nothing is pending that would have to be marked."""
+        """Fold a transition that notify itself detected; there is no pending change to remove."""
         batch = self._new_batch({})
         change = PendingChange(transition.target, transition.at, (transition,))
         batch.take([(change, transition)], self._store.fold_limit)
@@ -108,7 +121,7 @@ class Correlator:
         return Batch(self._incidents, members, self._policy, self._clock.now())
 
     def _load_members(self, changes: Sequence[PendingChange]) -> dict[MemberKey, Member]:
-        """Load what these targets' parts in large incidents are."""
+        """Load the member rows of these targets in large incidents."""
         wanted: dict[MemberKey, None] = {}
         for change in changes:
             for transition in change.transitions:
@@ -118,8 +131,8 @@ class Correlator:
         return self._store.members_of(list(wanted)) if wanted else {}
 
     def _write(self, batch: Batch, members: dict[MemberKey, Member]) -> None:
-        """Write a batch. One that the store can't hold is written a change at a time, so that one change stops no
-        other."""
+        """Write a batch. Where the store can't hold it, write each change by itself, so that one does not stop the
+        others."""
         if batch.steps:
             rows = [MemberRow(incident_id, target, row) for (incident_id, target), row in batch.members.items()]
             folded = list(batch.folded.values())
@@ -145,10 +158,10 @@ class Correlator:
 
 
 class Batch:
-    """What folding some steps makes, not written yet. Nothing outside it changes until it is."""
+    """The result of folding some steps, not written yet. Nothing outside of it changes until it is written."""
 
     def __init__(
-        self, incidents: UnitOfWork, members: Mapping[MemberKey, Member], policy: Policy, now: datetime
+        self, incidents: IncidentUnitOfWork, members: Mapping[MemberKey, Member], policy: Policy, now: datetime
     ) -> None:
         self._stored = incidents
         self._stored_members = members
@@ -185,7 +198,8 @@ class Batch:
         refuses one of which more is folded already."""
         cut = steps[0][0]
         _, last = self.folded.get((cut.target, cut.at), (cut, 0))
-        left = msgspec.structs.replace(cut, transitions=tuple(one for one in cut.transitions if one.seq > last))
+        transitions = tuple(transition for transition in cut.transitions if transition.seq > last)
+        left = msgspec.structs.replace(cut, transitions=transitions)
         return [(left if change is cut else change, transition) for change, transition in steps]
 
     @property
@@ -225,23 +239,23 @@ class Batch:
         return self.members.get(key) or self._stored_members.get(key)
 
 
-def trouble_of(name: str) -> Key:
-    """Return the key of the incident that says what is wrong with a part of the monitor."""
+def monitor_key(name: str) -> Key:
+    """Return the key of the incident about a part of the monitor."""
     return Key(MONITOR, name, "working")
 
 
-def delivery_to(destination: str) -> Key:
-    """Return the key of the incident that says that a destination takes nothing."""
+def delivery_key(destination: str) -> Key:
+    """Return the key of the incident about a destination that accepts nothing."""
     return Key(DESTINATION, destination, "delivery")
 
 
-def messages_to(destination: str) -> Key:
-    """Return the key of the incident that says that a destination refuses some messages."""
+def refusals_key(destination: str) -> Key:
+    """Return the key of the incident about a destination that refuses some messages."""
     return Key(DESTINATION, destination, "messages")
 
 
-def subscribers_of(destination: str) -> Key:
-    """Return the key of the incident that says that nobody gets what a destination takes."""
+def subscribers_key(destination: str) -> Key:
+    """Return the key of the incident about a topic without a subscriber."""
     return Key(DESTINATION, destination, "subscribers")
 
 

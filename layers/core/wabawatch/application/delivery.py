@@ -1,4 +1,4 @@
-"""deliver: each destination in a thread of its own, so that one that fails, is slow or hangs delays no other."""
+"""deliver: send to each destination in a thread of its own, so that a slow or failing destination delays no other."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from wabawatch.application.abandoned import AbandonedThreads
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 from wabawatch.application.ports import Clock, Notifier
 from wabawatch.domain.messages import Notification
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 logger = logging.getLogger(__name__)
 
 BUDGET: Final = timedelta(seconds=25)
 """For all that one destination is sent in one round: well below the minute that a round has."""
 _ONE_DELIVERY: Final = 10.0
-"""Seconds that a delivery may take. With less time left no other one is begun: it would be given up, and repeated."""
+"""Seconds that a delivery may take. With less time left no other delivery begins: it would be given up, and
+repeated."""
 _MOMENT: Final = 1.0
 """Seconds to wait for the thread of an earlier round, which may be about to end."""
 
@@ -31,14 +31,38 @@ _LOGGED: Final = 20
 
 _HANGS: Final = "an earlier delivery has not ended yet"
 
-_abandoned: Final = AbandonedThreads()
 
-Task = tuple[Notification, Mapping[str, str], Sequence[str]]
-"""What to send, the thread it belongs to, and the ids of its incidents."""
+class DeliveryTask(NamedTuple):
+    """A notification to send, the thread that it belongs to, and the ids of its incidents."""
+
+    notification: Notification
+    thread: Mapping[str, str] = {}
+    incidents: Sequence[str] = ()
+
+
+class AbandonedThreads:
+    """Track threads that were given up because they took too long, so that their number stays bounded."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads: list[tuple[object, threading.Thread]] = []
+
+    def add(self, key: object, thread: threading.Thread) -> None:
+        with self._lock:
+            self._threads.append((key, thread))
+
+    def running(self, key: object) -> list[threading.Thread]:
+        """Return the threads that work on `key` and have not ended; forget those that have."""
+        with self._lock:
+            self._threads = [entry for entry in self._threads if entry[1].is_alive()]
+            return [thread for other, thread in self._threads if other == key]
+
+
+_abandoned: Final = AbandonedThreads()
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One delivery: to whom, of what, and how it ended (`error` None: the destination took it)."""
+    """One delivery and its outcome (`error` None: the destination accepted it)."""
 
     destination: str
     notification: Notification
@@ -46,16 +70,16 @@ class Attempt(msgspec.Struct, frozen=True):
     error: DeliveryError | None = None
     thread: Mapping[str, str] = {}
 
-    @property
-    def said(self) -> str:
-        """For the log."""
+    def describe(self) -> str:
+        """Return one line for the log."""
         about = ", ".join(self.incidents[:_LOGGED])
-        outcome = "taken" if self.error is None else f"not taken: {self.error}"
+        outcome = "accepted" if self.error is None else f"not accepted: {self.error}"
         return f"{self.destination}: {self.notification.kind} {self.notification.id} of {about}: {outcome}"
 
 
 Outcomes = queue.SimpleQueue[tuple[Attempt, threading.Event] | None]
-"""What lanes report: an outcome, and what tells the lane that it was recorded."""
+"""Queue of outcomes from the lanes: an attempt, and the event that tells the lane that it was recorded. None: the lane
+has ended."""
 
 
 class Deliverer:
@@ -67,19 +91,19 @@ class Deliverer:
         self._clock = clock
         self._budget = budget
 
-    def __call__(self, tasks: Sequence[Task], until: datetime | None = None) -> Generator[Attempt]:
+    def run(self, tasks: Sequence[DeliveryTask], until: datetime | None = None) -> Generator[Attempt]:
         """Deliver until everything is done, the budget is spent, or `until` has come.
 
-        A delivery without an outcome by then has failed, and its lane is given up. Who closes the generator (an outcome
-        could not be recorded) stops the sending too: no lane begins another delivery."""
+        A delivery without an outcome by then has failed, and its lane is given up. Closing the generator (because an
+        outcome could not be recorded) stops the sending too: no lane begins another delivery."""
         budget = self._budget if until is None else min(self._budget, until - self._clock.now())
         if budget <= timedelta(0):
             return
         deadline = time.monotonic() + budget.total_seconds()
         outcomes: Outcomes = queue.SimpleQueue()
-        grouped: dict[str, list[Task]] = {}
+        grouped: dict[str, list[DeliveryTask]] = {}
         for task in tasks:
-            grouped.setdefault(task[0].destination, []).append(task)
+            grouped.setdefault(task.notification.destination, []).append(task)
 
         def has_time(seconds: float) -> bool:
             if until is not None and self._clock.now() >= until:
@@ -94,8 +118,9 @@ class Deliverer:
             unanswered = [lost for lane in lanes if (lost := lane.give_up())]
             yield from _collect(outcomes, len(lanes), 0.0)  # what came in before they were given up
             error = DeliveryError(f"no outcome within {budget.total_seconds():g} s", is_answered=False)
-            for attempt in (_attempt(task, error=error) for task in unanswered):
-                logger.info("%s", attempt.said)
+            for lost in unanswered:
+                attempt = _attempt(lost, error=error)
+                logger.info("%s", attempt.describe())
                 yield attempt
         finally:
             for lane in lanes:
@@ -103,8 +128,8 @@ class Deliverer:
 
 
 def _collect(outcomes: Outcomes, lanes: int, deadline: float) -> Generator[Attempt]:
-    """Yield outcomes until all lanes have ended (each puts None last), or the deadline. A lane goes on once its last
-    outcome was taken."""
+    """Yield outcomes until all lanes have ended (each puts None last), or the deadline. A lane continues once its last
+    outcome was recorded."""
     while lanes:
         try:
             outcome = outcomes.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -119,12 +144,12 @@ def _collect(outcomes: Outcomes, lanes: int, deadline: float) -> Generator[Attem
 
 
 class _Lane:
-    """One destination's notifications in one round, in their order, in a thread of their own."""
+    """Send one destination's notifications in their order, in a thread."""
 
     def __init__(
         self,
         notifier: Notifier,
-        tasks: Sequence[Task],
+        tasks: Sequence[DeliveryTask],
         has_time: Callable[[float], bool],
         outcomes: Outcomes,
     ) -> None:
@@ -134,17 +159,17 @@ class _Lane:
         self._outcomes = outcomes
         self._lock = threading.Lock()
         self._is_recorded = threading.Event()
-        self._under_way: Task | None = None
+        self._under_way: DeliveryTask | None = None
         self._is_given_up = False
         self._has_reported = False
-        name = f"deliver-{tasks[0][0].destination}"
-        self._thread = threading.Thread(target=self._drive, name=name, daemon=True)
+        name = f"deliver-{tasks[0].notification.destination}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def give_up(self) -> Task | None:
-        """Begin nothing more, and report nothing more. Return the task whose outcome is not known."""
+    def give_up(self) -> DeliveryTask | None:
+        """Stop beginning and reporting deliveries. Return the task whose outcome is not known."""
         with self._lock:
             if not self._is_given_up and self._thread.is_alive():
                 _abandoned.add(self._notifier, self._thread)
@@ -153,9 +178,9 @@ class _Lane:
             task, self._under_way = self._under_way, None
         return task
 
-    def _drive(self) -> None:
-        """Go on after a message that was refused. After any other failure the rest waits for the next round: a
-        destination that takes nothing is not asked again and again, and one that says to slow down is obeyed."""
+    def _run(self) -> None:
+        """Send all tasks. A refused message does not stop the others. After any other failure the rest waits for the
+        next round: the destination is down, or asked to slow down."""
         try:
             hangs = self._hangs()
             for number, task in enumerate(self._tasks):
@@ -169,12 +194,12 @@ class _Lane:
             self._outcomes.put(None)
 
     def _hangs(self) -> bool:
-        """Tell whether a delivery of an earlier round has not ended, and does not end in a moment either."""
+        """Return whether a delivery of an earlier round still hangs, after a moment of waiting for it."""
         for thread in _abandoned.running(self._notifier):
             thread.join(_MOMENT)
         return bool(_abandoned.running(self._notifier))
 
-    def _begin(self, task: Task, seconds: float) -> bool:
+    def _begin(self, task: DeliveryTask, seconds: float) -> bool:
         """Wait until the outcome before this one is recorded: a process that is killed repeats one delivery only."""
         if self._under_way is None and self._has_reported:
             self._is_recorded.wait()
@@ -192,23 +217,30 @@ class _Lane:
             if not is_late:
                 self._has_reported = True
                 self._outcomes.put((attempt, self._is_recorded))
-        logger.info("%s%s", attempt.said, " (too late)" if is_late else "")
+        logger.info("%s%s", attempt.describe(), " (too late)" if is_late else "")
 
-    def _deliver(self, task: Task) -> Attempt:
-        notification, thread, _ = task
+    def _deliver(self, task: DeliveryTask) -> Attempt:
         try:
-            receipt = self._notifier.deliver(notification, thread)
+            receipt = self._notifier.deliver(task.notification, task.thread)
         except DeliveryError as error:
             return _attempt(task, error=error)
         except SecretError as error:
             return _attempt(task, error=DeliveryError(str(error), DeliveryErrorKind.DESTINATION))
-        except Exception as error:  # noqa: BLE001 - one of the two borders: a bug in one notifier stops no other
+        except Exception as error:  # noqa: BLE001 - the border around one delivery: a bug in one notifier stops no other
             kind = type(error).__name__  # no traceback: it may quote a URL
-            logger.warning("the notifier of %s failed: %s", notification.destination, kind)
+            logger.warning("the notifier of %s failed: %s", task.notification.destination, kind)
             return _attempt(task, error=DeliveryError(f"internal error: {kind}", is_answered=False))
         return _attempt(task, thread=receipt.thread)
 
 
-def _attempt(task: Task, *, error: DeliveryError | None = None, thread: Mapping[str, str] | None = None) -> Attempt:
-    notification, _, incidents = task
-    return Attempt(notification.destination, notification, tuple(incidents), error, thread or {})
+def _attempt(
+    task: DeliveryTask, *, error: DeliveryError | None = None, thread: Mapping[str, str] | None = None
+) -> Attempt:
+    notification = task.notification
+    return Attempt(
+        destination=notification.destination,
+        notification=notification,
+        incidents=tuple(task.incidents),
+        error=error,
+        thread=thread or {},
+    )

@@ -1,4 +1,4 @@
-"""The lease that keeps two rounds of notify from working at once."""
+"""The lease that prevents two rounds of notify from running at once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import threading
 from datetime import datetime, timedelta
 from typing import Final
 
-from wabawatch.application.errors import StoreError
-from wabawatch.application.ports import Clock, Store
+from wabawatch.application.ports import Clock, LeaseStore
+from wabawatch.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -18,11 +18,11 @@ _RENEW_EVERY: Final = timedelta(seconds=15)
 
 
 class Lease:
-    """Taken for a minute and renewed while the work goes on: by a thread, because the work may wait for a destination
-    or a store for longer than that minute. Whoever dies with it is replaced after that minute."""
+    """A lease for one minute, renewed while the work goes on: by a thread, because the work may wait for a destination
+    or a store for longer than that. After a crash another process can take it within a minute."""
 
     def __init__(
-        self, store: Store, clock: Clock, name: str, owner: str, *, renew_every: timedelta = _RENEW_EVERY
+        self, store: LeaseStore, clock: Clock, name: str, owner: str, *, renew_every: timedelta = _RENEW_EVERY
     ) -> None:
         self._store = store
         self._clock = clock
@@ -35,15 +35,15 @@ class Lease:
         self._ended = threading.Event()
 
     def take(self) -> bool:
-        """Take the lease, and renew it from now on; False where somebody else has it."""
+        """Take the lease, and renew it from now on; return False where another process has it."""
         with self._lock:
             is_taken = self._acquire()
         if is_taken:
             threading.Thread(target=self._renew_until_it_ends, name=f"renew-{self._name}", daemon=True).start()
         return is_taken
 
-    def keep(self) -> None:
-        """Renew it where that is due. Raises StoreError where somebody else has taken it."""
+    def renew(self) -> None:
+        """Renew the lease where that is due. Raises StoreError where another process has taken it."""
         with self._lock:
             is_due = self._taken_at is not None and abs(self._clock.now() - self._taken_at) >= self._renew_every
             if self._is_lost or (is_due and not self._acquire()):

@@ -1,4 +1,5 @@
-"""The ports: what the use cases ask of the world. Adapters implement them; tests have fakes by hand."""
+"""The ports: interfaces that the use cases need and the adapters implement. Each use case names the ports that it
+uses."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What one observation changes: the snapshot that follows (its version is the expected one plus 1), its
+    """Hold what one observation changes: the next snapshot (its version is the expected one plus 1), its
     transitions, and the observation itself for the log of readings. Transitions have the observation's instant."""
 
     snapshot: Snapshot
@@ -39,40 +40,40 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """A destination took the notification. `thread` is kept with the incident and handed back with the next one."""
+    """A destination accepted the notification. `thread` is stored with the incident and passed to the next delivery."""
 
     thread: Mapping[str, str] = {}
 
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """The present instant, aware, UTC."""
+        """Return the present instant, aware, UTC."""
         ...
 
 
 class HealthSource(Protocol):
-    """Reads targets. Never raises for one target's trouble: that is an Observation with a Failure."""
+    """Reads targets. A target that cannot be read is an Observation with a Failure, never an exception."""
 
     def observe(
-        self, targets: Sequence[Target], *, until: datetime | None, stopped: Callable[[], bool] = ...
+        self, targets: Sequence[Target], *, until: datetime | None, should_stop: Callable[[], bool] = ...
     ) -> Iterable[Observation]:
-        """Observations as they come in, in any order. Starts no probe after `until` or once `stopped()`; a target that
-        was not started yields nothing."""
+        """Yield observations as they come in, in any order. Starts no probe after `until` or once `should_stop()`; a
+        target that was not started yields nothing."""
         ...
 
 
 class Notifier(Protocol):
-    """Speaks one vendor's protocol for one destination."""
+    """Sends notifications to one destination by its vendor's protocol."""
 
     kind: str
 
     def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
-        """Send, or raise DeliveryError: lasting, or worth another try, with the wait the vendor asked for."""
+        """Send, or raise DeliveryError, which says whether another try helps and after which wait."""
         ...
 
 
 class SubscriptionCounts(msgspec.Struct, frozen=True):
-    """A topic's subscriptions: those that get what is published, those that wait to be confirmed, those that ended."""
+    """A topic's subscriptions by state, as SNS counts them."""
 
     confirmed: int
     pending: int = 0
@@ -81,7 +82,7 @@ class SubscriptionCounts(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class Topic(Protocol):
-    """A place that takes messages whether or not anybody has subscribed to it. `may_be_empty`: nobody has to."""
+    """A topic accepts messages also without subscribers. `may_be_empty`: that is no problem."""
 
     topic_arn: str
     may_be_empty: bool
@@ -92,7 +93,7 @@ class Topic(Protocol):
 
 
 class Outcome(StrEnum):
-    """What became of one change."""
+    """The outcome of writing one change."""
 
     WRITTEN = "written"
     CONFLICT = "conflict"
@@ -118,7 +119,7 @@ class MemberRow(msgspec.Struct, frozen=True):
 
 
 class FoldBatch(msgspec.Struct, frozen=True):
-    """What is written together when transitions are folded: all of it, or nothing.
+    """The rows of one transaction that folds transitions.
 
     `incidents` are written upon the version before theirs. `folded` has, for each change that was worked on, the number
     of its last transition that is folded now."""
@@ -129,8 +130,8 @@ class FoldBatch(msgspec.Struct, frozen=True):
 
 
 class SetAside(msgspec.Struct, frozen=True):
-    """A row that could not be read, folded or written, kept for whoever wants to look at it. `kind` is what it was,
-    `name` which one; `error` says why it was set aside."""
+    """A row that could not be read, folded or written, kept for examination. `kind` and `name` identify it; `error`
+    says why it was set aside."""
 
     kind: str
     name: str
@@ -138,37 +139,35 @@ class SetAside(msgspec.Struct, frozen=True):
     error: str
 
 
-class Store(Protocol):
-    """State. One behavioural suite holds for every implementation (tests/contract); docs/storage.md describes the rows.
+class SnapshotStore(Protocol):
+    """The state of each target. Only poll writes it."""
 
-    A row that can't be decoded is set aside, and what else was asked for is returned. A row of a later format raises
-    SchemaError."""
-
-    fold_limit: int
-    """Rows that one FoldBatch may write: an incident counts three, a member and a folded change one each."""
-
-    # --- poll: the only writer of snapshots
     def snapshots(self, targets: Sequence[str]) -> dict[str, Snapshot]:
-        """Of those that have one. May lag behind commits by moments: the condition of `commit` guards. One that can't
-        be decoded comes back `is_reset`, with its version and number and nothing else."""
+        """Return the snapshots of those targets that have one. Reads may lag behind commits by moments; the condition
+        of `commit` protects against that. A snapshot that can't be decoded comes back `is_reset`, with its version and
+        number and nothing else."""
         ...
 
     def every_snapshot(self) -> Iterator[Snapshot]:
-        """All of them, a page at a time, of targets no longer configured too: after a change of the configuration, not
-        on a schedule."""
+        """Yield all of them, a page at a time, also of targets that are no longer configured. Expensive: used after a
+        change of the configuration, not on a schedule."""
         ...
 
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
-        """Write each change in one transaction of its own (grouping is the store's business): the snapshot if its
-        stored version is `snapshot.version - 1`, its transitions as pending, its observation."""
+        """Write each change in one transaction of its own (the store may group them): the snapshot if its stored
+        version is `snapshot.version - 1`, its transitions as pending, its observation."""
         ...
+
+
+class RunStore(Protocol):
+    """The record of runs: what was read and what was not."""
 
     def save_run(self, run: Run) -> None:
         """Insert or replace by (id, shard)."""
         ...
 
     def runs(self, limit: int) -> list[Run]:
-        """The latest runs, newest first."""
+        """Return the latest runs, newest first."""
         ...
 
     def save_coverage(self, coverage: ShardCoverage) -> None:
@@ -176,7 +175,7 @@ class Store(Protocol):
         ...
 
     def coverages(self) -> list[ShardCoverage]:
-        """Of every shard, by (of, shard); consistent."""
+        """Return the coverage of every shard, by (of, shard); consistent."""
         ...
 
     def remove_coverage(self, shard: int, of: int) -> None: ...
@@ -186,13 +185,19 @@ class Store(Protocol):
         ...
 
     def days(self, since: date, until: date) -> list[DayCoverage]:
-        """From `since` until before `until`, the earliest first."""
+        """Return days from `since` until before `until`, the earliest first."""
         ...
 
-    # --- notify: the only writer of incidents
+
+class IncidentStore(Protocol):
+    """Incidents, the pending changes that they are made of, and the queue of notifications. Only notify writes it."""
+
+    fold_limit: int
+    """Rows that one FoldBatch may write: an incident counts three, a member and a folded change one each."""
+
     def pending(self, limit: int) -> list[PendingChange]:
-        """Changes with transitions that are not folded yet, strongly consistent, the oldest first, each target's in
-        the order of `seq`; fewer than `limit` only when there are no more."""
+        """Return changes with transitions that are not folded yet, strongly consistent, the oldest first, each target's
+        in the order of `seq`; fewer than `limit` only when there are no more."""
         ...
 
     def fold(self, batch: FoldBatch) -> Outcome:
@@ -206,35 +211,35 @@ class Store(Protocol):
         ...
 
     def set_aside(self, since: datetime) -> list[SetAside]:
-        """What was set aside since then, the latest first, at most 100."""
+        """Return what was set aside since then, the latest first, at most 100."""
         ...
 
     def latest_incidents(self, keys: Sequence[Key]) -> dict[Key, Incident]:
-        """The incident of each key with the largest generation, open or resolved; none where its row is gone (purged,
-        set aside), though an earlier one may be there."""
+        """Return the incident of each key with the largest generation, open or resolved. A key whose latest row is gone
+        (purged, set aside) is left out, also where an earlier incident is there."""
         ...
 
     def generations(self, keys: Sequence[Key]) -> dict[Key, int]:
-        """The largest generation of each key that ever had an incident, also where that incident's row is gone: the
-        next one's is larger."""
+        """Return the largest generation of each key that ever had an incident, also where that incident's row is gone:
+        the next one's is larger."""
         ...
 
     def open_incidents(self, after: str = "", limit: int | None = None) -> list[Incident]:
-        """Incidents that are not done (see Incident.is_done), by id, those after `after`."""
+        """Return incidents that are not done (see Incident.is_done), by id, those after `after`."""
         ...
 
     def due_incidents(self, now: datetime, limit: int | None = None) -> list[Incident]:
-        """Incidents whose `due_at` is at or before now, those due longest first."""
+        """Return incidents whose `due_at` is at or before now, those due longest first."""
         ...
 
     def incident(self, incident_id: str) -> Incident | None: ...
 
     def incidents_by_id(self, ids: Sequence[str]) -> dict[str, Incident]:
-        """Of those that are there."""
+        """Return those that are there."""
         ...
 
     def incidents(self, limit: int) -> list[Incident]:
-        """Open and resolved ones, the latest opened first."""
+        """Return open and resolved ones, the latest opened first."""
         ...
 
     def save_incidents(self, incidents: Sequence[Incident]) -> list[Outcome]:
@@ -242,11 +247,11 @@ class Store(Protocol):
         ...
 
     def members(self, incident_id: str) -> Iterator[tuple[str, Member]]:
-        """The rows of a large incident's members, by target, a page at a time."""
+        """Yield the rows of a large incident's members, by target, a page at a time."""
         ...
 
     def members_of(self, rows: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Member]:
-        """Of those (incident id, target) that have a row; strongly consistent."""
+        """Return those (incident id, target) that have a row; strongly consistent."""
         ...
 
     def queue(self, notifications: Sequence[QueuedNotification]) -> None:
@@ -254,53 +259,83 @@ class Store(Protocol):
         ...
 
     def queued(self) -> list[QueuedNotification]:
-        """All of them, by destination and id; strongly consistent."""
+        """Return all of them, by destination and id; strongly consistent."""
         ...
 
     def unqueue(self, ids: Sequence[str]) -> None: ...
 
+
+class LeaseStore(Protocol):
+    """Leases, so that two processes do not do the same work."""
+
     def acquire_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:
-        """Take or extend the lease; False while another owner's lasts. One that would last longer than twice the `ttl`
-        was taken before the clock was set back, and counts as over."""
+        """Take or extend the lease; False while another owner's is valid. A lease that would last longer than twice the
+        `ttl` was taken before the clock was set back, and counts as expired."""
         ...
 
     def release_lease(self, name: str, owner: str) -> None: ...
 
-    # --- people
+
+class OperatorActionStore(Protocol):
+    """Silences and acknowledgements."""
+
     def save_silence(self, silence: Silence) -> None: ...
 
     def silences(self) -> list[Silence]:
-        """All that have not been purged, ended ones of the last days among them."""
+        """Return all that have not been purged, also those that ended in the last days."""
         ...
 
     def save_acknowledgement(self, acknowledgement: Acknowledgement) -> None:
-        """One for each incident; a later one replaces it."""
+        """Keep one for each incident; a later one replaces it."""
         ...
 
     def acknowledgements(self) -> dict[str, Acknowledgement]: ...
 
-    # --- history
+
+class HistoryStore(Protocol):
+    """The transition log and the observations that changed something."""
+
     def history(
         self, target: str | None = None, since: datetime | None = None, until: datetime | None = None, limit: int = 100
     ) -> list[Transition]:
-        """The transition log from `since` until before `until`, the latest first."""
+        """Return transitions from `since` until before `until`, the latest first."""
         ...
 
     def observations(
         self, target: str, since: datetime | None = None, until: datetime | None = None, limit: int = 100
     ) -> list[Observation]:
-        """The readings that changed something, from `since` until before `until`, the latest first."""
+        """Return observations from `since` until before `until`, the latest first."""
         ...
 
-    # --- small documents of the application: the last good configuration, cursors
+
+class DocumentStore(Protocol):
+    """Small documents of the application: the last good configuration, cursors."""
+
     def document(self, name: str) -> bytes | None: ...
 
     def save_document(self, name: str, body: bytes) -> None: ...
 
+
+class Store(
+    SnapshotStore,
+    RunStore,
+    IncidentStore,
+    LeaseStore,
+    OperatorActionStore,
+    HistoryStore,
+    DocumentStore,
+    Protocol,
+):
+    """All of the state. One behavioural suite holds for every implementation (tests/contract); docs/storage.md
+    describes the rows.
+
+    A row that can't be decoded is set aside, and the other rows are returned. A row of a later format raises
+    SchemaError."""
+
     def purge(self, before: datetime) -> int:
-        """Forget history, runs, incidents that are done, ended silences and what was set aside from before then; how
-        many rows went. Snapshots, incidents that are not done, pending transitions, queued notifications, the number of
-        each key's latest generation, and the coverage of days stay. A store with its own expiry returns 0."""
+        """Delete history, runs, incidents that are done, ended silences and what was set aside from before then; return
+        how many rows went. Snapshots, incidents that are not done, pending transitions, queued notifications, the
+        number of each key's latest generation, and the coverage of days stay. A store with its own expiry returns 0."""
         ...
 
     def close(self) -> None: ...

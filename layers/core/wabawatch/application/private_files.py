@@ -1,4 +1,4 @@
-"""Files for their owner alone, at places where somebody else may have put something first."""
+"""Create files that only their owner can read, at places where another user may have put a file or link before."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ OWNERS_FOLDER: Final = 0o700
 
 
 def make_folders(path: Path) -> None:
-    """Make a folder and those above it that are missing, for the owner only."""
+    """Make a folder and its missing parents, for the owner only."""
     for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
         folder.mkdir(OWNERS_FOLDER, exist_ok=True)
 
 
 def explain_foreign(path: Path) -> str | None:
-    """Say why a file that is there is not used, or None: it is a link, or belongs to another user."""
+    """Return why an existing file is not used (a link, or another user's file), or None."""
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
         return "this is a symbolic link: name the file that it leads to, or remove it"
@@ -34,7 +34,8 @@ def explain_foreign(path: Path) -> str | None:
 
 
 def explain_exposed(path: Path) -> tuple[str, str] | None:
-    """Say what others than its owner may do with a file, and which command ends it; None where they may do nothing."""
+    """Return what others than the owner may do with a file, and the command that ends it; None where they may do
+    nothing."""
     mode, folder = path.stat().st_mode, path.parent.stat().st_mode
     if mode & 0o077:
         return f"others than its owner may open {path} (mode {stat.S_IMODE(mode):04o})", f"chmod go= {path}"
@@ -47,10 +48,10 @@ def explain_exposed(path: Path) -> tuple[str, str] | None:
 
 
 def write_files(folder: Path, files: Mapping[str, str], *, closed: bool = False) -> None:
-    """Write files by their names into a folder, which is made where it is missing; each file appears as a whole.
+    """Write files by their names into a folder, which is made where it is missing; each file is replaced atomically.
 
-    The folder must be the user's own, and no link; `closed` takes it from all others if it was there. What lies at a
-    file's name, also a link, is replaced: nothing is ever written through it. Raises OSError."""
+    The folder must belong to the user, and not be a link; `closed` removes the permissions of all others. A link at a
+    file's name is replaced, and never followed. Raises OSError."""
     if folder.is_symlink():
         raise OSError(errno.ELOOP, "it is a symbolic link", str(folder))
     make_folders(folder)

@@ -1,7 +1,7 @@
-"""replay: run stored observations through poll and notify under other rules, and collect what would be told.
+"""replay: run stored observations through poll and notify under other rules, and collect the notifications.
 
-Stored are the readings that changed something. Between two of them a target read the same at every run, so the later
-runs read it again: that is what thresholds count. Nothing is delivered, and only the scratch store is written.
+Only observations that changed something are stored. In between, each run read the same, so that replay repeats the last
+one: thresholds count it. Nothing is delivered, and only the scratch store is written.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.application.notify import Notify
-from wabawatch.application.poll import Pass, Poll
+from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import Receipt, Store, Target
 from wabawatch.domain.composition import Audience
 from wabawatch.domain.health import Observation
@@ -26,14 +26,14 @@ _MOMENT: Final = timedelta(milliseconds=1)
 """Time must pass between two rounds, whatever they say is due."""
 
 
-class Past(msgspec.Struct, frozen=True):
-    """What happened: each target's observations, the earliest first, and when runs ended."""
+class RecordedHistory(msgspec.Struct, frozen=True):
+    """Each target's observations, the earliest first, and when runs ended."""
 
     observations: Mapping[str, Sequence[Observation]]
     runs: Sequence[datetime]
 
 
-class Would(msgspec.Struct, frozen=True):
+class ReplayedNotification(msgspec.Struct, frozen=True):
     """A notification that would have been delivered, and when."""
 
     at: datetime
@@ -49,19 +49,21 @@ class _Clock:
 
 
 class _Source:
-    """Answers as the past did at the clock's time; what was read before is read again."""
+    """Yield what each target answered at the clock's time; repeat the last observation where there is no new one."""
 
-    def __init__(self, past: Past, clock: _Clock) -> None:
+    def __init__(self, past: RecordedHistory, clock: _Clock) -> None:
         self._past = past
         self._clock = clock
-        self._times = {name: [one.observed_at for one in found] for name, found in past.observations.items()}
+        self._times = {
+            name: [observation.observed_at for observation in found] for name, found in past.observations.items()
+        }
         self._taken: dict[str, int] = {}
 
     def observe(
-        self, targets: Sequence[Target], *, until: datetime | None, stopped: Callable[[], bool] = lambda: False
+        self, targets: Sequence[Target], *, until: datetime | None, should_stop: Callable[[], bool] = lambda: False
     ) -> Iterable[Observation]:
-        del until, stopped
-        return (one for target in targets for one in self._of(target.id))
+        del until, should_stop
+        return (observation for target in targets for observation in self._of(target.id))
 
     def _of(self, target: str) -> Iterator[Observation]:
         known = self._past.observations.get(target, ())
@@ -75,61 +77,63 @@ class _Source:
 
 
 class _Recorder:
-    """A destination that takes everything and writes it down."""
+    """A destination that accepts everything and records it."""
 
-    def __init__(self, kind: str, clock: _Clock, said: list[Would]) -> None:
+    def __init__(self, kind: str, clock: _Clock, sent: list[ReplayedNotification]) -> None:
         self.kind = kind
         self._clock = clock
-        self._said = said
+        self._sent = sent
 
     def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
-        self._said.append(Would(self._clock.at, notification))
+        self._sent.append(ReplayedNotification(self._clock.at, notification))
         return Receipt(thread)
 
 
 class Replay:
-    """The past under these rules. `kinds` gives each destination's kind; `scratch` is an empty store, used up."""
+    """Replay history under these rules. `kinds` has each destination's kind; `scratch` is an empty store."""
 
-    def __init__(self, past: Past, scratch: Store, rules: Rules, audience: Audience, kinds: Mapping[str, str]) -> None:
+    def __init__(
+        self, past: RecordedHistory, scratch: Store, rules: Rules, audience: Audience, kinds: Mapping[str, str]
+    ) -> None:
         self._past = past
         self._store = scratch
         self._targets = [Target(name, name, "") for name in past.observations]
         self._clock = _Clock(datetime.fromtimestamp(0, UTC))
-        self._said: list[Would] = []
-        recorders = {name: _Recorder(kind, self._clock, self._said) for name, kind in kinds.items()}
+        self._sent: list[ReplayedNotification] = []
+        recorders = {name: _Recorder(kind, self._clock, self._sent) for name, kind in kinds.items()}
         self._poll = Poll(scratch, _Source(past, self._clock), self._clock, rules.policy)
         self._notify = Notify(scratch, recorders, self._clock, rules, audience)
         self._patience = rules.policy.thresholds.longest
 
-    def __call__(self, until: datetime) -> list[Would]:
-        """Everything that would have been told up to then, the earliest first."""
+    def run(self, until: datetime) -> list[ReplayedNotification]:
+        """Return every notification that would have been sent up to then, the earliest first."""
         for at in self._instants():
             if at > until:
                 break
             self._rounds_before(at)
             self._clock.at = at
-            self._poll(Pass(f"replay-{at:%Y%m%dT%H%M%S}", self._targets))
+            self._poll.run(PollTask(f"replay-{at:%Y%m%dT%H%M%S}", self._targets))
             self._notify.run(_OWNER, complete=True)
         self._rounds_before(until)
-        return self._said
+        return self._sent
 
     def _instants(self) -> Iterator[datetime]:
-        """The runs that matter: those with news, and as many after each as the longest threshold counts. Any other
-        read what the one before it had read."""
-        news = sorted(one.observed_at for found in self._past.observations.values() for one in found)
-        unheard = news[-1:] if news and news[-1] > max(self._past.runs, default=news[0] - _MOMENT) else []
+        """Yield the runs that matter: those with new observations, and as many after each as the longest threshold
+        counts. Any other run read what the run before it had read."""
+        news = sorted(observation.observed_at for found in self._past.observations.values() for observation in found)
+        unread_run = news[-1:] if news and news[-1] > max(self._past.runs, default=news[0] - _MOMENT) else []
         left, seen = 0, 0
-        for at in [*self._past.runs, *unheard]:
-            heard = bisect_right(news, at)
-            left = self._patience if heard > seen else left - 1
-            seen = heard
+        for at in [*self._past.runs, *unread_run]:
+            observed = bisect_right(news, at)
+            left = self._patience if observed > seen else left - 1
+            seen = observed
             if left >= 0:
                 yield at
 
     def _rounds_before(self, at: datetime) -> None:
-        """The rounds of notify between two runs: reminders, and ends of mutes and waits."""
+        """Run the rounds of notify between two runs: reminders, and ends of mutes and waits."""
         while True:
-            due = [one.due_at for one in self._store.open_incidents() if one.due_at is not None]
+            due = [incident.due_at for incident in self._store.open_incidents() if incident.due_at is not None]
             if not due or min(due) >= at:
                 return
             self._clock.at = max(min(due), self._clock.at + _MOMENT)

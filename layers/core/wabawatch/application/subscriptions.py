@@ -1,7 +1,7 @@
-"""Count the subscribers of topics once a day: SNS takes a message for a topic that nobody has subscribed to, too.
+"""Count the subscribers of topics once a day: SNS also accepts messages for a topic without subscribers.
 
-A delivery says nothing about it, and a subscription ends by itself: one that is not confirmed is deleted after two
-days, and each mail carries a link that ends it, which some mail scanners follow.
+So a delivery proves nothing. Subscriptions end by themselves: SNS deletes one that is not confirmed after two days, and
+each mail has a link that ends the subscription, which some mail scanners follow.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, describe_place
-from wabawatch.application.ports import Clock, Store, Topic
+from wabawatch.application.correlate import monitor_key, subscribers_key
+from wabawatch.application.ports import Clock, DocumentStore, Notifier, Topic
 from wabawatch.domain.health import Reason
 from wabawatch.domain.incident import Key
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, describe_place
 
 logger = logging.getLogger(__name__)
 
 _DOCUMENT: Final = "subscriptions"
 _EVERY: Final = timedelta(days=1)
 _SOON: Final = timedelta(hours=1)
-"""After the first round, in which nobody can have confirmed yet; and while somebody is expected to subscribe."""
+"""The interval after the first round, before a subscription can be confirmed, and while a subscriber is missing."""
 _PATIENCE: Final = timedelta(seconds=10)
-"""After which no further topic is asked about: alerts wait for it."""
+"""After which no further topic is counted: alerts wait for it."""
 
-Topics = Mapping[Key, Sequence[Topic]]
-"""The topics by the key of the incident that says that they reach nobody."""
+_ALARMS: Final = monitor_key("alarms")
 
 
 class CheckedTopics(msgspec.Struct, frozen=True):
@@ -39,20 +39,25 @@ class CheckedTopics(msgspec.Struct, frozen=True):
 
 
 class SubscriptionCheck:
-    """The check of one round. Whatever a topic answers, it stops nothing."""
+    """Count the subscribers once in a round where that is due. A topic that cannot be asked does not stop the round."""
 
-    def __init__(self, store: Store, topics: Topics, clock: Clock) -> None:
+    def __init__(
+        self, store: DocumentStore, notifiers: Mapping[str, Notifier], alarm_topics: Sequence[Topic], clock: Clock
+    ) -> None:
         self._store = store
-        self._topics = topics
+        self._topics: dict[Key, Sequence[Topic]] = {
+            subscribers_key(name): (notifier,) if isinstance(notifier, Topic) else ()
+            for name, notifier in notifiers.items()
+        }
+        self._topics[_ALARMS] = alarm_topics
         self._clock = clock
         self._begun_at = clock.now()
         self._is_cut = False
 
-    def run(self, report: Callable[[Key, Reason | None], None], keep_going: Callable[[], None]) -> int:
-        """Count where it is due and report what is found; return how many topics are known to reach nobody.
+    def run(self, report: Callable[[Key, Reason | None], None], renew_lease: Callable[[], None]) -> int:
+        """Count where it is due, and report the result; return how many topics are known to have no subscriber.
 
-        `keep_going` is called before each request. The check is repeated after a crash, because it is written down
-        last."""
+        `renew_lease` is called before each request. The result is stored last, so that a crash repeats the check."""
         now = self._begun_at = self._clock.now()
         body = self._store.document(_DOCUMENT)
         known = msgspec.json.decode(body, type=CheckedTopics) if body else None
@@ -62,7 +67,7 @@ class SubscriptionCheck:
             known = CheckedTopics(now + _SOON)
             self._save(known)
         if not now < known.next_at <= now + _EVERY:
-            known = self._check(known.unheard, report, keep_going)
+            known = self._check(known.unheard, report, renew_lease)
             self._save(known)
         names = {topic.topic_arn for topics in self._topics.values() for topic in topics}
         return len(names & known.unheard.keys())
@@ -71,24 +76,24 @@ class SubscriptionCheck:
         self._store.save_document(_DOCUMENT, msgspec.json.encode(checked))
 
     def _check(
-        self, before: Mapping[str, str], report: Callable[[Key, Reason | None], None], keep_going: Callable[[], None]
+        self, before: Mapping[str, str], report: Callable[[Key, Reason | None], None], renew_lease: Callable[[], None]
     ) -> CheckedTopics:
         unheard: dict[str, str] = {}
         for key, topics in self._topics.items():
-            found = {topic.topic_arn: self._find_fault(topic, before, keep_going) for topic in topics}
+            found = {topic.topic_arn: self._find_fault(topic, before, renew_lease) for topic in topics}
             faults = {arn: fault for arn, fault in found.items() if fault}
             report(key, Reason(description="unheard", detail="; ".join(faults.values())) if faults else None)
             unheard |= faults
         is_soon = self._is_cut or bool(unheard)
         return CheckedTopics(self._begun_at + (_SOON if is_soon else _EVERY), unheard)
 
-    def _find_fault(self, topic: Topic, before: Mapping[str, str], keep_going: Callable[[], None]) -> str:
-        """What is wrong with a topic; what was wrong with it before, where that cannot be found out now."""
+    def _find_fault(self, topic: Topic, before: Mapping[str, str], renew_lease: Callable[[], None]) -> str:
+        """Return what is wrong with a topic; the last known fault where it cannot be asked now."""
         known = before.get(topic.topic_arn, "")
         if self._is_cut or self._clock.now() - self._begun_at > _PATIENCE:
             self._is_cut = True
             return known
-        keep_going()
+        renew_lease()
         try:
             counts = topic.count_subscriptions()
         except DeliveryError as error:

@@ -8,29 +8,29 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.errors import StoreError
-from wabawatch.application.ports import FoldBatch, MemberRow, Outcome, PendingChange, Store
+from wabawatch.application.ports import FoldBatch, IncidentStore, MemberRow, Outcome, PendingChange
 from wabawatch.domain.incident import Incident, Key
+from wabawatch.errors import StoreError
 
 _SAVED_AT_ONCE: Final = 500
 _LOADED_AT_ONCE: Final = 500
 
 
 class Counts(msgspec.Struct):
-    """What a round did to incidents."""
+    """How many incidents a round opened and resolved."""
 
     opened: int = 0
     resolved: int = 0
 
 
-class UnitOfWork:
+class IncidentUnitOfWork:
     """Load incidents, replace them by later forms, write them.
 
     Two ways of writing: `write_fold` in one transaction with the members and the pending changes that made it, and
     `save` for what needs no more than the incident (its ledger, its next review). Both raise StoreError where another
     notify wrote an incident meanwhile: this one stops, and loses nothing."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: IncidentStore) -> None:
         self._store = store
         self._latest: dict[Key, Incident | None] = {}
         self._generations: dict[Key, int] = {}
@@ -61,7 +61,7 @@ class UnitOfWork:
         return latest.generation if latest else self._generations.get(key, 0)
 
     def take(self, incidents: Iterable[Incident]) -> list[Incident]:
-        """Work on incidents as they are stored; those that are here already come back as they are here."""
+        """Add stored incidents; return for each the form that is here already, or else the stored one."""
         taken = []
         for incident in incidents:
             here = self.find(incident.id, incident.key)
@@ -71,7 +71,7 @@ class UnitOfWork:
         return taken
 
     def take_by_id(self, ids: Iterable[str]) -> list[Incident]:
-        """Work on incidents as `take` does; those that are not stored are left out."""
+        """Load and add incidents as `take` does; those that are not stored are left out."""
         wanted = list(ids)
         found: list[Incident] = []
         for start in range(0, len(wanted), _LOADED_AT_ONCE):
@@ -79,13 +79,13 @@ class UnitOfWork:
         return self.take(found)
 
     def take_unfinished_before(self, incidents: Iterable[Incident]) -> list[Incident]:
-        """Load the earlier incidents of their causes of which something is still to be told."""
+        """Load the earlier incidents of the same keys that are not done."""
         unfinished: dict[str, Incident] = {}
-        ids = {one.earlier for one in incidents if one.earlier}
+        ids = {incident.earlier for incident in incidents if incident.earlier}
         while ids:
-            found = [one for one in self.take_by_id(ids) if not one.is_done]
-            unfinished |= {one.id: one for one in found}
-            ids = {one.earlier for one in found if one.earlier} - unfinished.keys()
+            found = [incident for incident in self.take_by_id(ids) if not incident.is_done]
+            unfinished |= {incident.id: incident for incident in found}
+            ids = {incident.earlier for incident in found if incident.earlier} - unfinished.keys()
         return list(unfinished.values())
 
     def find(self, incident_id: str, key: Key) -> Incident | None:
@@ -107,11 +107,11 @@ class UnitOfWork:
         members: Sequence[MemberRow],
         folded: Sequence[tuple[PendingChange, int]],
     ) -> bool:
-        """Write what a fold made, in one transaction; False where the store can't hold it."""
+        """Write the result of a fold in one transaction; return False where the store can't hold it."""
         written = tuple(_next_version(incident) for incident in incidents)
         outcome = self._store.fold(FoldBatch(written, tuple(members), tuple(folded)))
         if outcome is Outcome.CONFLICT:
-            raise _overtaken([incident.id for incident in incidents])
+            raise _conflict_error([incident.id for incident in incidents])
         if outcome is Outcome.REFUSED:
             return False
         for incident in written:
@@ -121,18 +121,20 @@ class UnitOfWork:
         return True
 
     def save(self, is_over: Callable[[], bool] = lambda: False) -> bool:
-        """Write what was put, some at a time; False where the time was over before all of it was written.
+        """Write what was put, in batches; return False where the time was over before everything was written.
 
-        One that the store can't hold is left as it was, and named in `refused`."""
+        An incident that the store can't hold stays as it was, and is listed in `refused`."""
         while self._unsaved:
             if is_over():
                 return False
             batch = list(islice(self._unsaved.values(), _SAVED_AT_ONCE))
             written = [_next_version(incident) for incident in batch]
             outcomes = self._store.save_incidents(written)
-            lost = [one.id for one, outcome in zip(written, outcomes, strict=True) if outcome is Outcome.CONFLICT]
+            lost = [
+                incident.id for incident, outcome in zip(written, outcomes, strict=True) if outcome is Outcome.CONFLICT
+            ]
             if lost:
-                raise _overtaken(lost)
+                raise _conflict_error(lost)
             for incident, outcome in zip(written, outcomes, strict=True):
                 del self._unsaved[incident.id]
                 if outcome is Outcome.REFUSED:
@@ -165,5 +167,5 @@ def _next_version(incident: Incident) -> Incident:
     return msgspec.structs.replace(incident, version=incident.version + 1)
 
 
-def _overtaken(ids: Sequence[str]) -> StoreError:
+def _conflict_error(ids: Sequence[str]) -> StoreError:
     return StoreError(f"incident {ids[0]} was written by another notify meanwhile; this one stops")

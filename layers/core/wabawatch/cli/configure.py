@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import click
 
-from wabawatch.application.errors import ConfigurationError
 from wabawatch.bootstrap import read_settings, remove, upload
 from wabawatch.cli.bounds import explain_bounds
 from wabawatch.cli.options import Command, Commands, as_json
@@ -20,6 +19,7 @@ from wabawatch.cli.session import Session, session
 from wabawatch.config import Settings, canonical_json, effective
 from wabawatch.config.references import is_reference
 from wabawatch.domain.phrases import counted
+from wabawatch.errors import ConfigurationError
 
 
 @click.group(cls=Commands, short_help="Check, show and upload the configuration; try its routes.")

@@ -12,10 +12,9 @@ from typing import Final
 import msgspec
 
 from wabawatch.adapters import stack as deployed
-from wabawatch.application.errors import SecretError, WabawatchError
+from wabawatch.adapters.aws import aws_client
 from wabawatch.application.ports import Topic
 from wabawatch.application.private_files import explain_exposed
-from wabawatch.bootstrap import Application, aws_client
 from wabawatch.cli.bounds import workload_of
 from wabawatch.cli.notifytest import try_destination
 from wabawatch.cli.secret_names import unreadable_secrets
@@ -27,6 +26,8 @@ from wabawatch.domain.coverage import ShardCoverage, completeness, incomplete_re
 from wabawatch.domain.phrases import counted, lasted
 from wabawatch.domain.run import Run
 from wabawatch.domain.runbook import unlisted
+from wabawatch.errors import SecretError, WabawatchError
+from wabawatch.monitor import Monitor
 
 _ENOUGH: Final = 0.95
 """The share of targets that a good run reads, as the heartbeat has it by default."""
@@ -53,7 +54,7 @@ class Finding(msgspec.Struct, frozen=True):
 class Patient(msgspec.Struct, frozen=True):
     """What is examined; `stack` None: a monitor on this machine."""
 
-    app: Application
+    app: Monitor
     interval: timedelta
     stack: deployed.Stack | None = None
     purge: bool = False
@@ -122,7 +123,7 @@ def _secrets(patient: Patient) -> Iterator[Finding]:
         yield Finding("secrets", ok=False, said=said, todo="move the secret to such a name, and refer to that")
 
 
-def _unreadable(app: Application, reference: str) -> SecretError | None:
+def _unreadable(app: Monitor, reference: str) -> SecretError | None:
     try:
         app.secrets.key(reference)
     except SecretError as error:

@@ -10,7 +10,6 @@ import click
 from rich.text import Text
 
 from wabawatch.application.ports import Target
-from wabawatch.bootstrap import Application
 from wabawatch.cli.completing import complete_target
 from wabawatch.cli.documents import (
     EntityDocument,
@@ -30,6 +29,7 @@ from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, UNKNOWN, Observ
 from wabawatch.domain.phrases import clean, lasted
 from wabawatch.domain.run import Run
 from wabawatch.domain.runbook import Overrides, advise, meaning
+from wabawatch.monitor import Monitor
 
 _CODES: Final = {AVAILABLE: 0, LIMITED: 1, BLOCKED: 2, UNKNOWN: 3}
 _MOST_DOUBTFUL: Final = 50
@@ -162,7 +162,7 @@ def status(as_json: bool) -> int:
     return plugin_code(overall)
 
 
-def fleet(app: Application, coverages: Sequence[ShardCoverage], now: datetime) -> list[Picture]:
+def fleet(app: Monitor, coverages: Sequence[ShardCoverage], now: datetime) -> list[Picture]:
     """Every configured target now."""
     targets: Sequence[Target] = app.settings.targets
     snapshots = app.store.snapshots([one.id for one in targets])

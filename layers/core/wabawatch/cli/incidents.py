@@ -9,9 +9,8 @@ from itertools import islice
 import click
 from rich.text import Text
 
-from wabawatch.application.membership import affected_targets
+from wabawatch.application.planner import affected_targets
 from wabawatch.application.ports import Store
-from wabawatch.bootstrap import Application
 from wabawatch.cli.arguments import Instant
 from wabawatch.cli.completing import complete_target
 from wabawatch.cli.documents import (
@@ -32,6 +31,7 @@ from wabawatch.domain.incident import Incident
 from wabawatch.domain.phrases import counted, lasted
 from wabawatch.domain.rules import OperatorActions
 from wabawatch.domain.snapshot import Transition
+from wabawatch.monitor import Monitor
 
 _PAGE = 1000
 
@@ -59,13 +59,13 @@ def incidents(everything: bool, limit: int, as_json: bool) -> None:
         _show_incidents(app, found, said)
 
 
-def open_ones(app: Application) -> list[Incident]:
+def open_ones(app: Monitor) -> list[Incident]:
     """What is open now, the latest change first."""
     found = [one for one in app.store.open_incidents() if one.is_open]
     return sorted(found, key=lambda one: one.changed_at, reverse=True)
 
 
-def incident_document(app: Application, one: Incident, said: OperatorActions) -> IncidentDocument:
+def incident_document(app: Monitor, one: Incident, said: OperatorActions) -> IncidentDocument:
     """One incident, as `incidents --json` and `explain --json` print it."""
     return IncidentDocument(
         one.id,
@@ -91,7 +91,7 @@ def _acknowledged_by(one: Incident, said: OperatorActions) -> str | None:
     return acknowledgement.author if acknowledgement else None
 
 
-def _show_incidents(app: Application, found: Sequence[Incident], said: OperatorActions) -> None:
+def _show_incidents(app: Monitor, found: Sequence[Incident], said: OperatorActions) -> None:
     if not found:
         show("nothing is open")
         return
@@ -186,7 +186,7 @@ def logged(
         until = page[-1].at + timedelta(microseconds=1)
 
 
-def _refuse_unknown_target(app: Application, target: str) -> None:
+def _refuse_unknown_target(app: Monitor, target: str) -> None:
     """A target without a history is fine when it is configured; one that nobody knows is a slip of the finger."""
     known = {one.id for one in app.settings.targets}
     if target not in known and not app.store.history(target, limit=1):

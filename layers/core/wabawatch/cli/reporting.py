@@ -11,8 +11,7 @@ from typing import Self, TextIO
 import click
 
 from wabawatch.application.delivery import Attempt
-from wabawatch.application.notify import Notified
-from wabawatch.bootstrap import Application, Cycle
+from wabawatch.application.notify import NotifyResult
 from wabawatch.cli.documents import RunDeliveries, RunDocument, RunIncidents, RunTargets, transition_document
 from wabawatch.cli.output import document
 from wabawatch.cli.wording import causes_text, codes_text, skipped_text
@@ -21,6 +20,7 @@ from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import clean, counted
 from wabawatch.domain.snapshot import Transition
 from wabawatch.domain.wording import headline
+from wabawatch.monitor import CycleResult, Monitor
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +42,13 @@ class Reporter:
     def passing(self, expected: int) -> None:
         """A pass begins."""
 
-    def heard(self, observation: Observation) -> None:
+    def on_observation(self, observation: Observation) -> None:
         """An observation came in."""
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def passed(self, app: Monitor, cycle: CycleResult) -> None:
         """A pass has ended, and the round of notify after it."""
 
-    def notified(self, app: Application, notified: Notified) -> None:
+    def notified(self, app: Monitor, notified: NotifyResult) -> None:
         """A round of notify between two passes has ended."""
 
     def waiting(self, next_at: datetime) -> None:
@@ -70,13 +70,13 @@ class JsonLines(Reporter):
     def __init__(self) -> None:
         self.console = sys.stderr
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def passed(self, app: Monitor, cycle: CycleResult) -> None:
         del app
         document(run_document(cycle))
         sys.stdout.flush()
 
 
-def run_document(cycle: Cycle) -> RunDocument:
+def run_document(cycle: CycleResult) -> RunDocument:
     """One run, as `run --json` prints it."""
     run, notified = cycle.polled.run, cycle.notified
     return RunDocument(
@@ -96,7 +96,7 @@ class Lines(Reporter):
     def __init__(self, *, summary: bool = False) -> None:
         self._summary = summary
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def passed(self, app: Monitor, cycle: CycleResult) -> None:
         for transition in cycle.polled.transitions:
             _say(transition.at, transition_line(transition))
         self.notified(app, cycle.notified)
@@ -104,7 +104,7 @@ class Lines(Reporter):
             _say(app.clock.now(), run_line(cycle))
         sys.stdout.flush()
 
-    def notified(self, app: Application, notified: Notified) -> None:
+    def notified(self, app: Monitor, notified: NotifyResult) -> None:
         for attempt in notified.attempts:
             _say(app.clock.now(), attempt_line(attempt))
         sys.stdout.flush()
@@ -125,11 +125,11 @@ class Bar(Lines):
         self._progress.update(self._task, total=expected)
         self._progress.start()
 
-    def heard(self, observation: Observation) -> None:
+    def on_observation(self, observation: Observation) -> None:
         del observation
         self._progress.advance(self._task)
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def passed(self, app: Monitor, cycle: CycleResult) -> None:
         self._progress.stop()
         super().passed(app, cycle)
 
@@ -159,7 +159,7 @@ def attempt_line(attempt: Attempt) -> str:
     return f"NOT told {attempt.destination}: {said} ({attempt.error})"
 
 
-def run_line(cycle: Cycle) -> str:
+def run_line(cycle: CycleResult) -> str:
     """As in `read 11 of 12 targets, 1 unknown (timeout); 2 transitions; 1 incident open; 1 notification delivered`."""
     run, notified = cycle.polled.run, cycle.notified
     unknown = f", {run.unknown} unknown ({causes_text(run)})" if run.unknown else ""

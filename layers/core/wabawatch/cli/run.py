@@ -8,15 +8,15 @@ from typing import Final
 
 import click
 
-from wabawatch.application.errors import WabawatchError
-from wabawatch.application.notify import Notified
-from wabawatch.bootstrap import Application
+from wabawatch.application.notify import NotifyResult
 from wabawatch.cli.arguments import Duration
 from wabawatch.cli.exits import INTERRUPTED, OK
 from wabawatch.cli.options import Command, as_json
 from wabawatch.cli.reporting import JsonLines, Lines, Reporter
 from wabawatch.cli.session import Session, session
 from wabawatch.cli.stopping import Stop
+from wabawatch.errors import WabawatchError
+from wabawatch.monitor import Monitor
 
 _LOOK_EVERY: Final = timedelta(seconds=5)
 """Between two passes: whether a retry, a reminder or the end of a mute is due."""
@@ -60,13 +60,13 @@ def _lines_once() -> Reporter:
     return Bar() if sys.stderr.isatty() else Lines(summary=True)
 
 
-def _once(app: Application, stop: Stop, reporter: Reporter) -> int:
+def _once(app: Monitor, stop: Stop, reporter: Reporter) -> int:
     trouble = app.refresh()
     if trouble is not None:
         reporter.trouble(trouble.detail)
     reporter.passing(len(app.settings.targets))
-    reporter.passed(app, app.cycle(stopped=stop, heard=reporter.heard))
-    app.purge_if_due()
+    reporter.passed(app, app.run_cycle(should_stop=stop, on_observation=reporter.on_observation))
+    app.purge()
     return INTERRUPTED if stop.interrupted else OK
 
 
@@ -90,7 +90,7 @@ def watch(own: Session, interval: timedelta, stop: Stop, *, as_json: bool = Fals
 class Loop:
     """Passes at their interval, and rounds of notify in between."""
 
-    def __init__(self, app: Application, interval: timedelta, stop: Stop, reporter: Reporter) -> None:
+    def __init__(self, app: Monitor, interval: timedelta, stop: Stop, reporter: Reporter) -> None:
         self._app = app
         self._interval = interval
         self._stop = stop
@@ -107,14 +107,16 @@ class Loop:
         try:
             self._reporter.configured(self._app.refresh())
             self._reporter.passing(len(self._app.settings.targets))
-            cycle = self._app.cycle(stopped=self._stop, heard=self._reporter.heard, notified=self._show)
+            cycle = self._app.run_cycle(
+                should_stop=self._stop, on_observation=self._reporter.on_observation, on_notify=self._show
+            )
             self._told_at = self._app.clock.now()
             self._reporter.passed(self._app, cycle)
-            self._app.purge_if_due()
+            self._app.purge()
         except WabawatchError as error:
             self._reporter.trouble(str(error))
 
-    def _show(self, notified: Notified) -> None:
+    def _show(self, notified: NotifyResult) -> None:
         self._reporter.notified(self._app, notified)
 
     def _wait(self, next_at: datetime) -> None:
@@ -134,6 +136,6 @@ class Loop:
             self._told_at = now
             trouble = self._app.refresh()
             self._reporter.configured(trouble)
-            self._reporter.notified(self._app, self._app.tell(trouble))
+            self._reporter.notified(self._app, self._app.notify(trouble))
         except WabawatchError as error:
             self._reporter.trouble(str(error))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from wabawatch.application.errors import ConfigurationError
 from wabawatch.config import destinations as places
 from wabawatch.config import targets as fleet
 from wabawatch.config.destinations import Kinds
@@ -18,6 +17,7 @@ from wabawatch.config.scalars import line, positive, rate, share, url, whole
 from wabawatch.config.section import Problem, Section, read
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.schedule import Weekly
+from wabawatch.errors import ConfigurationError
 
 Refuse = Callable[[list[Problem]], ConfigurationError]
 

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.application.ports import Target
+from wabawatch.domain.heartbeat import MAX_DELIVERY_AGE, MIN_COVERAGE
 from wabawatch.domain.messages import Advice
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Route, SeverityRule, Window
@@ -39,8 +40,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     `max_delivery_age`, and of failure (/fail) after any other."""
 
     url: str
-    min_coverage: float = 0.95
-    max_delivery_age: timedelta = timedelta(minutes=15)
+    min_coverage: float = MIN_COVERAGE
+    max_delivery_age: timedelta = MAX_DELIVERY_AGE
 
 
 MONDAY_MORNING: Final = Weekly(("mon",), time(9), time(9), "UTC")

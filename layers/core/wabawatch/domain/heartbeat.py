@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
 import msgspec
 
 from wabawatch.domain.coverage import ShardCoverage
 
+MIN_COVERAGE: Final = 0.95
+MAX_DELIVERY_AGE: Final = timedelta(minutes=15)
+
 
 class HeartbeatRules(msgspec.Struct, frozen=True):
     """What counts as done: at least this share of the fleet answered, no notification waits longer than this."""
 
-    min_coverage: float = 0.5
-    max_delivery_age: timedelta = timedelta(hours=1)
+    min_coverage: float = MIN_COVERAGE
+    max_delivery_age: timedelta = MAX_DELIVERY_AGE
 
 
 class HeartbeatPing(msgspec.Struct, frozen=True):

@@ -18,12 +18,12 @@ from wabawatch.adapters.dialog360.settings import Settings
 from wabawatch.adapters.dialog360.transport import Transport
 from wabawatch.adapters.dialog360.waiting import PATIENCE, Waiting
 from wabawatch.adapters.dialog360.wording import Wording
-from wabawatch.application.errors import NotFetchedError, SecretError
 from wabawatch.application.ports import Clock, Target
 from wabawatch.domain.health import Failure, Observation, Report
+from wabawatch.errors import NotFetchedError, SecretError
 
 _LOOK_UP: Final = 0.25
-"""Seconds between two looks at `stopped` while nothing comes in."""
+"""Seconds between two looks at `should_stop` while nothing comes in."""
 _GRACE: Final = 1.0
 """Seconds that answers under way still have once the pass is stopped."""
 _log = logging.getLogger(__name__)
@@ -32,11 +32,11 @@ _log = logging.getLogger(__name__)
 class KeyRing(Protocol):
     """API keys by their references."""
 
-    def prefetch(self, references: Iterable[str], stopped: Callable[[], bool]) -> None:
-        """Read those that are not at hand, many at once, until `stopped`. `held_key` tells what could not be read."""
+    def prefetch(self, references: Iterable[str], should_stop: Callable[[], bool]) -> None:
+        """Read those that are not at hand, many at once, until `should_stop`. `held_key` says what could not."""
         ...
 
-    def refresh(self, references: Iterable[str], stopped: Callable[[], bool]) -> None:
+    def refresh(self, references: Iterable[str], should_stop: Callable[[], bool]) -> None:
         """Read these anew, because keys that were at hand have been refused."""
         ...
 
@@ -57,7 +57,7 @@ class Dialog360Source:
         self._transport = Transport(settings.timeout, settings.concurrency, settings.ca_file)
 
     def observe(
-        self, targets: Sequence[Target], *, until: datetime | None, stopped: Callable[[], bool] = lambda: False
+        self, targets: Sequence[Target], *, until: datetime | None, should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[Observation]:
         """As HealthSource. Yields nothing for targets whose key or host is to be left alone beyond `until` (beyond a
         minute where there is none), because throttled answers asked for it; they count as not started.
@@ -68,8 +68,8 @@ class Dialog360Source:
         Keys that were refused are read again at the end of the pass, all at once and while nothing waits for an answer.
         A target whose key turns out to be another one is probed once more before it is called unauthorized; where
         there is no time left for that it yields nothing."""
-        self._keys.prefetch(dict.fromkeys(target.api_key for target in targets), self._half_time(until, stopped))
-        closing = _Closing(self._clock, until, stopped)
+        self._keys.prefetch(dict.fromkeys(target.api_key for target in targets), self._half_time(until, should_stop))
+        closing = _Closing(self._clock, until, should_stop)
         refused: dict[str, tuple[Probe, Observation]] = {}
         try:
             for probe, observation in self._round(targets, closing):
@@ -81,12 +81,12 @@ class Dialog360Source:
         finally:
             self._transport.abandon()
 
-    def _half_time(self, until: datetime | None, stopped: Callable[[], bool]) -> Callable[[], bool]:
+    def _half_time(self, until: datetime | None, should_stop: Callable[[], bool]) -> Callable[[], bool]:
         if until is None:
-            return stopped
+            return should_stop
         now = self._clock.now()
         half = now + (until - now) / 2
-        return lambda: stopped() or self._clock.now() >= half
+        return lambda: should_stop() or self._clock.now() >= half
 
     def close(self) -> None:
         """Close the connections that were kept."""
@@ -173,20 +173,20 @@ class Dialog360Source:
 class _Closing:
     """When a pass starts no more probes, and when it no longer waits for those under way."""
 
-    def __init__(self, clock: Clock, until: datetime | None, stopped: Callable[[], bool]) -> None:
+    def __init__(self, clock: Clock, until: datetime | None, should_stop: Callable[[], bool]) -> None:
         self._clock = clock
         self._until = until
-        self._stopped = stopped
+        self._should_stop = should_stop
         self._over_at: float | None = None
         left = (until - clock.now()).total_seconds() if until else PATIENCE
         self.patience_ends = time.monotonic() + left
 
     def begun(self) -> bool:
-        return self._stopped() or (self._until is not None and self._clock.now() >= self._until)
+        return self._should_stop() or (self._until is not None and self._clock.now() >= self._until)
 
     def over(self) -> bool:
         """A pass that is stopped leaves soon; one that is only out of time waits for what it has started."""
-        if self._over_at is None and self._stopped():
+        if self._over_at is None and self._should_stop():
             self._over_at = time.monotonic() + _GRACE
         return self._over_at is not None and time.monotonic() >= self._over_at
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
-from wabawatch.application.api_key import SHORTEST_KEY
+from wabawatch.application.credentials import MIN_KEY_LENGTH
 
 HIDDEN: Final = "[key]"
 _JOINERS: Final = "\u200c\u200d"
@@ -27,7 +27,7 @@ class Wording:
 
     def __init__(self, key: str, raw: str = "\\") -> None:
         spellings = {key} if key.isalnum() else {key, quote(key, safe=""), html.escape(key)}
-        spellings = {spelling.lower() for spelling in spellings if len(key) >= SHORTEST_KEY}
+        spellings = {spelling.lower() for spelling in spellings if len(key) >= MIN_KEY_LENGTH}
         lower = raw.lower()
         hidden = "\\" in raw or "&" in raw or any(spelling in lower for spelling in spellings)
         self._spellings = sorted(spellings, key=len, reverse=True) if hidden else []

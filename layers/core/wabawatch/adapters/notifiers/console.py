@@ -14,12 +14,12 @@ import msgspec
 
 from wabawatch.adapters.notifiers import plain
 from wabawatch.adapters.notifiers.world import World
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import Receipt
 from wabawatch.domain.messages import Notification
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import utc
 from wabawatch.domain.telling import tell
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 _ROOM = Room(short=80, long=600, names=8, reasons=20, passages=40)
 

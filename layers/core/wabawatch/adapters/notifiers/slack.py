@@ -10,9 +10,9 @@ import msgspec
 
 from wabawatch.adapters.notifiers.answers import Answer, address, failure
 from wabawatch.adapters.notifiers.world import Reference, World, require_reference
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import Receipt
 from wabawatch.domain.messages import Notification
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 if TYPE_CHECKING:
     from wabawatch.adapters.notifiers.http import Client

@@ -13,9 +13,9 @@ import msgspec
 from wabawatch.adapters.notifiers.answers import status_kind
 from wabawatch.adapters.notifiers.world import World
 from wabawatch.adapters.retry_after import parse_retry_after
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import Receipt, SubscriptionCounts
 from wabawatch.domain.messages import Notification
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient

@@ -12,7 +12,7 @@ from wabawatch.adapters.notifiers import document
 from wabawatch.adapters.notifiers.answers import address, failure
 from wabawatch.adapters.notifiers.signing import signed
 from wabawatch.adapters.notifiers.world import Reference, World, is_reference, require_reference
-from wabawatch.application.addresses import explain_bad_url
+from wabawatch.application.credentials import explain_bad_url
 from wabawatch.application.ports import Receipt
 from wabawatch.domain.messages import Notification
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, TextIO
 import msgspec
 
 from wabawatch.adapters.secrets.vaults import UnansweredError
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
+from wabawatch.application.credentials import Secret
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 Reference = Annotated[str, msgspec.Meta(extra={"reference": True}, description="a reference to a secret")]
 """An option that says where a secret is, and never the secret."""
@@ -29,13 +30,13 @@ class World(msgspec.Struct, frozen=True):
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     patience: float = 10.0
 
-    def secret(self, reference: str) -> str:
+    def secret(self, reference: str) -> Secret:
         """What a reference holds, without the line break that files end in.
 
         A secret that cannot be read is a failure of the destination: somebody must act, and is told through another.
         The delivery is tried again all the same. A vault that cannot be asked at the moment is a passing failure."""
         try:
-            value = self.resolve(reference).strip()
+            value = Secret(self.resolve(reference).strip())
         except UnansweredError as error:
             raise DeliveryError(str(error), DeliveryErrorKind.PASSING) from error
         except SecretError as error:

@@ -12,8 +12,9 @@ from typing import Any, Final
 from wabawatch.adapters.secrets.aws import Clients, ParameterStore, SecretsManager
 from wabawatch.adapters.secrets.references import ENV, FILE, SECRETS_MANAGER, SSM, Reference, parse_reference
 from wabawatch.adapters.secrets.vaults import Closed, Environment, Files, Stopped, UnansweredError, Vault
-from wabawatch.application.errors import NotFetchedError, SecretError
+from wabawatch.application.credentials import Secret
 from wabawatch.application.ports import Clock
+from wabawatch.errors import NotFetchedError, SecretError
 
 _RETRY: Final = timedelta(seconds=30)
 """After which a secret that could not be read is tried again: a thousand targets must not make a thousand attempts."""
@@ -32,7 +33,7 @@ class _Held:
 
     __slots__ = ("_document", "error", "read_at", "tried_at", "value")
 
-    def __init__(self, value: str | None, error: SecretError | None, now: _Moment) -> None:
+    def __init__(self, value: Secret | None, error: SecretError | None, now: _Moment) -> None:
         self.value, self.error, self.read_at, self.tried_at = value, error, now, now
         self._document: Any = _NOT_PARSED
 
@@ -80,13 +81,13 @@ class Secrets:
             SECRETS_MANAGER: SecretsManager(clients),
         }
 
-    def key(self, reference: str) -> str:
+    def key(self, reference: str) -> Secret:
         """The value, without white space around it. Raises SecretError, which names the reference and what to do."""
         parsed = parse_reference(reference)
         self._read([parsed], self._is_due, _never)
         return _part(parsed, self._held[parsed.place])
 
-    def held_key(self, reference: str) -> str:
+    def held_key(self, reference: str) -> Secret:
         """As `key`, of what was read before: it reads nothing. Raises NotFetchedError where the time was over, or where
         nobody asked for it."""
         parsed = parse_reference(reference)
@@ -142,7 +143,7 @@ class Secrets:
         if passing and last and self._age(last.read_at) <= self._ttl + self._stale_for:
             last.tried_at = self._now()
             return last.value is not None
-        value, error = (verdict, None) if isinstance(verdict, str) else (None, verdict)
+        value, error = (Secret(verdict), None) if isinstance(verdict, str) else (None, verdict)
         self._held[place] = _Held(value, error, self._now())
         return False
 
@@ -158,7 +159,7 @@ def _parsed(references: Iterable[str]) -> list[Reference]:
     return found
 
 
-def _part(reference: Reference, held: _Held) -> str:
+def _part(reference: Reference, held: _Held) -> Secret:
     if isinstance(held.error, UnansweredError | NotFetchedError):
         raise type(held.error)(str(held.error))
     if held.value is None:
@@ -166,7 +167,7 @@ def _part(reference: Reference, held: _Held) -> str:
     value = held.value if reference.scheme != SECRETS_MANAGER else _json_part(reference, held, held.value)
     if not value.strip():
         raise SecretError(f"{reference}: it is empty; store the secret there")
-    return value.strip()
+    return Secret(value.strip())
 
 
 def _json_part(reference: Reference, held: _Held, text: str) -> str:

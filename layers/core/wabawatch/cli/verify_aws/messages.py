@@ -13,7 +13,6 @@ import msgspec
 
 from wabawatch.adapters.notifiers import registry
 from wabawatch.adapters.notifiers.sns import Options
-from wabawatch.application.errors import DeliveryError
 from wabawatch.cli.verify_aws.account import Account, MissingRightError, missing_right
 from wabawatch.cli.verify_aws.check import Pause, Step, finding, proven, unchecked
 from wabawatch.cli.verify_aws.deployment import stack_alarms, sums
@@ -21,6 +20,7 @@ from wabawatch.cli.verify_aws.functions import ask_function
 from wabawatch.cli.verify_aws.temporary import TemporaryQueue, temporary_queue, temporary_topic
 from wabawatch.domain.phrases import counted
 from wabawatch.domain.rehearsal import rehearsal
+from wabawatch.errors import DeliveryError
 
 ALARM_REASON: Final = "A test by `wabawatch doctor --verify-aws`: nothing is wrong"
 _ATTRIBUTES: Final = "MessageAttributes"

@@ -11,7 +11,7 @@ import click
 import msgspec
 from rich.text import Text
 
-from wabawatch.bootstrap import aws_client
+from wabawatch.adapters.aws import aws_client
 from wabawatch.cli.exits import FAULTS, OK
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.session import Session

@@ -1,4 +1,4 @@
-"""The configuration as it goes on working: read when it changes; the last good one stays while a new one is bad."""
+"""Read the configuration again when it changes; keep the last good one while a new one is bad."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Generic, Protocol, TypeVar
 
-from wabawatch.application.errors import ConfigurationError, WabawatchError, describe_place
-from wabawatch.application.ports import Store
+from wabawatch.application.ports import DocumentStore
 from wabawatch.domain.health import Reason
+from wabawatch.errors import ConfigurationError, WabawatchError, describe_place
 
 GOOD: Final = "configuration/good"
 """The document that says which version was the last good one."""
 REMOVED: Final = "configuration/removed"
 """The document that says after which good version the configuration may be absent: somebody removed it on purpose."""
 
-_FAILED_LOOKS: Final = 3
-"""So many in a row before people hear that the configuration cannot be read: one alone is no news."""
+_REPORTED_FAILURES: Final = 3
+"""Failed reads in a row before it is reported that the configuration cannot be read."""
 _ABSENT: Final = (
     "{}; it was there, and its last good version goes on: upload it again with `wabawatch config push FILE`, "
     "or, if the parameters shall apply instead, run `wabawatch config push --remove`"
@@ -33,7 +33,7 @@ class MissingDocumentError(ConfigurationError):
 
 
 class Text(Protocol):
-    """A text and the mark by which it is known again."""
+    """A text and its version."""
 
     @property
     def body(self) -> bytes: ...
@@ -48,27 +48,26 @@ class Origin(Protocol):
     name: str
 
     def read(self, unless: str | None = None) -> Text | None:
-        """The text; None while its mark is still `unless`. Raises ConfigurationError."""
+        """Return the text; None while its version is still `unless`. Raises ConfigurationError."""
         ...
 
     def version(self, version_id: str | None, mark: str) -> Text:
-        """An earlier text. Raises ConfigurationError."""
+        """Return an earlier text. Raises ConfigurationError."""
         ...
 
 
-class Configured(Generic[Parsed]):
-    """Settings that follow their document.
+class ReloadableConfig(Generic[Parsed]):
+    """A configuration that is read again when its document changes; the last good version stays in use while a new one
+    is bad.
 
-    `refresh` returns what is wrong while the last good version goes on working, or None. Where no version was ever good
-    here, the error is raised: there is nothing to go on with. Who only looks does not `remember` what was good.
-
-    `fallback` applies while the place holds no document: at first, and after a removal that was meant."""
+    `fallback` applies while the place holds no document: at first, and after an intended removal. `remember` False does
+    not record which version was good."""
 
     def __init__(
         self,
         origin: Origin,
         parse: Callable[[bytes], Parsed],
-        store: Callable[[], Store],
+        store: Callable[[], DocumentStore],
         *,
         fallback: Text | None = None,
         remember: bool = True,
@@ -81,39 +80,40 @@ class Configured(Generic[Parsed]):
         self._remembered: str | None = None
         self._seen: str | None = None
         self._bad: ConfigurationError | None = None
-        """What is wrong with the text that was seen last."""
+        """What is wrong with the text that was read last."""
         self._unread: ConfigurationError | None = None
-        """Why the last look brought nothing."""
-        self._failed_looks = 0
+        """Why the last read failed."""
+        self._failed_reads = 0
         self.value: Parsed | None = None
         self.version = ""
 
     def refresh(self) -> Reason | None:
-        """Read the document if it changed, and say what is wrong.
+        """Read the document if it changed; return what is wrong, or None. Raises ConfigurationError where no version
+        was ever good.
 
-        1. A text is judged once, and its verdict stays until there is another text.
-        2. An absence that nobody meant is told at once; a place that cannot be read, after some looks in a row.
+        1. A text is parsed once; the result stays until the text changes.
+        2. An unintended absence is reported at once; a place that cannot be read, after some reads in a row.
         3. While anything is wrong, the last good version is in use, whichever process saw it."""
         try:
-            text = self._look()
+            text = self._read()
         except ConfigurationError as error:
             self._unread = error
-            self._failed_looks += 1
+            self._failed_reads += 1
         else:
             self._unread = None
-            self._failed_looks = 0
+            self._failed_reads = 0
             if text is not None:
-                self._judge(text)
+                self._parse_once(text)
         if self._unread or self._bad:
-            self._go_back()
+            self._use_last_good()
         else:
             self._remember()
         trouble = self._trouble()
         return None if trouble is None else Reason(description="configuration", detail=str(trouble))
 
-    def _look(self) -> Text | None:
+    def _read(self) -> Text | None:
         try:
-            with refuse_surprises(self._origin.name):
+            with configuration_border(self._origin.name):
                 return self._origin.read(self._seen)
         except MissingDocumentError as error:
             if self._fallback is None:
@@ -123,12 +123,13 @@ class Configured(Generic[Parsed]):
             return None if self._seen == self._fallback.version else self._fallback
 
     def _may_be_absent(self) -> bool:
-        """Whether nothing was ever good here but the fallback, or somebody removed the document on purpose."""
+        """Return whether only the fallback was ever good here, or somebody removed the document on purpose."""
         good = self._store().document(GOOD)
         return good in {None, self._mark_of_fallback} or self._store().document(REMOVED) == good
 
-    def _judge(self, text: Text) -> None:
-        """The verdict is set with the mark, so that no surprise in between leaves a text that nobody judged."""
+    def _parse_once(self, text: Text) -> None:
+        """Parse a text once. The result is set together with `_seen`, so that an error in between leaves no text
+        unparsed."""
         try:
             self._accept(text)
             self._bad = None
@@ -137,7 +138,7 @@ class Configured(Generic[Parsed]):
         self._seen = text.version
 
     def _accept(self, text: Text) -> None:
-        with refuse_surprises(self._origin.name):
+        with configuration_border(self._origin.name):
             self.value = self._parse(text.body)
         self.version = text.version
 
@@ -147,9 +148,9 @@ class Configured(Generic[Parsed]):
                 self._store().save_document(GOOD, self.version.encode())
             self._remembered = self.version
 
-    def _go_back(self) -> None:
-        """Take the version that was good the last time, in a fresh process or in one that has slept meanwhile. Raises
-        what is wrong where there is nothing to go on with."""
+    def _use_last_good(self) -> None:
+        """Use the last good version, also in a new process or one that was idle meanwhile. Raises ConfigurationError
+        where there is none."""
         good = (self._store().document(GOOD) or b"").decode()
         is_behind = self.value is None or self._remembered == self.version != good
         if good and is_behind:
@@ -166,13 +167,13 @@ class Configured(Generic[Parsed]):
     def _good_text(self, mark: str) -> Text:
         if self._fallback is not None and mark == self._fallback.version:
             return self._fallback
-        with refuse_surprises(self._origin.name):
+        with configuration_border(self._origin.name):
             return self._origin.version(mark, mark)
 
     def _trouble(self) -> ConfigurationError | None:
         if isinstance(self._unread, MissingDocumentError):
             return self._unread
-        return self._bad or (self._unread if self._failed_looks >= _FAILED_LOOKS else None)
+        return self._bad or (self._unread if self._failed_reads >= _REPORTED_FAILURES else None)
 
     @property
     def _mark_of_fallback(self) -> bytes | None:
@@ -180,9 +181,9 @@ class Configured(Generic[Parsed]):
 
 
 @contextmanager
-def refuse_surprises(name: str) -> Iterator[None]:
-    """Turn whatever goes wrong while a configuration is read into a ConfigurationError: the last good one goes on. The
-    text of a surprise is left out, because it may quote a secret; its place is logged."""
+def configuration_border(name: str) -> Iterator[None]:
+    """Turn any error while a configuration is read into a ConfigurationError, so that the last good one stays in use.
+    The text of an unexpected error is left out, because it may quote a secret; its place is logged."""
     try:
         yield
     except WabawatchError:
@@ -194,15 +195,15 @@ def refuse_surprises(name: str) -> Iterator[None]:
         raise ConfigurationError(f"{name}: {what}, a bug; write the configuration otherwise, and report it") from None
 
 
-def record_removal(store: Store) -> None:
-    """Write down that the document after the present good version may be absent: before it is deleted, so that no
-    process sees an absence that nobody meant. A crash in between leaves the document in force; once another version is
-    good, the record excuses nothing."""
+def record_removal(store: DocumentStore) -> None:
+    """Record, before the document is deleted, that it may be absent after the present good version, so that no process
+    reports the absence. After a crash in between the document stays in use; the record ends with the next good
+    version."""
     good = store.document(GOOD)
     if good is not None:
         store.save_document(REMOVED, good)
 
 
-def forget_removal(store: Store) -> None:
-    """Take that back, because the document was not deleted after all."""
+def forget_removal(store: DocumentStore) -> None:
+    """Withdraw the record, because the document was not deleted after all."""
     store.save_document(REMOVED, b"")

@@ -1,8 +1,7 @@
-"""Store notifications, send them, and record what became of them.
+"""Store notifications, send them, and record the outcomes (a transactional outbox).
 
-A notification is stored in the queue before it is sent, and removed once the incidents' ledgers say that it was sent.
-Whoever finds one that was perhaps sent sends it again as it is stored, under its id.
-"""
+A notification is stored in the queue before it is sent, and removed once the incidents' ledgers record it as sent.
+After a crash, a notification that may have been sent is sent again as it is stored, under the same id."""
 
 from __future__ import annotations
 
@@ -14,42 +13,39 @@ from typing import Final
 import msgspec
 
 from wabawatch.application.backoff import Backoff
-from wabawatch.application.delivery import Attempt, Deliverer
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
-from wabawatch.application.membership import some_affected_targets
-from wabawatch.application.planner import Planned
-from wabawatch.application.ports import Clock, Notifier, Store
-from wabawatch.application.unit_of_work import UnitOfWork
+from wabawatch.application.delivery import Attempt, Deliverer, DeliveryTask
+from wabawatch.application.planner import REMOVED_FOR, Planned, some_affected_targets
+from wabawatch.application.ports import Clock, IncidentStore, Notifier
+from wabawatch.application.unit_of_work import IncidentUnitOfWork
 from wabawatch.domain.composition import NAMED, SEVERITIES, Audience, News, compose
 from wabawatch.domain.health import Reason
 from wabawatch.domain.incident import Incident, Key, NotificationState
 from wabawatch.domain.notification_log import record_sent
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.policy import Policy
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
-_A_MOMENT: Final = timedelta(seconds=1)
-ABSENCE: Final = timedelta(days=7)
-"""How long a destination that left the configuration may stay away and go on where it was."""
+_MIN_HOLD: Final = timedelta(seconds=1)
 _LARGEST_DIGEST: Final = 20_000
 """Incidents in one digest: what is stored of it must fit one transaction."""
-_REFUSED_OFTEN: Final = 3
-"""Refusals of one message after which people are told of it."""
+_REPORTED_REFUSALS: Final = 3
+"""Refusals of one message after which they are reported as an incident."""
 
 
-class Dispatch:
-    """The notification queue of one round. `keep_going` is called after each outcome; it raises where this round must
-    stop."""
+class Outbox:
+    """The notification queue during one round. `renew_lease` is called after each outcome; it raises StoreError where
+    this round must stop."""
 
     def __init__(
         self,
-        store: Store,
+        store: IncidentStore,
         notifiers: Mapping[str, Notifier],
         clock: Clock,
         policy: Policy,
         audience: Audience,
-        incidents: UnitOfWork,
+        incidents: IncidentUnitOfWork,
         backoff: Backoff,
-        keep_going: Callable[[], None],
+        renew_lease: Callable[[], None],
     ) -> None:
         self._store = store
         self._notifiers = notifiers
@@ -59,7 +55,7 @@ class Dispatch:
         self._audience = audience
         self._incidents = incidents
         self._backoff = backoff
-        self._keep_going = keep_going
+        self._renew_lease = renew_lease
         self._queue: dict[str, QueuedNotification] = {}
         self._recorded: list[str] = []
         self._retried: set[str] = set()
@@ -68,82 +64,72 @@ class Dispatch:
         """The longest time from a change to its delivery in this round; reminders are about nothing new."""
 
     def load(self) -> None:
-        """Read the queue in its order, and what it knows of destinations that failed just before a crash."""
-        self._queue = {one.id: one for one in sorted(self._store.queued(), key=lambda one: one.position)}
+        """Load the queue in its order, and take over the back-off of destinations that failed just before a crash."""
+        self._queue = {entry.id: entry for entry in sorted(self._store.queued(), key=lambda entry: entry.position)}
         now = self._clock.now()
-        for one in self._queue.values():
-            if one.destination in self._notifiers and not one.refused and (until := self._retry_at(one, now)) > now:
-                self._backoff.restore(one.destination, one.attempts, one.failing_since, until)
+        for entry in self._queue.values():
+            until = self._retry_at(entry, now)
+            if entry.destination in self._notifiers and not entry.refused and until > now:
+                self._backoff.restore(entry.destination, entry.attempts, entry.failing_since, until)
 
     def drop_removed(self) -> None:
-        """Drop what destinations that are not configured any more did not take. What they perhaps took stays for a
-        week: one that comes back gets it again, and then hears how it went on."""
+        """Drop what failed for destinations that are no longer configured. What they may have received stays for a
+        week: a destination that comes back gets it again, and then the news since."""
         now = self._clock.now()
-        self._remove(
-            [
-                one.id
-                for one in self._queue.values()
-                if one.destination not in self._notifiers
-                and (
-                    one.stage is Stage.FAILED
-                    or (one.stage is Stage.SENDING and abs(now - one.notification.at) > ABSENCE)
-                )
-            ]
-        )
+        removed = [entry for entry in self._queue.values() if entry.destination not in self._notifiers]
+        old = [entry for entry in removed if abs(now - entry.notification.at) > REMOVED_FOR]
+        self._remove([entry.id for entry in removed if entry.stage is Stage.FAILED])
+        self._remove([entry.id for entry in old if entry.stage is Stage.SENDING])
 
     def held(self, now: datetime) -> dict[tuple[str, str], datetime]:
-        """Until when nothing new is decided about an incident (incident id, destination): it is in the queue, and not
-        recorded yet."""
+        """Return until when nothing new is decided about (incident id, destination): a notification is in the queue and
+        not recorded yet."""
         paused = self._backoff.paused(now)
         return {
-            (line.incident_id, one.destination): max(
-                self._retry_at(one, now), paused.get(one.destination, now), now + _A_MOMENT
+            (line.incident_id, entry.destination): max(
+                self._retry_at(entry, now), paused.get(entry.destination, now), now + _MIN_HOLD
             )
-            for one in self._queue.values()
-            if one.id not in self._recorded and one.id not in self._retried
-            for line in one.lines
+            for entry in self._queue.values()
+            if entry.id not in self._recorded and entry.id not in self._retried
+            for line in entry.lines
         }
 
     def take_failed(self, now: datetime) -> list[Incident]:
-        """Load the incidents of failed notifications whose time has come: what is to be said is decided anew. One whose
-        time comes later in the round stays in the queue for the next one."""
-        self._retried = {one.id for one in self._queue.values() if self._is_due(one, now)}
-        return self._incidents.take_by_id({line.incident_id for one in self._failed() for line in one.lines})
+        """Return the incidents of failed notifications that are due for a retry: what to send is decided again. A
+        notification that becomes due later in the round stays in the queue for the next round."""
+        self._retried = {entry.id for entry in self._queue.values() if self._is_due(entry, now)}
+        return self._incidents.take_by_id({line.incident_id for entry in self._failed() for line in entry.lines})
 
     def find(self, incident_id: str, destination: str) -> QueuedNotification | None:
         """Return the queued notification about an incident, where there is one."""
-        return next(
-            (
-                one
-                for one in self._queue.values()
-                if one.destination == destination and any(line.incident_id == incident_id for line in one.lines)
-            ),
-            None,
-        )
+        for entry in self._queue.values():
+            if entry.destination == destination and any(line.incident_id == incident_id for line in entry.lines):
+                return entry
+        return None
 
     def has_failed(self, now: datetime) -> bool:
-        """Whether there is something to decide anew."""
-        return any(self._is_due(one, now) for one in self._queue.values())
+        """Return whether a failed notification is due for a retry."""
+        return any(self._is_due(entry, now) for entry in self._queue.values())
 
     def take_attempted(self) -> list[str]:
-        """Return the destinations that something was sent to since the last call, whether they took it or not."""
+        """Return the destinations with a delivery attempt since the last call."""
         attempted, self._attempted = list(self._attempted), {}
         return attempted
 
     def failing(self) -> list[QueuedNotification]:
-        """Return what was tried and is not delivered yet."""
-        return [one for one in self._queue.values() if one.attempts and one.destination in self._notifiers]
+        """Return what was attempted and is not delivered yet."""
+        return [entry for entry in self._queue.values() if entry.attempts and entry.destination in self._notifiers]
 
     def compose(self, planned: Sequence[Planned]) -> list[QueuedNotification]:
-        """Turn decisions into notifications: one for each incident, or a digest where they would be a storm."""
+        """Turn decisions into notifications: one for each incident, or digests where there are many."""
         now = self._clock.now()
-        failed = {(line.incident_id, one.destination): one for one in self._failed() for line in one.lines}
+        failed = {(line.incident_id, entry.destination): entry for entry in self._failed() for line in entry.lines}
         queues: dict[str, list[Planned]] = {}
         for decision in planned:
             if decision.decision.kind is not None:
                 queues.setdefault(decision.destination, []).append(decision)
         batches = [(name, batch) for name, news in queues.items() for batch in self._batch(name, news, failed)]
-        next_position = max((one.position for one in self._queue.values()), default=0) + 1
+        next_position = max((entry.position for entry in self._queue.values()), default=0) + 1
         return [
             self._compose(name, batch, failed, now, position)
             for position, (name, batch) in enumerate(batches, next_position)
@@ -152,82 +138,87 @@ class Dispatch:
     def deliver(self, composed: Sequence[QueuedNotification], until: datetime | None) -> list[Attempt]:
         """Store and send notifications, and before them those that an earlier round may have sent."""
         now = self._clock.now()
-        superseded = self._retried - {one.id for one in composed}
+        superseded = self._retried - {entry.id for entry in composed}
         self._retried = set()
         repeated = self._repeat(now)
-        self._queue |= {one.id: one for one in composed}
+        self._queue |= {entry.id: entry for entry in composed}
         if composed:
             self._store.queue(composed)
         self._remove(superseded)
-        waiting = {one.id: one for one in (*repeated, *composed)}
-        tasks = [(one.notification, one.thread, [line.incident_id for line in one.lines]) for one in waiting.values()]
+        waiting = {entry.id: entry for entry in (*repeated, *composed)}
+        tasks = [
+            DeliveryTask(entry.notification, entry.thread, [line.incident_id for line in entry.lines])
+            for entry in waiting.values()
+        ]
         attempts = []
-        with closing(self._deliverer(tasks, until)) as outcomes:
+        with closing(self._deliverer.run(tasks, until)) as outcomes:
             for attempt in outcomes:
                 self._take_outcome(waiting.pop(attempt.notification.id), attempt)
                 attempts.append(attempt)
-                self._keep_going()
-        self._remove(one for one in waiting if one not in {each.id for each in repeated})
+                self._renew_lease()
+        unsent = waiting.keys() - {entry.id for entry in repeated}
+        self._remove([entry_id for entry_id in waiting if entry_id in unsent])
         return attempts
 
     def record(self) -> None:
         """Write what was sent into the incidents' ledgers; `finish` removes it from the queue once that is saved.
 
-        It makes them due: what was repeated as it is stored may be over by now, and that is to be said next."""
-        for sent in [one for one in self._queue.values() if one.stage is Stage.SENT and one.id not in self._recorded]:
+        This makes the incidents due: a repeated notification may be outdated, and then the news is sent next."""
+        for sent in [
+            entry for entry in self._queue.values() if entry.stage is Stage.SENT and entry.id not in self._recorded
+        ]:
             lines = {line.incident_id: line.notified for line in sent.lines}
             for incident in self._incidents.take_by_id(lines):
                 self._record(sent, incident, lines[incident.id])
             self._recorded.append(sent.id)
 
     def finish(self) -> None:
-        """Remove from the queue what is recorded; to be called once the incidents are saved."""
+        """Remove what is recorded from the queue; to be called once the incidents are saved."""
         recorded, self._recorded = self._recorded, []
         self._remove(recorded)
 
     def refused(self, destination: str) -> Reason | None:
-        """Say that a destination, which is well, keeps refusing a message."""
-        often = [
-            one
-            for one in self._queue.values()
-            if one.destination == destination and one.refused and one.attempts >= _REFUSED_OFTEN
-        ]
-        return Reason(description="refused", detail=often[0].error) if often else None
+        """Return a reason where a destination that works keeps refusing one message."""
+        for entry in self._queue.values():
+            if entry.destination == destination and entry.refused and entry.attempts >= _REPORTED_REFUSALS:
+                return Reason(description="refused", detail=entry.error)
+        return None
 
     def _is_due(self, queued: QueuedNotification, now: datetime) -> bool:
         return queued.stage is Stage.FAILED and self._retry_at(queued, now) <= now
 
     def _retry_at(self, queued: QueuedNotification, now: datetime) -> datetime:
-        """A time that is farther away than any wait was set before the clock was set back, and is over."""
+        """Return when to retry. A time beyond the longest wait was set before the clock was set back, and counts as
+        over."""
         at = queued.retry_at
         return now if at is None or at > self._policy.retry.farthest(now) else at
 
     def _failed(self) -> list[QueuedNotification]:
-        """What failed and is decided anew in this iteration."""
-        return [self._queue[one] for one in self._retried if one in self._queue]
+        """Return what failed and is decided again in this iteration."""
+        return [self._queue[entry_id] for entry_id in self._retried if entry_id in self._queue]
 
     def _repeat(self, now: datetime) -> list[QueuedNotification]:
-        """Return what was perhaps sent, as it is stored; without what was recorded before the crash."""
+        """Return what may have been sent before a crash; drop what was recorded."""
         paused = self._backoff.paused(now)
         repeated = []
-        for one in list(self._queue.values()):
-            if one.stage is not Stage.SENDING or one.destination not in self._notifiers:
+        for entry in list(self._queue.values()):
+            if entry.stage is not Stage.SENDING or entry.destination not in self._notifiers:
                 continue
-            if one.destination in paused or self._retry_at(one, now) > now:
+            if entry.destination in paused or self._retry_at(entry, now) > now:
                 continue
-            incidents = self._incidents.take_by_id({line.incident_id for line in one.lines})
-            if all(_is_recorded(one, incident) for incident in incidents):
-                self._remove([one.id])
+            incidents = self._incidents.take_by_id({line.incident_id for line in entry.lines})
+            if all(_is_recorded(entry, incident) for incident in incidents):
+                self._remove([entry.id])
             else:
-                repeated.append(one)
+                repeated.append(entry)
         return repeated
 
     def _batch(
         self, destination: str, news: list[Planned], failed: Mapping[tuple[str, str], QueuedNotification]
     ) -> list[list[Planned]]:
-        """Cut a destination's news into messages. What has failed most often goes last: news that its destination
-        can't take must not keep the others waiting. Of one cause the end is told before it comes back: the last word
-        must be how it is now."""
+        """Split a destination's decisions into messages. What has failed most often comes last: a message that is
+        refused must not delay the others. For one incident key, older incidents come first: the last message must show
+        the present state."""
 
         def urgency(cause: Sequence[Planned]) -> tuple[int, int]:
             attempts = [
@@ -253,7 +244,7 @@ class Dispatch:
         now: datetime,
         position: int,
     ) -> QueuedNotification:
-        """A digest begins a thread of its own, and is none that later news could go on with."""
+        """Make one notification. A digest has no thread: later notifications do not reply to it."""
         news = [self._news(planned) for planned in batch]
         notification = compose(destination, news, now, self._audience)
         lines = [
@@ -265,21 +256,27 @@ class Dispatch:
         ]
         before = [failed[key] for line in lines if (key := (line.incident_id, destination)) in failed]
         return QueuedNotification(
-            notification.id,
-            destination,
-            Stage.SENDING,
-            notification,
-            tuple(lines),
+            id=notification.id,
+            destination=destination,
+            stage=Stage.SENDING,
+            notification=notification,
+            lines=tuple(lines),
             thread=dict(batch[0].notified.thread) if len(batch) == 1 else {},
-            attempts=max((one.attempts for one in before), default=0),
-            failing_since=min((one.failing_since for one in before if one.failing_since), default=None),
+            attempts=max((entry.attempts for entry in before), default=0),
+            failing_since=min((entry.failing_since for entry in before if entry.failing_since), default=None),
             position=position,
         )
 
     def _news(self, planned: Planned) -> News:
         targets = some_affected_targets(self._store, planned.incident, NAMED)
-        kind = planned.decision.kind or ""
-        return News(planned.incident, targets, planned.notified, kind, planned.severity, planned.acknowledged_by)
+        return News(
+            incident=planned.incident,
+            targets=targets,
+            notified=planned.notified,
+            kind=planned.decision.kind or "",
+            severity=planned.severity,
+            acknowledged_by=planned.acknowledged_by,
+        )
 
     def _take_outcome(self, queued: QueuedNotification, attempt: Attempt) -> None:
         now = self._clock.now()
@@ -290,7 +287,9 @@ class Dispatch:
             thread = dict(attempt.thread) if len(queued.lines) == 1 else {}
             after = msgspec.structs.replace(queued, stage=Stage.SENT, sent_at=now, thread=thread)
             self._note_lag(queued, now)
-            others = [one for one in self._queue.values() if one.destination == queued.destination and one.refused]
+            others = [
+                entry for entry in self._queue.values() if entry.destination == queued.destination and entry.refused
+            ]
             self._backoff.record_success(queued.destination, keep_limit=bool(others))
         self._store.queue([after])
         self._queue[queued.id] = after
@@ -300,8 +299,8 @@ class Dispatch:
             self.lag = max(self.lag, *(now - subject.changed_at for subject in sent.notification.subjects))
 
     def _fail(self, queued: QueuedNotification, error: DeliveryError, now: datetime) -> QueuedNotification:
-        """What the queue says after a failure. A digest that was refused is cut into halves at once; where nothing was
-        answered the destination may have taken it, and it is repeated as it is."""
+        """Return the entry after a failure. A refused digest is halved at once. Where the destination did not answer it
+        may have accepted the notification, which is then repeated as it is."""
         attempts = queued.attempts + 1
         is_refused = error.kind is DeliveryErrorKind.MESSAGE
         if is_refused and len(queued.lines) > 1:
@@ -338,11 +337,11 @@ class Dispatch:
         )
 
     def _remove(self, ids: Iterable[str]) -> None:
-        gone = [one for one in ids if one in self._queue]
-        if gone:
-            self._store.unqueue(gone)
-            for one in gone:
-                del self._queue[one]
+        removed = [entry_id for entry_id in ids if entry_id in self._queue]
+        if removed:
+            self._store.unqueue(removed)
+            for entry_id in removed:
+                del self._queue[entry_id]
 
 
 def _is_recorded(queued: QueuedNotification, incident: Incident) -> bool:
