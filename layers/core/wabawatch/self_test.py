@@ -17,9 +17,9 @@ import msgspec
 
 from wabawatch import __version__
 from wabawatch.application.errors import ConfigurationError, WabawatchError, describe_place
+from wabawatch.application.secret_reference import find_references
 from wabawatch.bootstrap import Application, aws_client
 from wabawatch.config import effective
-from wabawatch.config.references import references
 
 Purpose = Literal["poll", "notify"]
 
@@ -142,7 +142,7 @@ def _references(application: Application, purpose: Purpose) -> list[str]:
     except WabawatchError:
         return []
     section = plain["targets"] if purpose == "poll" else plain["destinations"]
-    return sorted(references([section, plain["heartbeat"]]))
+    return sorted(find_references([section, plain["heartbeat"]]))
 
 
 def _deliver(application: Application, until: datetime) -> Iterator[Tried]:
