@@ -103,7 +103,7 @@ def test_a_surprise_while_reading_is_loud_in_old_and_new_processes_and_the_last_
 
     deployment.upload(fleet("a", "b"))
     with monkeypatch.context() as patched:
-        patched.setattr("wabawatch.config.loading.fleet.targets", surprise)
+        patched.setattr("wabawatch.config.loading.read_targets", surprise)
         for _ in range(2):
             assert "unexpected KeyError" in warm.refresh().detail
             assert "hidden" not in warm.refresh().detail

@@ -17,8 +17,8 @@ import msgspec
 
 from wabawatch import __version__
 from wabawatch.adapters.aws import aws_client
+from wabawatch.application.secret_reference import find_references
 from wabawatch.config import effective
-from wabawatch.config.references import references
 from wabawatch.errors import ConfigurationError, WabawatchError, describe_place
 from wabawatch.monitor import Monitor
 
@@ -151,7 +151,7 @@ def _references(monitor: Monitor, purpose: Purpose) -> list[str]:
     except WabawatchError:
         return []
     section = plain["targets"] if purpose == "poll" else plain["destinations"]
-    return sorted(references([section, plain["heartbeat"]]))
+    return sorted(find_references([section, plain["heartbeat"]]))
 
 
 def _deliver(monitor: Monitor, until: datetime) -> Iterator[Trial]:

@@ -60,7 +60,7 @@ RULES = [
     row("zone-mistyped", TARGET + "windows: [{name: w, from: '01:00', to: '02:00', timezone: Europe/Berlyn}]  # here",
         "windows[0].timezone", "write Europe/Berlin"),
     row("zone-is-a-region", TARGET + "windows: [{name: w, from: '01:00', to: '02:00', timezone: Europe}]  # here",
-        "windows[0].timezone", "no time zone"),
+        "windows[0].timezone", "is not a time zone"),
     row("zone-is-a-path", TARGET + "digest: {timezone: ../../etc/passwd}  # here", "digest.timezone", "an IANA name"),
     row("time-past-midnight", TARGET + "windows: [{name: w, from: '25:00', to: '02:00', timezone: UTC}]  # here",
         "windows[0].from", 'such as "09:00"'),

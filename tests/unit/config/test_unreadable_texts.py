@@ -31,7 +31,8 @@ UNPLACED = [
     pytest.param('{"a":' * 100_000, "watch.yaml:1: nested too deeply", id="a-hundred-thousand-objects"),
     pytest.param("\n".join(["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
                            + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]),
-                 "the aliases stand for too much; write the fields out", id="aliases-of-aliases-of-aliases"),
+                 "YAML aliases expand to more than 100,000 nodes; write the fields out",
+                 id="aliases-of-aliases-of-aliases"),
     pytest.param(b" " * (64 * 1024 * 1024 + 1), "watch.yaml: larger than 64 MiB", id="a-file-without-end"),
     pytest.param('{"targets":\n[{"id":"a",\n\t"id":"b"}]}', "watch.yaml:3: targets[0].id: written twice",
                  id="a-field-twice-in-json"),

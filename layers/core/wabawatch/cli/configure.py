@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from wabawatch.application.secret_reference import is_reference
 from wabawatch.bootstrap import read_settings, remove, upload
 from wabawatch.cli.bounds import explain_bounds
 from wabawatch.cli.options import Command, Commands, as_json
@@ -17,7 +18,6 @@ from wabawatch.cli.routetest import route_test
 from wabawatch.cli.secret_names import refuse_unreadable_secrets
 from wabawatch.cli.session import Session, session
 from wabawatch.config import Settings, canonical_json, effective
-from wabawatch.config.references import is_reference
 from wabawatch.domain.phrases import counted
 from wabawatch.errors import ConfigurationError
 
@@ -160,6 +160,21 @@ def _upload(own: Session, file: str, target: str) -> None:
     version = upload(target, canonical_json(settings))
     show(words(f"{file}: valid; now {target}, version {version}"))
     _warn(settings)
+
+
+@config.command(
+    cls=Command,
+    examples="""
+    $ wabawatch config schema > wabawatch.schema.json
+    """,
+)
+def schema() -> None:
+    """Print the JSON Schema of the configuration. An editor completes and checks a file whose first line names it as
+    "# yaml-language-server: $schema=wabawatch.schema.json"."""
+    from wabawatch.adapters.notifiers.registry import OPTIONS  # noqa: PLC0415 - no other command needs them
+    from wabawatch.config.schema import render_schema  # noqa: PLC0415 - no other command needs it
+
+    click.echo(render_schema(OPTIONS), nl=False)
 
 
 config.add_command(route_test)

@@ -15,12 +15,12 @@ from wabawatch.adapters import stack as deployed
 from wabawatch.adapters.aws import aws_client
 from wabawatch.application.ports import Topic
 from wabawatch.application.private_files import explain_exposed
+from wabawatch.application.secret_reference import find_references
 from wabawatch.cli.bounds import workload_of
 from wabawatch.cli.notifytest import try_destination
 from wabawatch.cli.secret_names import unreadable_secrets
 from wabawatch.config import effective
 from wabawatch.config.durations import render
-from wabawatch.config.references import references
 from wabawatch.domain.capacity import explain_overload
 from wabawatch.domain.coverage import ShardCoverage, completeness, incomplete_reason
 from wabawatch.domain.phrases import counted, lasted
@@ -112,7 +112,7 @@ def _configuration(patient: Patient) -> Iterator[Finding]:
 def _secrets(patient: Patient) -> Iterator[Finding]:
     """By the credentials of whoever asks: what the functions may read, their runs tell."""
     beat = patient.app.heartbeat
-    wanted = sorted(references(effective(patient.app.settings)) | references(beat.url if beat else None))
+    wanted = sorted(find_references(effective(patient.app.settings)) | find_references(beat.url if beat else None))
     patient.app.secrets.prefetch(wanted)
     missing = [str(error) for one in wanted if (error := _unreadable(patient.app, one))]
     if not missing:
@@ -133,7 +133,7 @@ def _unreadable(app: Monitor, reference: str) -> SecretError | None:
 
 def _files(patient: Patient) -> Iterator[Finding]:
     """Who may open or replace the files on this machine that hold state and secrets."""
-    wanted = [one for one in references(effective(patient.app.settings)) if one.startswith("file:")]
+    wanted = [one for one in find_references(effective(patient.app.settings)) if one.startswith("file:")]
     paths = {Path(one.removeprefix("file:")).expanduser() for one in wanted} | {patient.app.state_file}
     found = sorted(path for path in paths if path is not None and path.is_file())
     exposed = [why for path in found if (why := explain_exposed(path))]

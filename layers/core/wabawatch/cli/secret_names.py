@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from wabawatch.adapters.secrets.references import SECRETS_MANAGER, SSM, parse_reference
 from wabawatch.adapters.stack import Stack
+from wabawatch.application.secret_reference import SECRETS_MANAGER, SSM, find_references, parse_reference
 from wabawatch.config import Settings, effective
-from wabawatch.config.references import references
 from wabawatch.errors import ConfigurationError
 
 _SHOWN: Final = 3
@@ -39,7 +38,7 @@ def unreadable_secrets(settings: Settings, stack: Stack) -> Iterator[str]:
     for part, readable in _READABLE.items():
         start = stack.secret_prefix + readable.name
         of_parameter = stack.environment.get(readable.variable, "").partition("#")[0]
-        for text in sorted(references(plain[part])):
+        for text in sorted(find_references(plain[part])):
             scheme, name = parse_reference(text).place
             is_named = scheme == SECRETS_MANAGER and _name(name) == of_parameter
             if scheme in {SSM, SECRETS_MANAGER} and not is_named and not _name(name).startswith(start):

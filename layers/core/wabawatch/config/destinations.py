@@ -9,10 +9,8 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from wabawatch.config.model import Destination
-from wabawatch.config.references import Explain, is_reference, reference, reference_or_url
-from wabawatch.config.scalars import identifier, one_of, positive, text
-from wabawatch.config.section import Section, WrongError, kind_of
+from wabawatch.config.scalars import read_positive_duration, read_reference, read_reference_or_url, read_text
+from wabawatch.config.walker import INVALID, FieldError, Path, Walker, kind_of, mapping, nearest, shown
 
 Kinds = Mapping[str, type[msgspec.Struct]]
 """For each kind of destination, the struct of its options. A field without a default is required; one whose type is
@@ -29,78 +27,81 @@ _WANTED: Final = {
 }
 
 
-def destinations(top: Section, kinds: Kinds) -> dict[str, Destination]:
-    """All destinations by name."""
+class Destination(msgspec.Struct, frozen=True):
+    """A configured place. `options` is the notifier's own struct; secrets in it are references, never values."""
 
-    def one(name: str, section: Section) -> Destination | None:
-        try:
-            identifier(name)
-        except WrongError as wrong:
-            section.wrong(str(wrong))
-        return _destination(section, kinds)
-
-    return top.named("destinations", one)
+    kind: str
+    options: msgspec.Struct
 
 
-def _destination(section: Section, kinds: Kinds) -> Destination | None:
-    kind = section.need("kind", one_of(kinds), "", next(iter(kinds), "console"))
-    if kind not in kinds:
-        for name in section.fields:
-            section.take(name, lambda _: None, None)
-        return None
-    options = _options(section, kinds[kind])
-    return None if options is None else Destination(kind, options)
-
-
-def _options(section: Section, kind: type[msgspec.Struct]) -> msgspec.Struct | None:
-    before = len(section.problems)
-    given = {}
-    for field in msgspec.structs.fields(kind):
-        name = field.encode_name
-        if name in section.fields:
-            nothing = None if type(None) in get_args(field.type) else msgspec.UNSET
-            given[field.name] = section.take(name, _reader(name, field.type), nothing)
-        elif field.required:
-            section.need(name, _reader(name, field.type), None, _example(name))
-        else:
-            section.take(name, text, None)
-    if len(section.problems) > before:
-        return None
+def read_destination(walker: Walker, value: object, path: Path) -> Destination:
+    """Read one destination by the options of its kind; INVALID if anything is wrong in it."""
+    given = dict(mapping(value))
+    kinds: Kinds = walker.kinds
+    if "kind" not in given:
+        raise FieldError(f"missing; write for example kind: {next(iter(kinds), 'console')}", "kind")
     try:
-        return kind(**given)
-    except (ValueError, TypeError) as error:
-        _blame(section, str(error))
-        return None
+        kind = read_text(given.pop("kind"))
+    except FieldError as error:
+        raise FieldError(str(error), "kind") from None
+    if kind not in kinds:
+        raise FieldError(f"{shown(kind)} is not a known kind{nearest(kind, kinds)}", "kind")
+    options = _read_options(walker, given, path, kinds[kind])
+    return INVALID if options is INVALID else Destination(kind, options)
 
 
-def _blame(section: Section, text: str) -> None:
-    """What the struct itself refuses: the option that its text begins with, or all of them together."""
-    option, _, rest = text.partition(": ")
-    if rest and option in section.fields:
-        section.wrong(rest, option)
-    else:
-        section.wrong(text)
+def _read_options(walker: Walker, given: dict[str, Any], path: Path, kind: type[msgspec.Struct]) -> Any:  # noqa: ANN401
+    before = len(walker.problems)
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    options = {}
+    for name, value in given.items():
+        if name not in fields:
+            walker.note(f"unknown field{nearest(name, ['kind', *fields])}", (*path, name))
+            continue
+        field = fields[name]
+        try:
+            options[field.name] = _read_option(name, field.type, value)
+        except FieldError as error:
+            walker.note(str(error), (*path, name))
+    for name, field in fields.items():
+        if field.required and name not in given:
+            walker.note(f"missing; write for example {name}: {_example(name)}", (*path, name))
+    if len(walker.problems) > before:
+        return INVALID
+    try:
+        return kind(**options)
+    except (ValueError, TypeError) as error:  # what the struct itself refuses: "option: why", or all of them together
+        option, _, why = str(error).partition(": ")
+        raise (FieldError(why, option) if why and option in given else FieldError(str(error))) from None
+
+
+def _read_option(name: str, kind: Any, value: object) -> Any:  # noqa: ANN401 - a type, and what it declares
+    if value is None:
+        if type(None) in get_args(kind):
+            return None
+        raise FieldError("empty; write a value, or leave the field out")
+    return _reader(name, kind)(value)
 
 
 def _reader(name: str, kind: Any) -> Callable[[Any], Any]:  # noqa: ANN401 - a type, or a union of some
-    """How an option is read: as a reference where its type or its name says so, by its name where it is a URL, else by
+    """Choose how an option is read: as a reference if its type or its name says so, by its name if it is a URL, else by
     its type."""
-    if _SECRET.search(name) or _says_reference(kind):
-        return reference
+    if _SECRET.search(name) or is_reference_type(kind):
+        return read_reference
     if name == "url" or name.endswith("_url"):
-        return reference_or_url
+        return read_reference_or_url
     kinds = {kind, *get_args(kind)} - {type(None)}
     if timedelta in kinds:
-        return positive
+        return read_positive_duration
     if str in kinds and kinds <= {str, kind}:
-        return text
+        return read_text
     return lambda value: _converted(value, kind)
 
 
-def _says_reference(kind: Any) -> bool:  # noqa: ANN401 - a type, annotated or not, or a union of some
-    """Whether a type, or one in a union, is marked with `Meta(extra={"reference": True})`."""
+def is_reference_type(kind: Any) -> bool:  # noqa: ANN401 - a type, annotated or not, or a union of some
+    """Tell whether a type, or one in a union, is marked with `Meta(extra={"reference": True})`."""
     marks = (mark.extra or {} for mark in get_args(kind) if isinstance(mark, msgspec.Meta))
-    return any(mark.get("reference") for mark in marks) or any(_says_reference(inner) for inner in get_args(kind))
+    return any(mark.get("reference") for mark in marks) or any(is_reference_type(inner) for inner in get_args(kind))
 
 
 def _converted(value: object, kind: Any) -> Any:  # noqa: ANN401 - whatever the struct declares
@@ -108,7 +109,7 @@ def _converted(value: object, kind: Any) -> Any:  # noqa: ANN401 - whatever the 
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a character has no UTF-8 form
         wanted = next((advice for word, advice in _WANTED.items() if f"Expected `{word}" in str(error)), None)
-        raise WrongError(f"not what this option takes: {kind_of(value)}; {wanted or _choices(kind)}") from None
+        raise FieldError(f"not what this option takes: {kind_of(value)}; {wanted or _choices(kind)}") from None
 
 
 def _choices(kind: Any) -> str:  # noqa: ANN401 - a type, or a union of some
@@ -120,15 +121,3 @@ def _example(name: str) -> str:
     if _SECRET.search(name):
         return f"env:{name.upper()}"
     return "https://host/path" if name.endswith("url") else "…"
-
-
-def refuse_unusable(top: Section, explain: Explain) -> None:
-    """Note the references that cannot be used here."""
-    for name, fields in _mappings(top.fields.get("destinations")):
-        for option, value in fields.items():
-            if is_reference(value) and (why := explain(value)):
-                top.wrong(why, "destinations", name, option)
-
-
-def _mappings(value: object) -> list[tuple[str, dict[str, Any]]]:
-    return [(name, one) for name, one in value.items() if isinstance(one, dict)] if isinstance(value, dict) else []

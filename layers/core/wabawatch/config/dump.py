@@ -9,7 +9,8 @@ import msgspec
 
 from wabawatch.application.ports import Target
 from wabawatch.config import durations
-from wabawatch.config.model import Destination, Settings
+from wabawatch.config.destinations import Destination
+from wabawatch.config.model import Settings
 from wabawatch.domain.routing import Route, Window
 from wabawatch.domain.schedule import Weekly
 

@@ -8,6 +8,8 @@ from typing import Final
 
 LONGEST: Final = timedelta(days=3650)
 
+PATTERN: Final = r"^(?=[0-9])(?:[0-9]{1,9}d)?(?:[0-9]{1,9}h)?(?:[0-9]{1,9}m)?(?:[0-9]{1,9}s)?(?:[0-9]{1,9}ms)?$"
+"""The form, for editors."""
 _FORM: Final = re.compile(
     r"(?=\d)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?(?:(\d{1,9})ms)?", re.ASCII
 )

@@ -1,227 +1,188 @@
-"""Readers for single values: each returns the value its field needs or raises WrongError with what to write instead."""
+"""Readers for single values: each returns the value its field needs or raises FieldError with what to write instead."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
 from datetime import time, timedelta
-from typing import Any, Final, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from wabawatch.application.credentials import explain_bad_url
+from wabawatch.application.secret_reference import FORMS, SCHEMES, explain_bad_reference
 from wabawatch.config import durations
-from wabawatch.config.section import Section, WrongError, closest, kind_of, nearest, shown
+from wabawatch.config.walker import FieldError, closest, kind_of, nearest, shown
 from wabawatch.domain.schedule import WEEKDAYS
 
-T = TypeVar("T")
-
-ID: Final = r"\A[A-Za-z0-9._-]{1,64}\Z"
-NAME: Final = r"\A(?! *\Z)[^\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]{1,200}\Z"
+ID: Final = r"^[A-Za-z0-9._-]{1,64}$(?!\n)"
+LINE: Final = r"^(?! *$)[^\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]{1,200}$(?!\n)"
+CAPABILITY: Final = r"^can_[a-z0-9_]{1,60}$(?!\n)"
+CLOCK: Final = r"^(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)$(?!\n)"
 _UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-_CAPABILITY: Final = re.compile(r"can_[a-z0-9_]{1,60}")
 _WORD: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _LONG_DURATION: Final = 10**6
-_CLOCK: Final = re.compile(r"([01]\d|2[0-4]):([0-5]\d)")
-_BOOLEANS: Final = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+_MOST_REQUESTS: Final = 1_000_000
 
 
-def text(value: object) -> str:
+def read_text(value: object) -> str:
     if not isinstance(value, str):
         quoted = f'; put it in quotes: "{shown(value)}"' if isinstance(value, bool | int | float) else ""
-        raise WrongError(f"expected a text, but {_became(value)}{quoted or '; write one text'}")
+        raise FieldError(f"expected a text, but {_became(value)}{quoted or '; write one text'}")
     if not value.strip():
-        raise WrongError("empty; write a text, or leave the field out")
+        raise FieldError("empty; write a text, or leave the field out")
     if _UNREADABLE.search(value):
-        raise WrongError("the text holds a control character, or half of one; remove it")
+        raise FieldError("the text holds a control character, or half of one; remove it")
     return value
 
 
 def _became(value: object) -> str:
-    return (
-        f"{shown(value)} is {kind_of(value)}" if isinstance(value, bool | int | float) else f"this is {kind_of(value)}"
-    )
+    is_short = isinstance(value, bool | int | float)
+    return f"{shown(value)} is {kind_of(value)}" if is_short else f"this is {kind_of(value)}"
 
 
-def line(value: object) -> str:
-    """A text of one line, at most 200 characters long."""
-    if not re.search(NAME, text(value)):
-        raise WrongError("expected one line of at most 200 characters; shorten it")
-    return str(value)
+def read_line(value: object) -> str:
+    """Read a text of one line, at most 200 characters long."""
+    line = read_text(value)
+    if not re.search(LINE, line):
+        raise FieldError("expected one line of at most 200 characters; shorten it")
+    return line
 
 
-def identifier(value: object) -> str:
-    if not re.search(ID, text(value)):
-        raise WrongError(
-            f"{shown(value)} is no id; write letters, digits, dots, underscores and dashes only, at most 64"
+def read_label_name(value: object) -> str:
+    try:
+        return read_line(value)
+    except FieldError as error:
+        raise FieldError(f"the name of this label: {error}") from None
+
+
+def read_identifier(value: object) -> str:
+    text = read_text(value)
+    if not re.search(ID, text):
+        raise FieldError(
+            f"{shown(value)} is not an id; write letters, digits, dots, underscores and dashes only, at most 64"
         )
-    return str(value)
+    return text
 
 
-def capability(value: object) -> str:
-    if not _CAPABILITY.fullmatch(text(value)):
-        raise WrongError(
-            f"{shown(value)} is no capability; write can_send_message, or another name that begins with can_"
+def read_capability(value: object) -> str:
+    text = read_text(value)
+    if not re.search(CAPABILITY, text):
+        raise FieldError(
+            f"{shown(value)} is not a capability; write can_send_message, or another name that begins with can_"
         )
-    return str(value)
+    return text
 
 
-def boolean(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    meant = _BOOLEANS.get(value.casefold()) if isinstance(value, str) else None
-    raise WrongError(f"{shown(value)} is {kind_of(value)}, not a boolean; write {meant or 'true or false'}")
-
-
-def whole(least: int, most: int) -> Callable[[object], int]:
-    """A reader of whole numbers within limits."""
-
-    def read(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise WrongError(
-                f"expected a number, but {shown(value)} is {kind_of(value)}; "
-                f"write a whole number from {least} to {most}, without quotes"
-            )
-        if not least <= value <= most:
-            raise WrongError(f"{shown(value)} is out of range; write a whole number from {least} to {most}")
-        return value
-
-    return read
-
-
-def share(value: object) -> float:
+def read_share(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise WrongError(f"{shown(value)} is no share; write a number from 0 to 1, such as 0.5 for one half")
+        raise FieldError(f"{shown(value)} is not a share; write a number from 0 to 1, such as 0.5 for one half")
     return float(value)
 
 
-def rate(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1_000_000:  # noqa: PLR2004 - finite
-        raise WrongError(f"{shown(value)} is no rate; write a number above 0, such as 20 or 0.5, or null for no limit")
+def read_positive_share(value: object) -> float:
+    share = read_share(value)
+    if not share:
+        raise FieldError("0 would stop the monitor at every failed reading; write a number above 0, such as 0.5")
+    return share
+
+
+def read_rate(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST_REQUESTS:
+        raise FieldError(f"{shown(value)} is not a rate; write a number above 0, such as 20 or 0.5, or null for none")
     return float(value)
 
 
-def duration(value: object) -> timedelta:
+def read_duration(value: object) -> timedelta:
     if isinstance(value, int | float) and not isinstance(value, bool):
         example = value if abs(value) < _LONG_DURATION else 10
-        raise WrongError(f"{shown(value)} has no unit; write it with one, such as {example}s or {example}m")
+        raise FieldError(f"{shown(value)} has no unit; write it with one, such as {example}s or {example}m")
+    if not isinstance(value, str):
+        raise FieldError(f"expected a duration, but {_became(value)}; write 10s, 5m, 1h30m or 7d")
     try:
-        return durations.parse(text(value))
-    except WrongError:
-        raise WrongError(f"expected a duration, but {_became(value)}; write 10s, 5m, 1h30m or 7d") from None
+        return durations.parse(value)
     except ValueError:
-        raise WrongError(f"{shown(value)} is no duration; write 10s, 5m, 1h30m or 7d, of ten years at most") from None
+        text = f"{shown(value)} is not a duration; write 10s, 5m, 1h30m or 7d, of ten years at most"
+        raise FieldError(text) from None
 
 
-def positive(value: object) -> timedelta:
-    if not (found := duration(value)):
-        raise WrongError("no time at all; write at least 1s")
-    return found
+def read_positive_duration(value: object) -> timedelta:
+    duration = read_duration(value)
+    if not duration:
+        raise FieldError("must be at least 1s")
+    return duration
 
 
-def clock(value: object) -> time:
-    """A local time of day; `24:00` is midnight."""
-    found = _CLOCK.fullmatch(value) if isinstance(value, str) else None
-    if found is None or (found[1] == "24" and found[2] != "00"):
-        raise WrongError(f'{shown(value)} is no time of day; write hours and minutes, such as "09:00" or "17:30"')
-    return time(int(found[1]) % 24, int(found[2]))
+def read_clock(value: object) -> time:
+    """Read a local time of day; `24:00` is midnight."""
+    if not isinstance(value, str) or not re.search(CLOCK, value):
+        raise FieldError(f'{shown(value)} is not a time of day; write hours and minutes, such as "09:00" or "17:30"')
+    return time(int(value[:2]) % 24, int(value[3:]))
 
 
-def zone(value: object) -> str:
+def read_zone(value: object) -> str:
+    name = read_text(value)
     try:
-        return ZoneInfo(text(value)).key
-    except WrongError:
-        raise
+        return ZoneInfo(name).key
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder, such as "Europe"
-        advice = closest(str(value), available_timezones()) or "an IANA name, such as Europe/Berlin"
-        raise WrongError(f"{shown(value)} is no time zone; write {advice}") from None
+        advice = closest(name, available_timezones()) or "an IANA name, such as Europe/Berlin"
+        raise FieldError(f"{shown(value)} is not a time zone; write {advice}") from None
 
 
-def days(value: object) -> tuple[str, ...]:
-    """Days of the week, in the order of the week: single ones, ranges such as `mon-fri`, or a list of both."""
-    chosen = {day for word in words(text)(value) for day in _span(word)}
-    return tuple(day for day in WEEKDAYS if day in chosen)
-
-
-def _span(word: str) -> tuple[str, ...]:
+def read_days(value: object) -> tuple[str, ...]:
+    """Read a day of the week, or a range such as `mon-fri`."""
+    word = read_text(value)
     first, dash, last = word.casefold().partition("-")
     if first not in WEEKDAYS or (dash and last not in WEEKDAYS):
-        raise WrongError(f"{shown(word)} is no day; write {', '.join(WEEKDAYS)}, or a range such as mon-fri")
+        raise FieldError(f"{shown(word)} is not a day; write {', '.join(WEEKDAYS)}, or a range such as mon-fri")
     start, end = WEEKDAYS.index(first), WEEKDAYS.index(last or first)
     return WEEKDAYS[start : end + 1] if start <= end else WEEKDAYS[start:] + WEEKDAYS[: end + 1]
 
 
-def one_of(known: Collection[str]) -> Callable[[object], str]:
-    """A reader of one of the known words."""
+def read_word_like(known: Collection[str]) -> Callable[[object], str]:
+    """Make a reader of words in capitals, from a set that the vendor may extend; a misspelt known word is refused."""
 
     def read(value: object) -> str:
-        if text(value) not in known:
-            raise WrongError(f"{shown(value)} is not known here{nearest(str(value), known)}")
-        return str(value)
-
-    return read
-
-
-def word_like(known: Collection[str]) -> Callable[[object], str]:
-    """A reader of words in capitals, from a set that the vendor may extend; one that looks like a known word
-    mistyped is refused."""
-
-    def read(value: object) -> str:
-        word = text(value)
+        word = read_text(value)
         if word not in known and (closest(word.upper(), known) or not _WORD.fullmatch(word)):
-            raise WrongError(f"{shown(value)} is not known here{nearest(word.upper(), known)}")
+            raise FieldError(f"{shown(value)} is not known here{nearest(word.upper(), known)}")
         return word
 
     return read
 
 
-def words(reader: Callable[[Any], T]) -> Callable[[object], tuple[T, ...]]:
-    """A reader of one value, or of a list of them that is not empty."""
-
-    def read(value: object) -> tuple[T, ...]:
-        if not isinstance(value, list):
-            return (reader(value),)
-        if not value:
-            raise WrongError("an empty list; write at least one, or leave the field out")
-        return tuple(_item(reader, index, item) for index, item in enumerate(value))
-
-    return read
+def read_url(value: object) -> str:
+    """Read an https URL without credentials, query and fragment; http on loopback only. It is never shown: it may hold
+    a secret."""
+    url = read_text(value)
+    if why := explain_bad_url(url):
+        raise FieldError(why)
+    if "?" in url or "#" in url:
+        raise FieldError("the URL has a query or a fragment; write only https://host/path")
+    return url
 
 
-def _item(reader: Callable[[Any], T], index: int, item: object) -> T:
+def read_link(value: object) -> str:
+    """Read a URL for people to follow: with a query and a fragment where needed."""
+    link = read_line(value)
+    if why := explain_bad_url(link):
+        raise FieldError(why)
+    return link
+
+
+def read_reference(value: object) -> str:
+    """Read a reference to a secret. The message never holds any of the value, which may be the secret itself."""
+    if not isinstance(value, str):
+        raise FieldError(f"expected a secret reference, but this is {kind_of(value)}; write {FORMS}")
+    if why := explain_bad_reference(value):
+        raise FieldError(why)
+    return value
+
+
+def read_reference_or_url(value: object) -> str:
+    """Read a reference, or an https URL that is not a secret in itself."""
+    if isinstance(value, str) and value.partition(":")[0] in SCHEMES:
+        return read_reference(value)
     try:
-        return reader(item)
-    except WrongError as wrong:
-        raise WrongError(str(wrong), index) from None
-
-
-def labels(section: Section) -> dict[str, str]:
-    """Lines of text by name, whatever the names."""
-    found = {name: section.take(name, line, "") for name in section.fields}
-    for name in found:
-        try:
-            line(name)
-        except WrongError as wrong:
-            section.wrong(f"the name of this label: {wrong}", name)
-    return found
-
-
-def url(value: object) -> str:
-    """An https URL without credentials, query and fragment; http on loopback only. It is never shown: it may hold what
-    nobody should read."""
-    parts = _split(text(value))
-    if parts.query or parts.fragment or str(value).endswith(("?", "#")):
-        raise WrongError("the URL has a query or a fragment; write only https://host/path")
-    return str(value)
-
-
-def link(value: object) -> str:
-    """A URL for people to follow: with a query and a fragment where needed."""
-    _split(line(value))
-    return str(value)
-
-
-def _split(value: str) -> SplitResult:
-    if why := explain_bad_url(value):
-        raise WrongError(why)
-    return urlsplit(value)
+        return read_url(value)
+    except FieldError as error:
+        raise FieldError(f"{error}; store a URL that holds a secret, and write {FORMS}") from None

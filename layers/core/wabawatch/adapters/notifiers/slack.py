@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from wabawatch.adapters.notifiers.answers import Answer, address, failure
-from wabawatch.adapters.notifiers.world import Reference, World, require_reference
+from wabawatch.adapters.notifiers.world import World, require_reference
 from wabawatch.application.ports import Receipt
+from wabawatch.application.secret_reference import SecretReference
 from wabawatch.domain.messages import Notification
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
@@ -39,7 +40,7 @@ _NOT_UNDERSTOOD: Final = frozenset({400, 413})
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`webhook_url`: the reference to the incoming webhook's URL, which is a secret."""
 
-    webhook_url: Reference
+    webhook_url: SecretReference
 
     def __post_init__(self) -> None:
         require_reference("webhook_url", self.webhook_url)

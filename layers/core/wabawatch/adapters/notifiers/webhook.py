@@ -11,9 +11,10 @@ import msgspec
 from wabawatch.adapters.notifiers import document
 from wabawatch.adapters.notifiers.answers import address, failure
 from wabawatch.adapters.notifiers.signing import signed
-from wabawatch.adapters.notifiers.world import Reference, World, is_reference, require_reference
+from wabawatch.adapters.notifiers.world import World, require_reference
 from wabawatch.application.credentials import explain_bad_url
 from wabawatch.application.ports import Receipt
+from wabawatch.application.secret_reference import SecretReference, is_reference
 from wabawatch.domain.messages import Notification
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`url`: where to, as it is or by reference. `secret`: the reference to the key of the signature."""
 
     url: str
-    secret: Reference
+    secret: SecretReference
 
     def __post_init__(self) -> None:
         require_reference("secret", self.secret)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, TextIO
+from typing import Any, TextIO
 
 import msgspec
 
 from wabawatch.adapters.secrets.vaults import UnansweredError
 from wabawatch.application.credentials import Secret
+from wabawatch.application.secret_reference import explain_bad_reference
 from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
-
-Reference = Annotated[str, msgspec.Meta(extra={"reference": True}, description="a reference to a secret")]
-"""An option that says where a secret is, and never the secret."""
-
-_STORES: Final = ("env:", "file:", "ssm:", "secretsmanager:")
 
 
 class World(msgspec.Struct, frozen=True):
@@ -46,14 +42,7 @@ class World(msgspec.Struct, frozen=True):
         return value
 
 
-def is_reference(text: str) -> bool:
-    return text.startswith(_STORES)
-
-
 def require_reference(option: str, text: str) -> None:
-    """ValueError for a secret that is written out. It names the option before a colon, for the configuration."""
-    if not is_reference(text):
-        raise ValueError(
-            f"{option}: this is a secret; write where it is, not what it is"
-            " (env:NAME, file:PATH, ssm:NAME, secretsmanager:NAME[#json-key])"
-        )
+    """Raise ValueError for a secret that is written out. It names the option before a colon, for the configuration."""
+    if why := explain_bad_reference(text):
+        raise ValueError(f"{option}: {why}")

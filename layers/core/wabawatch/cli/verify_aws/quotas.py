@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from wabawatch.application.secret_reference import find_references
 from wabawatch.cli.bounds import interval_of
 from wabawatch.cli.verify_aws.account import Account
 from wabawatch.cli.verify_aws.check import Step, finding, proven
 from wabawatch.config import effective
-from wabawatch.config.references import references
 from wabawatch.domain.phrases import counted
 
 _NOTIFY_AT_ONCE: Final = 2
@@ -90,7 +90,7 @@ def secret_rate(account: Account) -> Iterator[Step]:
 
 
 def _places(account: Account, scheme: str) -> list[str]:
-    return [one for one in references(effective(account.application.settings)) if one.startswith(scheme)]
+    return [one for one in find_references(effective(account.application.settings)) if one.startswith(scheme)]
 
 
 def sms_spending(account: Account) -> Iterator[Step]:

@@ -80,7 +80,9 @@ def test_without_a_key_the_message_says_how_to_begin(environment):
             {"WABAWATCH_ALERTS_TOPIC_ARN": "x"}, "WABAWATCH_ALERTS_TOPIC_ARN: write the whole ARN", id="an-arn"
         ),
         pytest.param(
-            {"WABAWATCH_SLACK_WEBHOOK_SECRET": "a b"}, "WABAWATCH_SLACK_WEBHOOK_SECRET: not a reference", id="a-name"
+            {"WABAWATCH_SLACK_WEBHOOK_SECRET": "a b"},
+            "WABAWATCH_SLACK_WEBHOOK_SECRET: not a valid secret reference",
+            id="a-name",
         ),
     ],
 )
