@@ -135,7 +135,7 @@ def _report(polled: Polled) -> dict[str, Any]:
 def _tell_unknown_codes(codes: dict[int, int]) -> None:
     """Meta publishes no list of its codes: this is how the runbook grows."""
     if codes:
-        from wabawatch.domain.runbook import unlisted  # noqa: PLC0415 - a fleet that is well starts faster
+        from wabawatch.messages.runbook import unlisted  # noqa: PLC0415 - a fleet that is well starts faster
 
         if new := unlisted(codes, serverless().application.settings.runbook):
             logger.warning("reason codes that the runbook does not know", extra={"codes": new})

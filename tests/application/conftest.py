@@ -16,10 +16,11 @@ from wabawatch.adapters.stores.dynamodb import DynamoStore
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Pass, Poll
-from wabawatch.domain.composition import Audience
-from wabawatch.domain.messages import Advice, Affected
+from wabawatch.domain.notification import Advice
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.rules import Rules
+from wabawatch.domain.target import TargetInfo
+from wabawatch.messages.notification import RenderContext
 
 STORES = ["sqlite", "dynamodb"]
 
@@ -97,8 +98,8 @@ class Stage:
         return self._notify().consider(incident)
 
     def _notify(self, store=None):
-        shown = {one.id: Affected(one.id, one.name, one.labels) for one in self.fleet}
-        audience = Audience(shown, lambda _: Advice(), "test")
+        shown = {one.id: TargetInfo(one.id, one.name, one.labels) for one in self.fleet}
+        audience = RenderContext(shown, lambda _: Advice(), "test")
         return Notify(
             store or self.store, self.destinations, self.clock, self.rules, audience, alarm_topics=self.alarm_topics
         )

@@ -29,15 +29,16 @@ from wabawatch.application.heartbeat import Switch, beat, begin
 from wabawatch.application.poll import DEFAULT_INTERVAL, Pass, Poll, Polled
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store, Topic
 from wabawatch.config import Heartbeat, Settings, default_settings, load, usual_heartbeat, usual_history
-from wabawatch.domain.coverage import Completeness, completeness, incomplete_reason
+from wabawatch.domain.coverage import Completeness, completeness
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import HeartbeatPing, HeartbeatRules
 from wabawatch.domain.rules import Rules
 from wabawatch.domain.sharding import shards_for
+from wabawatch.messages.runbook import incomplete_reason
 
 if TYPE_CHECKING:  # poll starts faster without what only notify needs
     from wabawatch.application.notify import Notified, Notify
-    from wabawatch.domain.composition import Audience
+    from wabawatch.messages.notification import RenderContext
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Parts:
         return Rules(one.policy, one.routes, one.severities, one.windows, one.digest, version)
 
     @cached_property
-    def audience(self) -> Audience:
+    def audience(self) -> RenderContext:
         return _audience(self.settings)
 
     @cached_property
@@ -111,7 +112,7 @@ class Parts:
 
     @cached_property
     def notifiers(self) -> dict[str, Notifier]:
-        world = registry.World(self._application.secrets.key, aws_client, self._application.console)
+        world = registry.NotifyContext(self._application.secrets.key, aws_client, self._application.console)
         places = self.settings.destinations.items()
         return {name: registry.build(name, one.kind, one.options, world) for name, one in places}
 
@@ -121,7 +122,7 @@ class Parts:
         from wabawatch.adapters.notifiers.sns import Options, Sns  # noqa: PLC0415 - not needed to poll
 
         arns = self._application.environment.get("WABAWATCH_MONITOR_TOPIC_ARNS", "")
-        world = registry.World(self._application.secrets.key, aws_client)
+        world = registry.NotifyContext(self._application.secrets.key, aws_client)
         return [Sns(Options(arn), world) for arn in arns.split(",") if arn]
 
 
@@ -224,7 +225,7 @@ class Application:
         return self.parts.rules
 
     @property
-    def audience(self) -> Audience:
+    def audience(self) -> RenderContext:
         return self.parts.audience
 
     @property
@@ -568,16 +569,17 @@ def _fallback(config: str | None) -> Document | None:
     return _PARAMETERS if _is_in_s3(config) else None
 
 
-def _audience(settings: Settings) -> Audience:
-    from wabawatch.domain.composition import Audience  # noqa: PLC0415 - not needed to poll
-    from wabawatch.domain.messages import Advice, Affected  # noqa: PLC0415
-    from wabawatch.domain.runbook import advice  # noqa: PLC0415
+def _audience(settings: Settings) -> RenderContext:
+    from wabawatch.domain.notification import Advice  # noqa: PLC0415
+    from wabawatch.domain.target import TargetInfo  # noqa: PLC0415
+    from wabawatch.messages.notification import RenderContext  # noqa: PLC0415 - not needed to poll
+    from wabawatch.messages.runbook import advice  # noqa: PLC0415
 
     def advise(reason: Reason) -> Advice:
         return advice(reason.code, reason.description, settings.runbook)
 
-    fleet = {one.id: Affected(one.id, one.name, one.labels) for one in settings.targets}
-    return Audience(fleet, advise, settings.deployment)
+    fleet = {one.id: TargetInfo(one.id, one.name, one.labels) for one in settings.targets}
+    return RenderContext(fleet, advise, settings.deployment)
 
 
 __all__ = ["Application", "Cycle", "WabawatchError", "assemble", "default_state", "read_settings", "remove", "upload"]

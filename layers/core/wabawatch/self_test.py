@@ -147,11 +147,11 @@ def _references(application: Application, purpose: Purpose) -> list[str]:
 
 def _deliver(application: Application, until: datetime) -> Iterator[Tried]:
     from wabawatch.application.delivery import Deliverer, Task  # noqa: PLC0415 - poll delivers nothing
-    from wabawatch.domain.rehearsal import rehearsal  # noqa: PLC0415
+    from wabawatch.messages.notification import build_sample  # noqa: PLC0415
 
     audience, now = application.audience, application.clock.now()
     tasks: list[Task] = [
-        (rehearsal(name, audience.deployment, now, f"test-{secrets.token_hex(6)}", audience.advise), {}, ())
+        (build_sample(name, audience.deployment, now, f"test-{secrets.token_hex(6)}", audience.advise), {}, ())
         for name in application.notifiers
     ]
     for attempt in Deliverer(application.notifiers, application.clock)(tasks, until):

@@ -15,7 +15,7 @@ import msgspec
 from wabawatch.application.abandoned import AbandonedThreads
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 from wabawatch.application.ports import Clock, Notifier
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
 
 logger = logging.getLogger(__name__)
 

@@ -20,12 +20,13 @@ from wabawatch.application.membership import some_affected_targets
 from wabawatch.application.planner import Planned
 from wabawatch.application.ports import Clock, Notifier, Store
 from wabawatch.application.unit_of_work import UnitOfWork
-from wabawatch.domain.composition import NAMED, SEVERITIES, Audience, News, compose
 from wabawatch.domain.health import Reason
 from wabawatch.domain.incident import Incident, Key, NotificationState
+from wabawatch.domain.notification import SEVERITIES
 from wabawatch.domain.notification_log import record_sent
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.policy import Policy
+from wabawatch.messages.notification import NAMED, PendingNotification, RenderContext, build_notification
 
 _A_MOMENT: Final = timedelta(seconds=1)
 ABSENCE: Final = timedelta(days=7)
@@ -46,7 +47,7 @@ class Dispatch:
         notifiers: Mapping[str, Notifier],
         clock: Clock,
         policy: Policy,
-        audience: Audience,
+        audience: RenderContext,
         incidents: UnitOfWork,
         backoff: Backoff,
         keep_going: Callable[[], None],
@@ -255,7 +256,7 @@ class Dispatch:
     ) -> QueuedNotification:
         """A digest begins a thread of its own, and is none that later news could go on with."""
         news = [self._news(planned) for planned in batch]
-        notification = compose(destination, news, now, self._audience)
+        notification = build_notification(destination, news, now, self._audience)
         lines = [
             QueuedLine(
                 planned.incident.id,
@@ -276,10 +277,12 @@ class Dispatch:
             position=position,
         )
 
-    def _news(self, planned: Planned) -> News:
+    def _news(self, planned: Planned) -> PendingNotification:
         targets = some_affected_targets(self._store, planned.incident, NAMED)
         kind = planned.decision.kind or ""
-        return News(planned.incident, targets, planned.notified, kind, planned.severity, planned.acknowledged_by)
+        return PendingNotification(
+            planned.incident, targets, planned.notified, kind, planned.severity, planned.acknowledged_by
+        )
 
     def _take_outcome(self, queued: QueuedNotification, attempt: Attempt) -> None:
         now = self._clock.now()

@@ -23,13 +23,13 @@ from wabawatch.application.ports import Clock, Notifier, Store, Topic
 from wabawatch.application.review import Review
 from wabawatch.application.subscriptions import SubscriptionCheck, Topics
 from wabawatch.application.unit_of_work import UnitOfWork
-from wabawatch.domain.composition import Audience
 from wabawatch.domain.correlation import end_flapping
 from wabawatch.domain.health import READABLE, Reason, rank
 from wabawatch.domain.heartbeat import HeartbeatPing
 from wabawatch.domain.incident import MONITOR, Incident, Key
 from wabawatch.domain.rules import OperatorActions, Rules
 from wabawatch.domain.sharding import parse_shard_entity_id
+from wabawatch.messages.notification import RenderContext
 
 LEASE: Final = "notify"
 READABILITY: Final = Key(MONITOR, "readability", READABLE)
@@ -80,7 +80,7 @@ class Notify:
         notifiers: Mapping[str, Notifier],
         clock: Clock,
         rules: Rules,
-        audience: Audience,
+        audience: RenderContext,
         *,
         alarm_topics: Sequence[Topic] = (),
     ) -> None:
@@ -132,7 +132,7 @@ class Context(msgspec.Struct, frozen=True):
     notifiers: Mapping[str, Notifier]
     clock: Clock
     rules: Rules
-    audience: Audience
+    audience: RenderContext
     alarm_topics: Sequence[Topic] = ()
     keep_going: Callable[[], None] = lambda: None
 

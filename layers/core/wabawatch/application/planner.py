@@ -12,10 +12,10 @@ from wabawatch.application.ports import Store
 from wabawatch.domain.decision import Decision, decide
 from wabawatch.domain.incident import DESTINATION, Incident, Key, NotificationState
 from wabawatch.domain.matching import IncidentFacts
-from wabawatch.domain.messages import Affected
 from wabawatch.domain.notification_queue import QueuedNotification
 from wabawatch.domain.rules import OperatorActions, Rules
 from wabawatch.domain.sharding import shard_of
+from wabawatch.domain.target import TargetInfo
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -55,7 +55,9 @@ class Outlook(msgspec.Struct, frozen=True):
 class Planner:
     """The rules, applied to every destination."""
 
-    def __init__(self, store: Store, rules: Rules, destinations: Iterable[str], fleet: Mapping[str, Affected]) -> None:
+    def __init__(
+        self, store: Store, rules: Rules, destinations: Iterable[str], fleet: Mapping[str, TargetInfo]
+    ) -> None:
         self._store = store
         self._rules = rules
         self._destinations = tuple(destinations)

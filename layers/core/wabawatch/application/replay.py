@@ -16,10 +16,10 @@ import msgspec
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Pass, Poll
 from wabawatch.application.ports import Receipt, Store, Target
-from wabawatch.domain.composition import Audience
 from wabawatch.domain.health import Observation
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
 from wabawatch.domain.rules import Rules
+from wabawatch.messages.notification import RenderContext
 
 _OWNER: Final = "replay"
 _MOMENT: Final = timedelta(milliseconds=1)
@@ -90,7 +90,9 @@ class _Recorder:
 class Replay:
     """The past under these rules. `kinds` gives each destination's kind; `scratch` is an empty store, used up."""
 
-    def __init__(self, past: Past, scratch: Store, rules: Rules, audience: Audience, kinds: Mapping[str, str]) -> None:
+    def __init__(
+        self, past: Past, scratch: Store, rules: Rules, audience: RenderContext, kinds: Mapping[str, str]
+    ) -> None:
         self._past = past
         self._store = scratch
         self._targets = [Target(name, name, "") for name in past.observations]

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 from wabawatch.application.errors import WabawatchError
 from wabawatch.bootstrap import Application
 from wabawatch.cli.session import begin
-from wabawatch.domain.phrases import clean
+from wabawatch.messages.text import sanitize
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -22,7 +22,9 @@ def _completer(names: Callable[[Application], Iterable[tuple[str, str]]]) -> Com
             known = list(names(begin(ctx).application()))
         except (WabawatchError, click.ClickException):
             return []
-        return [CompletionItem(clean(name), help=clean(text)) for name, text in known if name.startswith(incomplete)]
+        return [
+            CompletionItem(sanitize(name), help=sanitize(text)) for name, text in known if name.startswith(incomplete)
+        ]
 
     return complete
 

@@ -1,4 +1,4 @@
-"""What the composition root gives to notifiers, and the secrets that they get through it."""
+"""What the composition root gives to notifiers: secrets, clients, a clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Reference = Annotated[str, msgspec.Meta(extra={"reference": True}, description="
 _STORES: Final = ("env:", "file:", "ssm:", "secretsmanager:")
 
 
-class World(msgspec.Struct, frozen=True):
+class NotifyContext(msgspec.Struct, frozen=True):
     """`resolve` turns a reference into its secret, at each delivery, so that a rotated one works at once (SecretError
     where it can't). `client` makes an AWS client from a service's name and a region. The console writes to `console`
     (None: standard output, as it is at that moment). `now` is an aware instant. `patience` is in seconds: how long one
@@ -30,10 +30,10 @@ class World(msgspec.Struct, frozen=True):
     patience: float = 10.0
 
     def secret(self, reference: str) -> str:
-        """What a reference holds, without the line break that files end in.
+        """Read a secret, without the line break that files end in.
 
-        A secret that cannot be read is a failure of the destination: somebody must act, and is told through another.
-        The delivery is tried again all the same. A vault that cannot be asked at the moment is a passing failure."""
+        A secret that cannot be read is a failure of the destination: somebody must act. The delivery is tried again all
+        the same. A backend that cannot be asked at the moment is a passing failure."""
         try:
             value = self.resolve(reference).strip()
         except UnansweredError as error:
