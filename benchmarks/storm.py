@@ -23,11 +23,12 @@ from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import Receipt, Store, Target
-from wabawatch.domain.composition import Audience
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CALLING, MESSAGING, Entity, Observation, Reason, Report
-from wabawatch.domain.messages import Advice, Affected, Notification
+from wabawatch.domain.notification import Advice, Notification
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.rules import Rules
+from wabawatch.domain.target import TargetInfo
+from wabawatch.messages.notification import RenderContext
 
 UNLINKED = Reason(141011, "App is not linked to the account.", "Ask your provider.")
 CALLS: Counter[str] = Counter()
@@ -110,7 +111,7 @@ def main() -> None:
     fleet = [Target(f"number-{place:06}", f"Number {place}", "env:KEY") for place in range(count)]
     clock, destination = Clock(), Destination()
     source, policy = Source(clock), Policy()
-    audience = Audience({one.id: Affected(one.id, one.name) for one in fleet}, lambda _: Advice(), "storm")
+    audience = RenderContext({one.id: TargetInfo(one.id, one.name) for one in fleet}, lambda _: Advice(), "storm")
     floor = 0.0
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(where, Path(folder))

@@ -115,7 +115,7 @@ def _report(polled: PollResult) -> dict[str, Any]:
 def _log_unknown_codes(codes: dict[int, int]) -> None:
     """Log reason codes that the runbook lacks. Meta publishes no list of them: this is how the runbook grows."""
     if codes:
-        from wabawatch.domain.runbook import unlisted  # noqa: PLC0415 - a fleet that is well starts faster
+        from wabawatch.messages.runbook import unlisted  # noqa: PLC0415 - a fleet that is well starts faster
 
         if new := unlisted(codes, runtime.lambda_monitor().monitor.settings.runbook):
             logger.warning("reason codes that the runbook does not know", extra={"codes": new})

@@ -17,10 +17,11 @@ from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.fleet_changes import FleetChanges
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
-from wabawatch.domain.composition import Audience
-from wabawatch.domain.messages import Advice, Affected
+from wabawatch.domain.notification import Advice
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.rules import Rules
+from wabawatch.domain.target import TargetInfo
+from wabawatch.messages.notification import RenderContext
 
 STORES = ["sqlite", "dynamodb"]
 
@@ -98,8 +99,8 @@ class Stage:
         return self._notify().explain(incident)
 
     def _notify(self, store=None):
-        shown = {one.id: Affected(one.id, one.name, one.labels) for one in self.fleet}
-        audience = Audience(shown, lambda _: Advice(), "test")
+        shown = {one.id: TargetInfo(one.id, one.name, one.labels) for one in self.fleet}
+        audience = RenderContext(shown, lambda _: Advice(), "test")
         return Notify(
             store or self.store, self.destinations, self.clock, self.rules, audience, alarm_topics=self.alarm_topics
         )

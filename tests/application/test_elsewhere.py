@@ -16,7 +16,7 @@ from tests.application.fakes import (
     phone,
     targets,
 )
-from wabawatch.adapters.notifiers.sns_bodies import MOST, bodies
+from wabawatch.adapters.notifiers.sns_payload import MOST, bodies
 from wabawatch.domain.health import Reason
 from wabawatch.domain.heartbeat import HeartbeatRules, LastHeartbeatPing, next_heartbeat_ping
 from wabawatch.domain.policy import Policy, Thresholds

@@ -11,12 +11,11 @@ from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import Outcome
 from wabawatch.domain.health import MESSAGING, Entity, Reason, Report
 from wabawatch.domain.incident import MONITOR
-from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.sharding import shard_of
 from wabawatch.domain.snapshot import Snapshot
-from wabawatch.domain.wording import headline
 from wabawatch.errors import SchemaError, StoreError
+from wabawatch.messages.message import render_title
 
 
 def notified(stage):
@@ -764,7 +763,7 @@ def test_a_capability_that_is_taken_out_tells_nothing(stage):
 
 
 def headlines(stage):
-    return [headline(one, Pen(Room())) for one in stage.ops.taken]
+    return [render_title(one) for one in stage.ops.taken]
 
 
 def test_a_capability_that_is_added_while_it_is_blocked_opens_an_incident(stage):

@@ -15,7 +15,7 @@ from tests.application.conftest import fresh_store
 from tests.model.destination import MODES
 from tests.model.quiet import calm_down, recover
 from tests.model.system import OneLaneAtATime
-from tests.model.world import DESTINATIONS, ENTITIES, NUMBERS, World
+from tests.model.world import DESTINATIONS, ENTITIES, NUMBERS, NotifyContext
 from wabawatch.domain.health import Reason
 from wabawatch.domain.policy import Flapping, MassFailure, Policy, Retry, Thresholds
 from wabawatch.domain.routing import Route
@@ -88,7 +88,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(policy=POLICIES, routes=ROUTES, windows=st.booleans())
     def begin(self, policy, routes, windows):
-        self.world = World(self.store, policy, routes, windows)
+        self.world = NotifyContext(self.store, policy, routes, windows)
         self.cycle(1)
 
     def teardown(self):

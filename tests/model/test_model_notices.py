@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.application.conftest import aws, fresh_store  # noqa: F401 - a fixture
 from tests.model.machine import SMALL, Machine
 from tests.model.quiet import calm_down, recover
-from tests.model.world import World
+from tests.model.world import NotifyContext
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.domain.health import Reason
 from wabawatch.domain.matching import matches
@@ -125,7 +125,7 @@ def play(stories, folder, kind="sqlite"):
     with ExitStack() as resources:
         for name, value in SMALL.items():
             resources.enter_context(mock.patch(name, value))
-        world = World(resources.enter_context(fresh_store(kind, folder)), POLICY)
+        world = NotifyContext(resources.enter_context(fresh_store(kind, folder)), POLICY)
         cycle(world, 1)
         for story in stories:
             story(world)

@@ -15,7 +15,6 @@ from tests.model.system import OldReadings, Readings, Recorder, StaleStore
 from wabawatch.application.fleet_changes import FleetChanges
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
-from wabawatch.domain.composition import Audience
 from wabawatch.domain.health import (
     AVAILABLE,
     MESSAGING,
@@ -31,13 +30,15 @@ from wabawatch.domain.health import (
     worst,
 )
 from wabawatch.domain.incident import DESTINATION, MONITOR, Key
-from wabawatch.domain.messages import Advice, Affected
+from wabawatch.domain.notification import Advice
 from wabawatch.domain.routing import Window
 from wabawatch.domain.rules import Rules
 from wabawatch.domain.schedule import Weekly
 from wabawatch.domain.sharding import shard_of
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
+from wabawatch.domain.target import TargetInfo
 from wabawatch.errors import StoreError
+from wabawatch.messages.notification import RenderContext
 
 NUMBERS = ("n0", "n1", "n2", "n3", "n4", "n5")
 BUSINESSES = {"n0": "b0", "n1": "b0", "n2": "b0", "n3": "b1", "n4": "b1", "n5": "b1"}
@@ -64,7 +65,7 @@ class SlowPass:
 
 
 @dataclass
-class World:
+class NotifyContext:
     """Every method is something that may happen. `elapsed` is the time that truly went by, whatever the clock says."""
 
     store: object
@@ -212,8 +213,8 @@ class World:
     def _round(self, store, notifiers, owner, complete):
         self.recorder.calls = 0
         self.is_overtaken = False
-        shown = {one.id: Affected(one.id, one.name, one.labels) for one in targets(*sorted(self.fleet))}
-        audience = Audience(shown, lambda _: Advice(), "test")
+        shown = {one.id: TargetInfo(one.id, one.name, one.labels) for one in targets(*sorted(self.fleet))}
+        audience = RenderContext(shown, lambda _: Advice(), "test")
         troubles = {"configuration": self.trouble}
         if self.trouble:
             self._note(CONFIGURATION, UNKNOWN)

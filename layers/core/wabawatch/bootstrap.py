@@ -35,7 +35,7 @@ from wabawatch.monitor import Monitor
 
 if TYPE_CHECKING:  # poll starts faster without what only notify needs
     from wabawatch.adapters.secrets import Secrets
-    from wabawatch.domain.composition import Audience
+    from wabawatch.messages.notification import RenderContext
 
 logger = logging.getLogger(__name__)
 
@@ -74,18 +74,19 @@ class ConfiguredParts:
         self._alarm_topic_arns = alarm_topic_arns
 
     @cached_property
-    def audience(self) -> Audience:
-        from wabawatch.domain.composition import Audience  # noqa: PLC0415 - not needed to poll
-        from wabawatch.domain.messages import Advice, Affected  # noqa: PLC0415
-        from wabawatch.domain.runbook import advice  # noqa: PLC0415
+    def audience(self) -> RenderContext:
+        from wabawatch.domain.notification import Advice  # noqa: PLC0415 - not needed to poll
+        from wabawatch.domain.target import TargetInfo  # noqa: PLC0415
+        from wabawatch.messages.notification import RenderContext  # noqa: PLC0415
+        from wabawatch.messages.runbook import advice  # noqa: PLC0415
 
         settings = self.settings
 
         def advise(reason: Reason) -> Advice:
             return advice(reason.code, reason.description, settings.runbook)
 
-        fleet = {target.id: Affected(target.id, target.name, target.labels) for target in settings.targets}
-        return Audience(fleet, advise, settings.deployment)
+        fleet = {target.id: TargetInfo(target.id, target.name, target.labels) for target in settings.targets}
+        return RenderContext(fleet, advise, settings.deployment)
 
     @cached_property
     def source(self) -> HealthSource:
@@ -100,7 +101,7 @@ class ConfiguredParts:
 
     @cached_property
     def notifiers(self) -> dict[str, Notifier]:
-        world = registry.World(self._secrets().key, aws_client, self._console)
+        world = registry.NotifyContext(self._secrets().key, aws_client, self._console)
         return {
             name: registry.build(name, destination.kind, destination.options, world)
             for name, destination in self.settings.destinations.items()
@@ -110,7 +111,7 @@ class ConfiguredParts:
     def alarm_topics(self) -> list[Topic]:
         from wabawatch.adapters.notifiers.sns import Options, Sns  # noqa: PLC0415 - not needed to poll
 
-        world = registry.World(self._secrets().key, aws_client)
+        world = registry.NotifyContext(self._secrets().key, aws_client)
         return [Sns(Options(arn), world) for arn in self._alarm_topic_arns.split(",") if arn]
 
 

@@ -17,19 +17,20 @@ from wabawatch.application.heartbeat import HeartbeatSender, send_heartbeat, sen
 from wabawatch.application.poll import Poll, PollResult, PollTask
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store, Topic
 from wabawatch.config import Heartbeat, Settings
-from wabawatch.domain.coverage import Completeness, completeness, incomplete_reason
+from wabawatch.domain.coverage import Completeness, completeness
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import HeartbeatPing, HeartbeatRules
 from wabawatch.domain.incident import Incident
 from wabawatch.domain.rules import Rules
 from wabawatch.domain.sharding import shards_for
 from wabawatch.errors import ConfigurationError, WabawatchError
+from wabawatch.messages.runbook import incomplete_reason
 
 if TYPE_CHECKING:  # poll starts faster without what only notify needs
     from wabawatch.adapters.secrets import Secrets
     from wabawatch.application.notify import Notify, NotifyResult
     from wabawatch.application.planner import Planned
-    from wabawatch.domain.composition import Audience
+    from wabawatch.messages.notification import RenderContext
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Parts(Protocol):
     rules: Rules
 
     @property
-    def audience(self) -> Audience: ...
+    def audience(self) -> RenderContext: ...
 
     @property
     def source(self) -> HealthSource: ...
@@ -136,7 +137,7 @@ class Monitor:
         return self.parts.rules
 
     @property
-    def audience(self) -> Audience:
+    def audience(self) -> RenderContext:
         return self.parts.audience
 
     @property

@@ -156,11 +156,11 @@ def _references(monitor: Monitor, purpose: Purpose) -> list[str]:
 
 def _deliver(monitor: Monitor, until: datetime) -> Iterator[Trial]:
     from wabawatch.application.delivery import Deliverer, DeliveryTask  # noqa: PLC0415 - poll delivers nothing
-    from wabawatch.domain.rehearsal import rehearsal  # noqa: PLC0415
+    from wabawatch.messages.notification import build_sample  # noqa: PLC0415
 
     audience, now = monitor.audience, monitor.clock.now()
     tasks = [
-        DeliveryTask(rehearsal(name, audience.deployment, now, f"test-{secrets.token_hex(6)}", audience.advise))
+        DeliveryTask(build_sample(name, audience.deployment, now, f"test-{secrets.token_hex(6)}", audience.advise))
         for name in monitor.notifiers
     ]
     for attempt in Deliverer(monitor.notifiers, monitor.clock).run(tasks, until):

@@ -11,7 +11,7 @@ import pytest
 
 from tests.contract.notifiers.hostile import TEXTS, hostile
 from tests.contract.notifiers.notifications import STORIES
-from wabawatch.adapters.notifiers.registry import OPTIONS, World, build
+from wabawatch.adapters.notifiers.registry import OPTIONS, NotifyContext, build
 from wabawatch.errors import DeliveryError
 
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
@@ -46,7 +46,7 @@ def wide_terminal(monkeypatch):
 
 
 def shown(stream, notification=STORIES["opened"]):
-    build("screen", "console", OPTIONS["console"](), World(str, None, stream)).deliver(notification, {})
+    build("screen", "console", OPTIONS["console"](), NotifyContext(str, None, stream)).deliver(notification, {})
     return stream.getvalue()
 
 
@@ -71,7 +71,7 @@ def test_a_pipe_gets_no_terminal_sequences():
 def test_a_terminal_gets_no_sequences_but_ours():
     rest = COLOUR.sub("", shown(Terminal(), hostile(TEXTS["terminal-sequences"])))
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", rest)
-    assert "evil.example" not in rest.partition("Read on")[0]
+    assert "evil.example" not in rest.partition("Guide")[0]
 
 
 def test_nothing_that_looks_like_markup_is_taken_for_it():
@@ -103,7 +103,7 @@ def test_a_closed_stream_is_such_a_failure():
 
 
 def test_without_a_stream_it_writes_to_standard_output(capsys):
-    build("screen", "console", OPTIONS["console"](), World(str, None)).deliver(STORIES["opened"], {})
+    build("screen", "console", OPTIONS["console"](), NotifyContext(str, None)).deliver(STORIES["opened"], {})
     assert "Support Germany cannot send messages" in capsys.readouterr().out
 
 

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from tests.contract.notifiers.notifications import STORIES, notification, subject
-from wabawatch.adapters.notifiers.slack_blocks import message
-from wabawatch.adapters.notifiers.sns_bodies import chat_document
+from wabawatch.adapters.notifiers.slack_payload import build_payload
+from wabawatch.adapters.notifiers.sns_payload import build_chat_notification
 from wabawatch.domain.health import Reason
-from wabawatch.domain.messages import Advice, ReasonShown
+from wabawatch.domain.notification import Advice, ReasonShown
 
 TEXTS = {
     "bold": "*What to do:* call +1 555 0100",
@@ -29,7 +29,7 @@ LINKS = {
 
 def notified(text):
     reason = ReasonShown(Reason(141006, text, text), Advice("who", text, "https://example.com/a_b*c~d_"))
-    return notification("opened", subject(reasons=(reason,), summary=text), deployment=text)
+    return notification("opened", subject(reasons=(reason,), acknowledged_by=text), deployment=text)
 
 
 def mrkdwn(payload):
@@ -47,8 +47,8 @@ def chat(payload):
 
 
 FORMATS = {
-    "slack": lambda text: mrkdwn(message(notified(text))),
-    "q-developer": lambda text: chat(json.loads(chat_document(notified(text)))),
+    "slack": lambda text: mrkdwn(build_payload(notified(text))),
+    "q-developer": lambda text: chat(json.loads(build_chat_notification(notified(text)))),
 }
 
 
@@ -75,11 +75,11 @@ def test_names_with_underscores_and_links_stay_as_they_are(form):
 
 
 def test_our_own_formatting_stays():
-    assert "*What to do:* " in mrkdwn(message(notified("call")))
+    assert "*What to do:* " in mrkdwn(build_payload(notified("call")))
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_every_story_is_a_document_that_amazon_q_shows(story):
-    document = json.loads(chat_document(STORIES[story]))
-    assert (document["version"], document["source"]) == ("1.0", "custom")
-    assert all(document["content"][name] for name in ("title", "description"))
+def test_every_story_is_a_notification_that_amazon_q_shows(story):
+    shown = json.loads(build_chat_notification(STORIES[story]))
+    assert (shown["version"], shown["source"]) == ("1.0", "custom")
+    assert all(shown["content"][name] for name in ("title", "description"))

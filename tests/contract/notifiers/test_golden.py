@@ -8,7 +8,7 @@ import pytest
 from tests.contract.notifiers.harness import FORMATS
 from tests.contract.notifiers.notifications import STORIES
 from tests.contract.notifiers.write_golden import path, rendered
-from wabawatch.domain.messages import KINDS
+from wabawatch.domain.notification import KINDS
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))
@@ -17,7 +17,7 @@ def test_every_story_is_told_as_it_was_reviewed(kind):
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_sns_carries_the_same_document_as_a_webhook(bench, story):
+def test_sns_carries_the_same_payload_as_a_webhook(bench, story):
     topic, webhook = bench("sns-document"), bench("webhook")
     for one in (topic, webhook):
         one.deliver(STORIES[story])

@@ -11,8 +11,8 @@ import pytest
 from tests.contract.notifiers.harness import FORMATS
 from tests.contract.notifiers.hostile import TEXTS, enormous, hostile
 from tests.contract.notifiers.notifications import STORIES
-from wabawatch.adapters.notifiers import document
-from wabawatch.domain.messages import KINDS
+from wabawatch.domain.notification import KINDS
+from wabawatch.messages import json_payload
 
 GSM = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§"
@@ -51,7 +51,7 @@ def _texts(block):
 
 def escaped_well(text):
     """Every `<` begins markup of our own, every `>` ends it, every `&` begins one of three entities, whole."""
-    own = r"<!date\^\d+\^\{date_short_pretty\} \{time\}\|[-\d: ]+ UTC>|<https?://[^<>|\s]*\|Read on>"
+    own = r"<!date\^\d+\^\{date_short_pretty\} \{time\}\|[-\d: ]+ UTC>|<https?://[^<>|\s]*\|Guide>"
     rest = re.sub(own, "", text)
     assert not re.search("[<>]", rest)
     assert re.fullmatch(r"(?:[^&]|&(?:amp|lt|gt);)*", rest, re.DOTALL)
@@ -77,7 +77,7 @@ def sns_document_is_fine(bench):
     sent = bench.sent
     assert sent.keys() == {"TopicArn", "Message", "Attributes"}
     document_text, attributes = json.dumps(sent["Message"], ensure_ascii=False), sent["Attributes"]
-    msgspec.json.decode(document_text, type=document.Document, strict=True)
+    msgspec.json.decode(document_text, type=json_payload.NotificationPayload, strict=True)
     size = len(json.dumps(document_text).encode())  # as one text in the JSON that SNS wraps it in
     size += sum(len(name.encode()) + len(value.encode()) + 12 for name, value in attributes.items())
     assert size <= 262_144
@@ -88,7 +88,7 @@ def sns_document_is_fine(bench):
 def webhook_is_fine(bench):
     body = bench.server.requests[-1].body
     assert len(body) <= 200_000
-    msgspec.json.decode(body, type=document.Document, strict=True)
+    msgspec.json.decode(body, type=json_payload.NotificationPayload, strict=True)
 
 
 def post_is_fine(bench):

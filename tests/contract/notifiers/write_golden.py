@@ -36,8 +36,8 @@ def rendered(kind):
 
 
 def _readable(sent):
-    """SNS carries the document as text: shown once and as JSON, since it is the same for all machines. Where it is all
-    that SNS carries, it is the webhook's, and left out."""
+    """SNS carries the JSON payload as text: shown once and as JSON, since it is the same for all machines. Where SNS
+    carries nothing else, it is the webhook's, and left out."""
     if not isinstance(sent, dict) or "TopicArn" not in sent:
         return sent
     if "MessageStructure" not in sent:

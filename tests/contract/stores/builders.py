@@ -10,11 +10,12 @@ from wabawatch.application.ports import Change, MemberRow, PendingChange
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Entity, Observation, Reason, Report
 from wabawatch.domain.incident import INLINE_MEMBERS, Incident, Key, Member, NotificationState
-from wabawatch.domain.messages import Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.notification import IncidentSummary, Notification, ReasonShown
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.run import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
+from wabawatch.domain.target import TargetInfo
 
 START = datetime(2026, 3, 1, 8, 30, 0, 123456, UTC)
 UNPAID = Reason(141006, "There is an error with the payment method", "Add a payment method")
@@ -124,7 +125,7 @@ def queued(notification_id: str, destination: str = "ops", incidents: int = 1, *
     """A notification about some incidents, of which the message itself shows ten at most."""
     ids = [f"{position:012x}" for position in range(incidents)]
     subjects = tuple(
-        Subject(
+        IncidentSummary(
             incident_id,
             *key(str(position)),
             severity="critical",
@@ -132,9 +133,8 @@ def queued(notification_id: str, destination: str = "ops", incidents: int = 1, *
             new=BLOCKED,
             opened_at=at(0),
             changed_at=at(position),
-            title="WABA 1 is BLOCKED",
             reasons=(ReasonShown(UNPAID),),
-            affected=(Affected("support-de", "Support Germany", {"team": "a"}, BLOCKED),),
+            affected=(TargetInfo("support-de", "Support Germany", {"team": "a"}, BLOCKED),),
             affected_total=1,
         )
         for position, incident_id in enumerate(ids[:10])

@@ -60,7 +60,7 @@ def test_written_out(url, sections):
     [("webhook", {"url": "ssm:url", "secret": "ssm:secret"}), ("slack", {"webhook_url": "ssm:url"})],
 )
 def test_of_a_destination(url, kind, options):
-    world = registry.World({"ssm:url": url, "ssm:secret": "a-signing-key"}.__getitem__, client=None)
+    world = registry.NotifyContext({"ssm:url": url, "ssm:secret": "a-signing-key"}.__getitem__, client=None)
     notifier = registry.build("there", kind, registry.OPTIONS[kind](**options), world)
     with pytest.raises(DeliveryError) as refused:
         notifier.deliver(next(iter(STORIES.values())), {})

@@ -214,7 +214,7 @@ class Keys:
             raise SecretError(f"{reference}: not there") from None
 
 
-class World:
+class NotifyContext:
     """A source with its keys and its clock, and targets `n1`, `n2`, … at one server."""
 
     def __init__(self, base_url):
@@ -247,7 +247,7 @@ class World:
 
 @pytest.fixture
 def world(server):
-    world = World(server.url)
+    world = NotifyContext(server.url)
     yield world
     world.close()
 

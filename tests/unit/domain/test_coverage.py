@@ -14,11 +14,11 @@ from wabawatch.domain.coverage import (
     PassReading,
     ShardCoverage,
     completeness,
-    incomplete_reason,
     oldest_first,
     update_coverage,
 )
 from wabawatch.domain.sharding import shard_of
+from wabawatch.messages.runbook import incomplete_reason
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIVE = timedelta(minutes=5)

@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Entity, Failure, Observation, Reason, Report
 from wabawatch.domain.incident import Change, Incident, Member, NotificationState
-from wabawatch.domain.messages import Advice, Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.notification import Advice, IncidentSummary, Notification, ReasonShown
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.run import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
+from wabawatch.domain.target import TargetInfo
 
 AT = datetime(2026, 3, 1, 8, 30, 0, 123456, UTC)
 MINUTE = timedelta(minutes=1)
@@ -48,7 +49,7 @@ TOLD = NotificationState(
     worst="BLOCKED",
     last_id="n-1",
 )
-SUBJECT = Subject(
+SUBJECT = IncidentSummary(
     "1f2e3d4c5b6a",
     "WABA",
     "102290129340398",
@@ -58,14 +59,12 @@ SUBJECT = Subject(
     "BLOCKED",
     AT,
     AT + MINUTE,
-    title="WABA 102290129340398 is BLOCKED",
-    summary="2 numbers can't send",
     resolved_at=AT + 9 * MINUTE,
     resolution="recovered",
     preexisting=True,
     reasons=(ReasonShown(UNPAID, Advice("you", "pay", "https://example.com")),),
     reasons_gone=(SIP,),
-    affected=(Affected("sales", "Sales", {"team": "a"}, "BLOCKED"),),
+    affected=(TargetInfo("sales", "Sales", {"team": "a"}, "BLOCKED"),),
     affected_total=2,
     affected_before=1,
     recovered_total=3,

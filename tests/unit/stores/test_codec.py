@@ -15,7 +15,7 @@ from wabawatch.adapters.stores.codec import FORMAT, dump, load
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import CALLING, CAUSES, MESSAGING, Entity, Failure, Observation, Reason, Report
 from wabawatch.domain.incident import Change, Incident, Member, NotificationState
-from wabawatch.domain.messages import Notification, Subject
+from wabawatch.domain.notification import IncidentSummary, Notification
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.run import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
@@ -81,7 +81,7 @@ VALUES = {
         QueuedNotification, texts, texts, st.sampled_from(Stage),
         st.builds(
             Notification, texts, texts, texts, texts, instants,
-            several(st.builds(Subject, *[texts] * 7, instants, instants, share=st.floats(0, 1))),
+            several(st.builds(IncidentSummary, *[texts] * 7, instants, instants, share=st.floats(0, 1))),
         ),
         several(st.builds(QueuedLine, texts, tolds)), thread=capabilities, retry_at=maybe, error=texts,
     ),

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from wabawatch.adapters.notifiers.answers import address
 from wabawatch.adapters.notifiers.http import Client
+from wabawatch.adapters.notifiers.http_rules import check_url
 from wabawatch.domain.heartbeat import HeartbeatPing
 from wabawatch.errors import DeliveryError
 
@@ -26,7 +26,7 @@ class HttpHeartbeatSender:
 
     def send(self, pulse: HeartbeatPing) -> None:
         """Raises DeliveryError, without the URL; SecretError where it cannot be read."""
-        url = address(self._url(), "the heartbeat's url").rstrip("/") + _PATHS.get(pulse.kind, "")
+        url = check_url(self._url(), "the heartbeat's url").rstrip("/") + _PATHS.get(pulse.kind, "")
         try:
             answer = self._client.post(url, f"run {pulse.run_id}: {pulse.why}".encode(), _NOTE)
         except DeliveryError as error:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from wabawatch.application.ports import Clock, Notifier
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
 from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 logger = logging.getLogger(__name__)

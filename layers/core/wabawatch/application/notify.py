@@ -45,12 +45,12 @@ from wabawatch.application.ports import (
 )
 from wabawatch.application.subscriptions import SubscriptionCheck
 from wabawatch.application.unit_of_work import IncidentUnitOfWork
-from wabawatch.domain.composition import Audience
 from wabawatch.domain.correlation import end_flapping
 from wabawatch.domain.health import READABLE, Reason
 from wabawatch.domain.heartbeat import HeartbeatPing
 from wabawatch.domain.incident import MONITOR, Incident, Key
 from wabawatch.domain.rules import OperatorActions, Rules
+from wabawatch.messages.notification import RenderContext
 
 LEASE: Final = "notify"
 READABILITY: Final = Key(MONITOR, "readability", READABLE)
@@ -102,7 +102,7 @@ class Notify:
         notifiers: Mapping[str, Notifier],
         clock: Clock,
         rules: Rules,
-        audience: Audience,
+        audience: RenderContext,
         *,
         alarm_topics: Sequence[Topic] = (),
     ) -> None:
@@ -147,7 +147,7 @@ class RoundParts(msgspec.Struct, frozen=True, kw_only=True):
     notifiers: Mapping[str, Notifier]
     clock: Clock
     rules: Rules
-    audience: Audience
+    audience: RenderContext
     alarm_topics: Sequence[Topic]
 
 

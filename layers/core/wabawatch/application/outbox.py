@@ -17,13 +17,14 @@ from wabawatch.application.delivery import Attempt, Deliverer, DeliveryTask
 from wabawatch.application.planner import REMOVED_FOR, Planned, some_affected_targets
 from wabawatch.application.ports import Clock, IncidentStore, Notifier
 from wabawatch.application.unit_of_work import IncidentUnitOfWork
-from wabawatch.domain.composition import NAMED, SEVERITIES, Audience, News, compose
 from wabawatch.domain.health import Reason
 from wabawatch.domain.incident import Incident, Key, NotificationState
+from wabawatch.domain.notification import SEVERITIES
 from wabawatch.domain.notification_log import record_sent
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.policy import Policy
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
+from wabawatch.messages.notification import NAMED, PendingNotification, RenderContext, build_notification
 
 _MIN_HOLD: Final = timedelta(seconds=1)
 _LARGEST_DIGEST: Final = 20_000
@@ -42,7 +43,7 @@ class Outbox:
         notifiers: Mapping[str, Notifier],
         clock: Clock,
         policy: Policy,
-        audience: Audience,
+        audience: RenderContext,
         incidents: IncidentUnitOfWork,
         backoff: Backoff,
         renew_lease: Callable[[], None],
@@ -246,7 +247,7 @@ class Outbox:
     ) -> QueuedNotification:
         """Make one notification. A digest has no thread: later notifications do not reply to it."""
         news = [self._news(planned) for planned in batch]
-        notification = compose(destination, news, now, self._audience)
+        notification = build_notification(destination, news, now, self._audience)
         lines = [
             QueuedLine(
                 planned.incident.id,
@@ -267,9 +268,9 @@ class Outbox:
             position=position,
         )
 
-    def _news(self, planned: Planned) -> News:
+    def _news(self, planned: Planned) -> PendingNotification:
         targets = some_affected_targets(self._store, planned.incident, NAMED)
-        return News(
+        return PendingNotification(
             incident=planned.incident,
             targets=targets,
             notified=planned.notified,

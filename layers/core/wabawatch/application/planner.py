@@ -14,10 +14,10 @@ from wabawatch.domain.decision import Decision, decide
 from wabawatch.domain.health import rank
 from wabawatch.domain.incident import DESTINATION, Incident, Key, NotificationState
 from wabawatch.domain.matching import IncidentFacts
-from wabawatch.domain.messages import Affected
 from wabawatch.domain.notification_queue import QueuedNotification
 from wabawatch.domain.rules import OperatorActions, Rules
 from wabawatch.domain.sharding import parse_shard_entity_id, shard_of
+from wabawatch.domain.target import TargetInfo
 
 REMOVED_FOR: Final = timedelta(days=7)
 """How long a destination may be missing from the configuration and then continue where it was."""
@@ -73,7 +73,7 @@ class Planner:
     """Apply the rules to every destination."""
 
     def __init__(
-        self, store: IncidentStore, rules: Rules, destinations: Iterable[str], fleet: Mapping[str, Affected]
+        self, store: IncidentStore, rules: Rules, destinations: Iterable[str], fleet: Mapping[str, TargetInfo]
     ) -> None:
         self._store = store
         self._rules = rules

@@ -29,11 +29,11 @@ from wabawatch.domain.health import (
     status_of,
 )
 from wabawatch.domain.incident import MONITOR
-from wabawatch.domain.phrases import clean
 from wabawatch.domain.policy import MassFailure, Policy
 from wabawatch.domain.run import Run
 from wabawatch.domain.sharding import shard_entity_id
 from wabawatch.domain.snapshot import Transition
+from wabawatch.messages.text import sanitize
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +244,7 @@ class PollStats:
         if isinstance(outcome, Failure):
             self._add_failure(observation, outcome)
             return
-        logger.debug("%s: %s", observation.target, clean(status))
+        logger.debug("%s: %s", observation.target, sanitize(status))
         codes = {reason.code for entity in outcome.entities for reason in entity.reasons if reason.code is not None}
         for code in codes:
             self.codes[code] = self.codes.get(code, 0) + 1

@@ -16,10 +16,10 @@ import msgspec
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import Receipt, Store, Target
-from wabawatch.domain.composition import Audience
 from wabawatch.domain.health import Observation
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
 from wabawatch.domain.rules import Rules
+from wabawatch.messages.notification import RenderContext
 
 _OWNER: Final = "replay"
 _MOMENT: Final = timedelta(milliseconds=1)
@@ -93,7 +93,7 @@ class Replay:
     """Replay history under these rules. `kinds` has each destination's kind; `scratch` is an empty store."""
 
     def __init__(
-        self, past: RecordedHistory, scratch: Store, rules: Rules, audience: Audience, kinds: Mapping[str, str]
+        self, past: RecordedHistory, scratch: Store, rules: Rules, audience: RenderContext, kinds: Mapping[str, str]
     ) -> None:
         self._past = past
         self._store = scratch

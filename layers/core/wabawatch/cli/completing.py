@@ -8,8 +8,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from wabawatch.cli.session import begin
-from wabawatch.domain.phrases import clean
 from wabawatch.errors import WabawatchError
+from wabawatch.messages.text import sanitize
 from wabawatch.monitor import Monitor
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -22,7 +22,9 @@ def _completer(names: Callable[[Monitor], Iterable[tuple[str, str]]]) -> Complet
             known = list(names(begin(ctx).application()))
         except (WabawatchError, click.ClickException):
             return []
-        return [CompletionItem(clean(name), help=clean(text)) for name, text in known if name.startswith(incomplete)]
+        return [
+            CompletionItem(sanitize(name), help=sanitize(text)) for name, text in known if name.startswith(incomplete)
+        ]
 
     return complete
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from wabawatch.application.planner import affected_targets, some_affected_targets
 from wabawatch.cli.options import unknown
-from wabawatch.domain.composition import NAMED, News, subject
 from wabawatch.domain.incident import Incident, NotificationState
 from wabawatch.domain.matching import IncidentFacts
-from wabawatch.domain.messages import Subject
-from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.phrases import utc
+from wabawatch.domain.notification import IncidentSummary
 from wabawatch.domain.rules import OperatorActions
-from wabawatch.domain.wording import title
+from wabawatch.messages.limits import TextLimits, fit_incident
+from wabawatch.messages.notification import NAMED, PendingNotification, summarize_incident
+from wabawatch.messages.titles import incident_title
 from wabawatch.monitor import Monitor
 
 _SEARCHED = 1000
 _SHORTEST = 3
+_LIMITS = TextLimits(short=120, names=1)
 
 
 def find_incident(app: Monitor, wanted: str) -> Incident | None:
@@ -50,17 +50,16 @@ def severity(app: Monitor, incident: Incident) -> str:
     return facts(app, incident).severity
 
 
-def told_of(app: Monitor, incident: Incident, kind: str = "opened") -> Subject:
+def told_of(app: Monitor, incident: Incident, kind: str = "opened") -> IncidentSummary:
     """The incident as it would be put to somebody who knows nothing of it."""
     targets = some_affected_targets(app.store, incident, NAMED)
-    return subject(News(incident, targets, NotificationState(), kind, severity(app, incident)), app.audience)
-
-
-def pen() -> Pen:
-    return Pen(Room(short=120, long=400, names=5), when=utc)
+    return summarize_incident(
+        PendingNotification(incident, targets, NotificationState(), kind, severity(app, incident)), app.audience
+    )
 
 
 def title_of(app: Monitor, incident: Incident) -> str:
     """`40 numbers cannot send messages`; what it was, for one that is over."""
     is_over = not incident.is_open
-    return title(told_of(app, incident, "brief" if is_over else "opened"), pen(), past=is_over)
+    summary = told_of(app, incident, "brief" if is_over else "opened")
+    return incident_title(fit_incident(summary, _LIMITS), past=is_over)

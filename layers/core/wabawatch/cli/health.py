@@ -26,9 +26,9 @@ from wabawatch.cli.session import session
 from wabawatch.cli.wording import reason_text, since_text, unread, why
 from wabawatch.domain.coverage import ShardCoverage
 from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, UNKNOWN, Observation, Reason, Report, status_of
-from wabawatch.domain.phrases import clean, lasted
 from wabawatch.domain.run import Run
-from wabawatch.domain.runbook import Overrides, advise, meaning
+from wabawatch.messages.runbook import Overrides, advise, meaning
+from wabawatch.messages.text import humanize_duration, sanitize
 from wabawatch.monitor import Monitor
 
 _CODES: Final = {AVAILABLE: 0, LIMITED: 1, BLOCKED: 2, UNKNOWN: 3}
@@ -116,7 +116,7 @@ def _show_probe(target: Target, observation: Observation, found: ProbeDocument, 
     outcome = observation.outcome
     for entity in outcome.entities if isinstance(outcome, Report) else ():
         said = joined(
-            (Text(f"{clean(name)} ") + status_text(status) for name, status in entity.capabilities.items()), ", "
+            (Text(f"{sanitize(name)} ") + status_text(status) for name, status in entity.capabilities.items()), ", "
         )
         show(Text("  ") + words(f"{entity.entity_type} {entity.id}", "bold") + Text("  ") + said)
         for reason in entity.reasons:
@@ -187,9 +187,9 @@ def _show_status(found: Sequence[Picture], last: Run | None, now: datetime) -> N
 def _last_run(last: Run | None, now: datetime) -> str:
     if last is None or last.finished_at is None:
         return "no run so far: start `wabawatch run`"
-    return f"last run {lasted(now - last.finished_at)} ago{unread(last)}"
+    return f"last run {humanize_duration(now - last.finished_at)} ago{unread(last)}"
 
 
 def counts_text(tally: Mapping[str, int]) -> str:
     """As in `1 BLOCKED, 2 LIMITED, 9 AVAILABLE`."""
-    return ", ".join(f"{count} {clean(word)}" for word, count in tally.items()) or "no targets"
+    return ", ".join(f"{count} {sanitize(word)}" for word, count in tally.items()) or "no targets"

@@ -28,9 +28,9 @@ from wabawatch.cli.session import session
 from wabawatch.cli.wording import moment, reason_text
 from wabawatch.domain.health import UNKNOWN
 from wabawatch.domain.incident import Incident
-from wabawatch.domain.phrases import counted, lasted
 from wabawatch.domain.rules import OperatorActions
 from wabawatch.domain.snapshot import Transition
+from wabawatch.messages.text import humanize_duration, pluralize
 from wabawatch.monitor import Monitor
 
 _PAGE = 1000
@@ -101,7 +101,7 @@ def _show_incidents(app: Monitor, found: Sequence[Incident], said: OperatorActio
         listing.add_row(
             one.id,
             status_text(one.notified_status),
-            lasted((one.resolved_at or now) - one.opened_at),
+            humanize_duration((one.resolved_at or now) - one.opened_at),
             severity(app, one),
             words(title_of(app, one)),
             words(f"{one.entity_type} {one.entity_id}"),
@@ -112,7 +112,7 @@ def _show_incidents(app: Monitor, found: Sequence[Incident], said: OperatorActio
             ),
             words(_acknowledged_by(one, said) or ""),
         )
-    show(listing, Text(f"{counted(len(found), 'incident')}; more about one: wabawatch explain {found[0].id}", "dim"))
+    show(listing, Text(f"{pluralize(len(found), 'incident')}; more about one: wabawatch explain {found[0].id}", "dim"))
 
 
 @click.command(

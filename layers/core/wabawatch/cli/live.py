@@ -24,9 +24,9 @@ from wabawatch.cli.scene import Alert, OpenIncident, Scene
 from wabawatch.cli.wording import named, unread
 from wabawatch.domain.health import Observation, Reason, rank
 from wabawatch.domain.incident import Incident
-from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.runbook import advise
-from wabawatch.domain.wording import headline, mark
+from wabawatch.messages.message import render_title
+from wabawatch.messages.runbook import advise
+from wabawatch.messages.titles import notification_badge
 from wabawatch.monitor import CycleResult, Monitor
 
 _ALERTS = 50
@@ -126,7 +126,7 @@ def _incident(app: Monitor, one: Incident) -> OpenIncident:
 def _alert(attempt: Attempt, now: datetime) -> Alert:
     said = attempt.notification
     failed = str(attempt.error) if attempt.error is not None else ""
-    return Alert(now, attempt.destination, mark(said).word, headline(said, Pen(Room())), failed)
+    return Alert(now, attempt.destination, notification_badge(said).word, render_title(said), failed)
 
 
 class _Log(logging.Handler):

@@ -12,8 +12,8 @@ from wabawatch.cli.exits import NotNowError
 from wabawatch.cli.options import Command, unknown
 from wabawatch.cli.output import show, words
 from wabawatch.cli.session import session
-from wabawatch.domain.rehearsal import rehearsal
 from wabawatch.errors import DeliveryError
+from wabawatch.messages.notification import build_sample
 from wabawatch.monitor import Monitor
 
 
@@ -45,6 +45,6 @@ def notify_test(destination: str) -> None:
 def try_destination(app: Monitor, destination: str) -> DeliveryError | None:
     """Send the test; what went wrong, if anything did."""
     number = f"test-{secrets.token_hex(6)}"
-    said = rehearsal(destination, app.audience.deployment, app.clock.now(), number, app.audience.advise)
+    said = build_sample(destination, app.audience.deployment, app.clock.now(), number, app.audience.advise)
     (attempt,) = Deliverer(app.notifiers, app.clock).run([DeliveryTask(said)])
     return attempt.error

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from wabawatch.cli.listing import Listing
 from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, UNKNOWN
-from wabawatch.domain.phrases import clean
+from wabawatch.messages.text import sanitize
 
 STYLES: Final = {BLOCKED: "bold red", LIMITED: "yellow", UNKNOWN: "magenta", AVAILABLE: "green"}
 _UNCUT: Final = 100_000
@@ -62,14 +62,14 @@ def document(value: object) -> None:
 
 
 def status_text(status: str) -> Text:
-    return Text(clean(status), STYLES.get(status, "bold yellow"))
+    return Text(sanitize(status), STYLES.get(status, "bold yellow"))
 
 
 def words(text: str, style: str | Style = "") -> Text:
     """Text with outside words in it: harmless, on one line; the spaces at its ends stay."""
     indent = len(text) - len(text.lstrip(" "))
     after = len(text) - len(text.rstrip(" ")) if text.strip(" ") else 0
-    return Text(" " * indent + clean(text) + " " * after, style)
+    return Text(" " * indent + sanitize(text) + " " * after, style)
 
 
 def joined(parts: Iterable[Text], between: str = " ") -> Text:

@@ -21,9 +21,9 @@ from wabawatch.cli.options import Command, as_json, unknown
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.session import session
 from wabawatch.domain.health import Observation
-from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.phrases import clean, counted
-from wabawatch.domain.wording import headline, mark
+from wabawatch.messages.message import render_title
+from wabawatch.messages.text import pluralize, sanitize
+from wabawatch.messages.titles import notification_badge
 from wabawatch.monitor import Monitor
 
 _MOST: Final = 100_000
@@ -121,7 +121,7 @@ def _document(one: ReplayedNotification) -> WouldDocument:
         said.kind,
         severities[0] if severities else "info",
         [subject.incident_id for subject in said.subjects],
-        headline(said, Pen(Room())),
+        render_title(said),
     )
 
 
@@ -133,12 +133,12 @@ def _show(would: Sequence[ReplayedNotification], present: int | None, since: dat
             listing.add_row(
                 f"{one.at:%Y-%m-%d %H:%M:%S}",
                 words(said.destination),
-                mark(said).word,
-                words(headline(said, Pen(Room()))),
+                notification_badge(said).word,
+                words(render_title(said)),
             )
         show(listing)
     by_destination = Counter(one.notification.destination for one in would)
-    parts = ", ".join(f"{count} to {clean(name)}" for name, count in sorted(by_destination.items()))
+    parts = ", ".join(f"{count} to {sanitize(name)}" for name, count in sorted(by_destination.items()))
     now = "" if present is None else f"; the configuration in force: {present}"
-    total = f"{counted(len(would), 'notification')} since {since:%Y-%m-%d %H:%M} UTC"
+    total = f"{pluralize(len(would), 'notification')} since {since:%Y-%m-%d %H:%M} UTC"
     show(Text(f"{total}{': ' if parts else ''}{parts}{now}", "dim"))

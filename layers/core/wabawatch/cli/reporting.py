@@ -16,10 +16,9 @@ from wabawatch.cli.documents import RunDeliveries, RunDocument, RunIncidents, Ru
 from wabawatch.cli.output import document
 from wabawatch.cli.wording import causes_text, codes_text, skipped_text
 from wabawatch.domain.health import Observation, Reason
-from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.phrases import clean, counted
 from wabawatch.domain.snapshot import Transition
-from wabawatch.domain.wording import headline
+from wabawatch.messages.message import render_title
+from wabawatch.messages.text import pluralize, sanitize
 from wabawatch.monitor import CycleResult, Monitor
 
 logger = logging.getLogger(__name__)
@@ -140,7 +139,7 @@ class Bar(Lines):
 
 
 def _say(at: datetime, text: str) -> None:
-    click.echo(f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} {clean(text)}")
+    click.echo(f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} {sanitize(text)}")
 
 
 def transition_line(one: Transition) -> str:
@@ -153,7 +152,7 @@ def transition_line(one: Transition) -> str:
 
 def attempt_line(attempt: Attempt) -> str:
     """As in `told ops: Support Germany cannot send messages`."""
-    said = headline(attempt.notification, Pen(Room()))
+    said = render_title(attempt.notification)
     if attempt.error is None:
         return f"told {attempt.destination}: {said}"
     return f"NOT told {attempt.destination}: {said} ({attempt.error})"
@@ -166,7 +165,7 @@ def run_line(cycle: CycleResult) -> str:
     refused = f", {run.refused} not stored" if run.refused else ""
     failed = f", {notified.failed} failed" if notified.failed else ""
     return (
-        f"read {run.answered} of {counted(run.expected, 'target')}{unknown}{skipped_text(run)}{refused};"
-        f" {counted(run.transitions, 'transition')}; {counted(notified.open, 'incident')} open;"
-        f" {counted(notified.sent, 'notification')} delivered{failed}"
+        f"read {run.answered} of {pluralize(run.expected, 'target')}{unknown}{skipped_text(run)}{refused};"
+        f" {pluralize(run.transitions, 'transition')}; {pluralize(notified.open, 'incident')} open;"
+        f" {pluralize(notified.sent, 'notification')} delivered{failed}"
     )

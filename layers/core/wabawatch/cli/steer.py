@@ -20,8 +20,8 @@ from wabawatch.cli.options import Command, Commands, as_json, unknown
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.session import session
 from wabawatch.cli.wording import matcher_text
-from wabawatch.domain.phrases import lasted, utc
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
+from wabawatch.messages.text import format_utc, humanize_duration
 
 _LONGEST: Final = timedelta(days=365)
 
@@ -72,11 +72,11 @@ def ack(incident: str, duration: timedelta | None, until: datetime | None, note:
     now = app.clock.now()
     if found.resolved_at is not None:
         raise click.UsageError(
-            f"incident {found.id} is over since {utc(found.resolved_at)}", click.get_current_context()
+            f"incident {found.id} is over since {format_utc(found.resolved_at)}", click.get_current_context()
         )
     ends_at = _until(duration, until, now)
     app.store.save_acknowledgement(Acknowledgement(found.id, author, now, found.status, ends_at, note))
-    held = f"until {utc(ends_at)}" if ends_at else "until it ends or gets worse"
+    held = f"until {format_utc(ends_at)}" if ends_at else "until it ends or gets worse"
     show(words(f"{author} has incident {found.id} ({title_of(app, found)}), {held}"))
 
 
@@ -143,7 +143,7 @@ def add(
     if as_json:
         document(silence_document(added))
     else:
-        show(words(f"silence {added.id} until {utc(ends_at)}: {matcher_text(match)}"))
+        show(words(f"silence {added.id} until {format_utc(ends_at)}: {matcher_text(match)}"))
 
 
 def _matcher(*, everything: bool, labels: Sequence[tuple[str, str]], **given: Any) -> Matcher:  # noqa: ANN401 - by name
@@ -201,11 +201,11 @@ def _show_silences(found: Sequence[Silence], now: datetime) -> None:
     listing = Listing("SILENCE", "HOLDS", "~WHAT", "?AUTHOR", "~REASON")
     for one in found:
         if one.ends_at <= now:
-            when = Text(f"over since {utc(one.ends_at)}", "dim")
+            when = Text(f"over since {format_utc(one.ends_at)}", "dim")
         elif one.starts_at > now:
-            when = Text(f"from {utc(one.starts_at)}")
+            when = Text(f"from {format_utc(one.starts_at)}")
         else:
-            when = Text(f"for {lasted(one.ends_at - now)} more")
+            when = Text(f"for {humanize_duration(one.ends_at - now)} more")
         listing.add_row(one.id, when, words(matcher_text(one.match)), words(one.author), words(one.reason))
     show(listing)
 

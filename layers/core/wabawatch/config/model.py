@@ -20,12 +20,12 @@ from wabawatch.config.walker import FieldError, closest
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CAUSES, LIMITED, READABLE, TARGET, UNKNOWN
 from wabawatch.domain.heartbeat import MAX_DELIVERY_AGE, MIN_COVERAGE
 from wabawatch.domain.incident import DESTINATION, MONITOR
-from wabawatch.domain.messages import Advice
+from wabawatch.domain.notification import Advice
 from wabawatch.domain.policy import Flapping, MassFailure, Policy, Retry, Thresholds
 from wabawatch.domain.routing import Route, SeverityRule, Window
-from wabawatch.domain.runbook import OUR_CAUSES
 from wabawatch.domain.schedule import WEEKDAYS, Weekly
 from wabawatch.domain.silence import Matcher
+from wabawatch.messages.runbook import OUR_CAUSES
 
 BASE_URL: Final = "https://waba-v2.360dialog.io"
 DEPLOYMENT: Final = "wabawatch"

@@ -8,8 +8,6 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.phrases import counted
-
 ASSUMED_ANSWER: Final = timedelta(seconds=1)
 """How long an answer takes where nothing was measured; most take less."""
 USABLE: Final = timedelta(seconds=100)
@@ -60,7 +58,7 @@ def explain_overload(load: Workload) -> str:
         )
     if load.seconds <= interval:
         return ""
-    rounds = f"{counted(load.rounds, 'round')} of {_seconds(shard)} = {_seconds(load.seconds)}"
+    rounds = f"{load.rounds} round{'' if load.rounds == 1 else 's'} of {_seconds(shard)} = {_seconds(load.seconds)}"
     if load.shards == 1:
         rounds = _seconds(load.seconds)
     beside = f", at {load.polls} side by side," if load.shards > 1 else ""

@@ -8,13 +8,10 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.health import Reason
-from wabawatch.domain.phrases import lasted
 from wabawatch.domain.sharding import shard_of
 
 STANDS_FOR: Final = 2
 """A reading stands until the next one, for so many intervals at most: one missed pass is no gap."""
-_NAMED_SHARDS: Final = 5
 _NONE: Final = timedelta(0)
 
 
@@ -260,28 +257,6 @@ def completeness(
 
 def _asked_to(row: ShardCoverage) -> datetime:
     return min(row.skipped.values(), default=row.started_at)
-
-
-def incomplete_reason(found: Completeness, now: datetime) -> Reason | None:
-    """Say which part of the fleet is not read: `shards 3 and 7 of 32 (6,250 numbers) have not been read for 14 min`."""
-    if not found.late or found.late_since is None:
-        return None
-    numbers = f"{found.numbers:,} number{'' if found.numbers == 1 else 's'}"
-    subject, verb = numbers, "has" if found.numbers == 1 else "have"
-    if found.shards > 1:
-        subject = f"{_shard_names(found.late)} of {found.shards} ({numbers})"
-        verb = "has" if len(found.late) == 1 else "have"
-    detail = f"{subject} {verb} not been read for {lasted(now - found.late_since)}"
-    return Reason(description="incomplete", detail=detail)
-
-
-def _shard_names(shards: tuple[int, ...]) -> str:
-    if len(shards) == 1:
-        return f"shard {shards[0]}"
-    named = [str(shard) for shard in shards[:_NAMED_SHARDS]]
-    if len(shards) > _NAMED_SHARDS:
-        named.append(f"{len(shards) - _NAMED_SHARDS} more")
-    return f"shards {', '.join(named[:-1])} and {named[-1]}"
 
 
 def oldest_first(coverages: Sequence[ShardCoverage], shards: int) -> list[int]:

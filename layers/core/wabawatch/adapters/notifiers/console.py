@@ -1,27 +1,24 @@
-"""console: a person reads it in a terminal, or a pipe takes it as plain lines.
-
-Colours and layout only where the stream is a terminal; NO_COLOR is obeyed by rich itself.
-"""
+"""console: colours and layout in a terminal, plain lines in a pipe. rich itself obeys NO_COLOR."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Final, TextIO
 
 import msgspec
 
-from wabawatch.adapters.notifiers import plain
-from wabawatch.adapters.notifiers.world import World
+from wabawatch.adapters.notifiers.context import NotifyContext
 from wabawatch.application.ports import Receipt
-from wabawatch.domain.messages import Notification
-from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.phrases import utc
-from wabawatch.domain.telling import tell
+from wabawatch.domain.notification import Notification
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
+from wabawatch.messages.limits import TextLimits
+from wabawatch.messages.message import map_texts, render_message
+from wabawatch.messages.plain_text import format_lines
+from wabawatch.messages.text import format_utc
 
-_ROOM = Room(short=80, long=600, names=8, reasons=20, passages=40)
+_LIMITS: Final = TextLimits(short=80, long=600, names=8, reasons=20, sections=40)
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,45 +30,42 @@ class Console:
 
     kind = "console"
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, context: NotifyContext) -> None:
+        self._context = context
 
     def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
-        stream = self._world.console or sys.stdout
+        stream = self._context.console or sys.stdout
         try:
-            self._write(notification, stream)
+            _write(notification, stream)
         except (OSError, ValueError) as error:
-            said = f"the console cannot be written: {type(error).__name__}"
-            raise DeliveryError(said, DeliveryErrorKind.DESTINATION) from error
+            trouble = f"the console cannot be written: {type(error).__name__}"
+            raise DeliveryError(trouble, DeliveryErrorKind.DESTINATION) from error
         return Receipt(thread)
 
-    def _write(self, notification: Notification, stream: TextIO) -> None:
-        telling = tell(notification, Pen(_ROOM, escape=_writable(stream), when=_both_times))
-        if stream.isatty():
-            from wabawatch.adapters.notifiers.terminal import show  # noqa: PLC0415 - rich is loaded for terminals only
 
-            show(telling, stream)
-        else:
-            stream.write(_encodable("\n".join(plain.lines(telling)) + "\n\n", stream))
-        stream.flush()
+def _write(notification: Notification, stream: TextIO) -> None:
+    message = render_message(notification, _LIMITS)
+    if stream.isatty():
+        from wabawatch.adapters.notifiers.terminal import print_message  # noqa: PLC0415 - rich is loaded for terminals only
 
-
-def _writable(stream: TextIO) -> Callable[[str], str]:
-    return lambda text: _encodable(text, stream)
+        print_message(map_texts(message, lambda text: _encodable(text, stream)), _format_both_times, stream)
+    else:
+        stream.write(_encodable("\n".join(format_lines(message, _format_both_times)) + "\n\n", stream))
+    stream.flush()
 
 
 def _encodable(text: str, stream: TextIO) -> str:
-    """The text as far as the stream's encoding goes: an arrow must not stop an alert."""
+    """Replace what the stream's encoding does not know: an arrow must not stop an alert."""
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, "replace").decode(encoding)
 
 
-def _both_times(at: datetime) -> str:
-    """`2026-03-01 09:30 UTC`, and the machine's time beside it where that is another."""
+def _format_both_times(at: datetime) -> str:
+    """Write `2026-03-01 09:30 UTC`, and the machine's time beside it where that is another."""
     local = at.astimezone()
-    same = local.utcoffset() == at.astimezone(UTC).utcoffset()
-    return utc(at) if same else f"{utc(at)} ({local:%H:%M} here)"
+    is_same = local.utcoffset() == at.astimezone(UTC).utcoffset()
+    return format_utc(at) if is_same else f"{format_utc(at)} ({local:%H:%M} here)"
 
 
-def build(name: str, options: Options, world: World) -> Console:  # noqa: ARG001 - the signature of every notifier
-    return Console(world)
+def build(name: str, options: Options, context: NotifyContext) -> Console:  # noqa: ARG001 - the signature of every notifier
+    return Console(context)

@@ -1,9 +1,9 @@
 """All notifiers, by the word that the configuration uses for them.
 
-Adding one is a module here, a line in KINDS, and a golden payload under tests/contract/notifiers/golden. The module has
+Adding one is a module here, a line in KINDS, and a golden file under tests/contract/notifiers/golden. The module has
 
 - `Options`: what its destinations are configured with, a frozen msgspec.Struct that forbids unknown fields;
-- `build(name, options, world)`: the notifier of the destination of that name.
+- `build(name, options, context)`: the notifier of the destination of that name.
 
 A module is imported when the configuration names it, and loads what is large with its first delivery: the function that
 only polls reads the same configuration and must start fast.
@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 
-from wabawatch.adapters.notifiers.world import World
+from wabawatch.adapters.notifiers.context import NotifyContext
 from wabawatch.application.ports import Notifier
 
 KINDS: Final = {
@@ -31,7 +31,7 @@ KINDS: Final = {
 class _Module(Protocol):
     Options: type[msgspec.Struct]
 
-    def build(self, name: str, options: Any, world: World) -> Notifier:  # noqa: ANN401 - of the type that Options names
+    def build(self, name: str, options: Any, context: NotifyContext) -> Notifier:  # noqa: ANN401 - of the type that Options names
         ...
 
 
@@ -54,9 +54,9 @@ OPTIONS: Final = _Options()
 """The options of each kind; the configuration is validated against them."""
 
 
-def build(name: str, kind: str, options: msgspec.Struct, world: World) -> Notifier:
+def build(name: str, kind: str, options: msgspec.Struct, context: NotifyContext) -> Notifier:
     """The notifier of a destination: its name, one of KINDS, and options of the type in OPTIONS."""
-    return _module(kind).build(name, options, world)
+    return _module(kind).build(name, options, context)
 
 
-__all__ = ["KINDS", "OPTIONS", "World", "build"]
+__all__ = ["KINDS", "OPTIONS", "NotifyContext", "build"]

@@ -1,4 +1,4 @@
-"""slack: one Slack channel, by an incoming webhook, which can neither edit nor thread."""
+"""slack: one Slack channel, by an incoming webhook, which can neither edit messages nor reply in threads."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from wabawatch.adapters.notifiers.answers import Answer, address, failure
-from wabawatch.adapters.notifiers.world import World, require_reference
+from wabawatch.adapters.notifiers.context import NotifyContext, require_reference
+from wabawatch.adapters.notifiers.http_rules import Answer, check_url, delivery_error
 from wabawatch.application.ports import Receipt
 from wabawatch.application.secret_reference import SecretReference
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 if TYPE_CHECKING:
     from wabawatch.adapters.notifiers.http import Client
 
-_OF_THE_DESTINATION: Final = frozenset(
+_DESTINATION_ERRORS: Final = frozenset(
     {
         "action_prohibited", "channel_is_archived", "channel_not_found", "invalid_token", "no_active_hooks",
         "no_service", "no_service_id", "no_team", "posting_to_general_channel_denied", "team_disabled",
         "user_not_found",
     }
 )  # fmt: skip
-"""What Slack answers, under various statuses, where it takes no message until somebody acts."""
-_OF_THE_MESSAGE: Final = frozenset(
+"""Slack's answers, under various statuses, where it takes no message until somebody acts."""
+_MESSAGE_ERRORS: Final = frozenset(
     {
         "invalid_blocks", "invalid_blocks_format", "invalid_payload", "msg_blocks_too_long", "msg_too_long", "no_text",
         "too_many_attachments",
     }
 )  # fmt: skip
-"""What Slack answers where it refuses this message alone."""
+"""Slack's answers where it refuses this message alone."""
 _OK: Final = 200
 _NOT_UNDERSTOOD: Final = frozenset({400, 413})
 
@@ -51,19 +51,19 @@ class Slack:
 
     kind = "slack"
 
-    def __init__(self, name: str, options: Options, world: World) -> None:
+    def __init__(self, name: str, options: Options, context: NotifyContext) -> None:
         self._name = name
         self._options = options
-        self._world = world
+        self._context = context
 
     def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
-        from wabawatch.adapters.notifiers.slack_blocks import message, plain_message  # noqa: PLC0415 - poll composes nothing
+        from wabawatch.adapters.notifiers.slack_payload import build_payload, build_plain_payload  # noqa: PLC0415 - poll builds no messages
 
-        url = address(self._world.secret(self._options.webhook_url), f"the webhook_url of {self._name}")
-        answer = self._post(url, message(notification))
-        if answer.status in _NOT_UNDERSTOOD and _word(answer) not in _OF_THE_DESTINATION:
-            answer = self._post(url, plain_message(notification))
-        _judge(answer)
+        url = check_url(self._context.secret(self._options.webhook_url), f"the webhook_url of {self._name}")
+        answer = self._post(url, build_payload(notification))
+        if answer.status in _NOT_UNDERSTOOD and _known_word(answer) not in _DESTINATION_ERRORS:
+            answer = self._post(url, build_plain_payload(notification))
+        _check(answer)
         return Receipt(thread)
 
     def _post(self, url: str, payload: dict[str, Any]) -> Answer:
@@ -73,26 +73,26 @@ class Slack:
     def _client(self) -> Client:
         from wabawatch.adapters.notifiers.http import Client  # noqa: PLC0415 - requests waits for the first delivery
 
-        return Client(self._world.patience)
+        return Client(self._context.patience)
 
 
-def _word(answer: Answer) -> str:
-    """The word in the body, where it is one that Slack uses."""
+def _known_word(answer: Answer) -> str:
+    """Return the body where it is a word that Slack uses, otherwise ""."""
     word = answer.body.strip()
-    return word if word == "ok" or word in _OF_THE_DESTINATION | _OF_THE_MESSAGE else ""
+    return word if word == "ok" or word in _DESTINATION_ERRORS | _MESSAGE_ERRORS else ""
 
 
-def _judge(answer: Answer) -> None:
-    word = _word(answer)
-    if word in _OF_THE_DESTINATION:
+def _check(answer: Answer) -> None:
+    word = _known_word(answer)
+    if word in _DESTINATION_ERRORS:
         raise DeliveryError(f"Slack says {word} (HTTP {answer.status})", DeliveryErrorKind.DESTINATION)
-    if word in _OF_THE_MESSAGE:
+    if word in _MESSAGE_ERRORS:
         raise DeliveryError(f"Slack says {word} (HTTP {answer.status})", DeliveryErrorKind.MESSAGE)
     if answer.status != _OK:
-        raise failure(answer)
+        raise delivery_error(answer)
     if word != "ok":
         raise DeliveryError("HTTP 200, but not Slack's `ok`: something else answers at this address")
 
 
-def build(name: str, options: Options, world: World) -> Slack:
-    return Slack(name, options, world)
+def build(name: str, options: Options, context: NotifyContext) -> Slack:
+    return Slack(name, options, context)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from wabawatch.adapters.notifiers.answers import status_kind
-from wabawatch.adapters.notifiers.world import World
+from wabawatch.adapters.notifiers.context import NotifyContext
+from wabawatch.adapters.notifiers.http_rules import status_kind
 from wabawatch.adapters.retry_after import parse_retry_after
 from wabawatch.application.ports import Receipt, SubscriptionCounts
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ _NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A topic, and what is published there, as `format` says.
 
-    - `protocols`: for people; a body for each kind of subscriber, for machines the notification document. It has no
+    - `protocols`: for people; a body for each kind of subscriber, for machines the JSON payload. It has no
       message attributes, because SNS passes them on only with a message that is no JSON of protocols.
-    - `document`: for machines; the notification document, with message attributes for filter policies.
+    - `document`: for machines; the JSON payload, with message attributes for filter policies.
     - `q-developer`: for Amazon Q Developer in chat applications; such a topic has no other readers.
 
     `may_be_empty`: that nobody ever subscribed to the topic is no fault.
@@ -63,9 +63,9 @@ class Sns:
 
     kind = "sns"
 
-    def __init__(self, options: Options, world: World) -> None:
+    def __init__(self, options: Options, context: NotifyContext) -> None:
         self._options = options
-        self._world = world
+        self._context = context
         self.topic_arn = options.topic_arn
         self.may_be_empty = options.may_be_empty
 
@@ -94,20 +94,23 @@ class Sns:
 
     @cached_property
     def _client(self) -> SNSClient:
-        client: SNSClient = self._world.client("sns", self._options.topic_arn.split(":")[3])
+        client: SNSClient = self._context.client("sns", self._options.topic_arn.split(":")[3])
         return client
 
     def _request(self, notification: Notification) -> Any:  # noqa: ANN401 - the stubs' type has no name at run time
-        from wabawatch.adapters.notifiers import sns_bodies as write  # noqa: PLC0415 - poll composes nothing
+        from wabawatch.adapters.notifiers import sns_payload as payload  # noqa: PLC0415 - poll builds no messages
 
         request: dict[str, Any] = {"TopicArn": self._options.topic_arn}
         if self._options.format == "q-developer":
-            request["Message"] = write.chat_document(notification)
+            request["Message"] = payload.build_chat_notification(notification)
         elif self._options.format == "document":
-            request["Message"] = write.machine_document(notification)
-            request["MessageAttributes"] = write.attributes(notification)
+            request["Message"] = payload.build_json_payload(notification)
+            request["MessageAttributes"] = payload.build_attributes(notification)
         else:
-            request |= {"Subject": write.subject_line(notification), "Message": write.bodies(notification)}
+            request |= {
+                "Subject": payload.build_subject(notification),
+                "Message": payload.build_bodies(notification),
+            }
             request["MessageStructure"] = "json"
         return request | (_ordered(notification) if self._options.topic_arn.endswith(".fifo") else {})
 
@@ -153,5 +156,5 @@ def _unsent(error: Exception) -> DeliveryError:
     return DeliveryError(f"SNS was not reached: {name}", kind, is_answered=name in {*_NEVER_SENT, *_NOT_REACHED})
 
 
-def build(name: str, options: Options, world: World) -> Sns:  # noqa: ARG001 - the signature of every notifier
-    return Sns(options, world)
+def build(name: str, options: Options, context: NotifyContext) -> Sns:  # noqa: ARG001 - the signature of every notifier
+    return Sns(options, context)

@@ -1,26 +1,32 @@
-"""webhook: the notification document, signed, by POST. Any 2xx is an acceptance."""
+"""webhook: the JSON payload, signed, by POST. Any 2xx is an acceptance.
+
+`X-Wabawatch-Signature` is `v1=` and the HMAC-SHA256, in hexadecimal, over the timestamp, a full stop, and the raw body;
+its key is the secret that both sides share. `X-Wabawatch-Timestamp` is in seconds since 1970. A receiver computes the
+same over what it got, compares in constant time, and refuses a timestamp that is more than five minutes off.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from wabawatch.adapters.notifiers import document
-from wabawatch.adapters.notifiers.answers import address, failure
-from wabawatch.adapters.notifiers.signing import signed
-from wabawatch.adapters.notifiers.world import World, require_reference
+from wabawatch.adapters.notifiers.context import NotifyContext, require_reference
+from wabawatch.adapters.notifiers.http_rules import check_url, delivery_error
 from wabawatch.application.credentials import explain_bad_url
 from wabawatch.application.ports import Receipt
 from wabawatch.application.secret_reference import SecretReference, is_reference
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
 
 if TYPE_CHECKING:
     from wabawatch.adapters.notifiers.http import Client
 
-_MOST: Final = 200_000
+_MAX_BODY: Final = 200_000
 """Bytes of a body: no receiver expects more."""
 _ACCEPTED: Final = range(200, 300)
 
@@ -38,36 +44,45 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Webhook:
-    """Posts to one URL, and signs anew with each attempt."""
+    """Posts to one URL. Each attempt has a signature of its own."""
 
     kind = "webhook"
 
-    def __init__(self, name: str, options: Options, world: World) -> None:
+    def __init__(self, name: str, options: Options, context: NotifyContext) -> None:
         self._name = name
         self._options = options
-        self._world = world
+        self._context = context
 
     def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
-        url = self._world.secret(self._options.url) if is_reference(self._options.url) else self._options.url
-        secret = self._world.secret(self._options.secret)
-        body = document.encode(notification, _MOST)
-        headers = {"X-Wabawatch-Notification-Id": _ascii(notification.id), **signed(secret, self._world.now(), body)}
-        answer = self._client.post(address(url, f"the url of {self._name}"), body, headers)
+        from wabawatch.messages.json_payload import encode_payload  # noqa: PLC0415 - poll builds no messages
+
+        url = self._context.secret(self._options.url) if is_reference(self._options.url) else self._options.url
+        secret = self._context.secret(self._options.secret)
+        body = encode_payload(notification, _MAX_BODY)
+        headers = {"X-Wabawatch-Notification-Id": _ascii(notification.id), **sign(secret, self._context.now(), body)}
+        answer = self._client.post(check_url(url, f"the url of {self._name}"), body, headers)
         if answer.status not in _ACCEPTED:
-            raise failure(answer)
+            raise delivery_error(answer)
         return Receipt(thread)
 
     @cached_property
     def _client(self) -> Client:
         from wabawatch.adapters.notifiers.http import Client  # noqa: PLC0415 - requests waits for the first delivery
 
-        return Client(self._world.patience)
+        return Client(self._context.patience)
+
+
+def sign(secret: str, at: datetime, body: bytes) -> dict[str, str]:
+    """Return the headers that prove a body sent at this instant."""
+    timestamp = str(int(at.timestamp()))
+    digest = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
+    return {"X-Wabawatch-Timestamp": timestamp, "X-Wabawatch-Signature": f"v1={digest.hexdigest()}"}
 
 
 def _ascii(text: str) -> str:
-    """What a header can hold."""
+    """Keep what a header can hold."""
     return "".join(character for character in text if " " < character <= "~")
 
 
-def build(name: str, options: Options, world: World) -> Webhook:
-    return Webhook(name, options, world)
+def build(name: str, options: Options, context: NotifyContext) -> Webhook:
+    return Webhook(name, options, context)

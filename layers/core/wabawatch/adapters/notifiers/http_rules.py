@@ -1,4 +1,4 @@
-"""HTTP as notifiers see it: which addresses they may post to, and what an answer means."""
+"""The rules of HTTP deliveries: which URLs may be posted to, and what an answer means."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Answer(msgspec.Struct, frozen=True):
     retry_after: float | None = None
 
 
-def address(url: str, name: str) -> str:
-    """A URL that may be posted to. `name` is what the failure calls it instead.
+def check_url(url: str, name: str) -> str:
+    """Return a URL that may be posted to. `name` stands for it in the error.
 
-    Raises DeliveryError: what lies behind a reference is known only now, and is checked as if it were written out."""
+    Raises DeliveryError: a URL behind a reference is known only now, and is checked as if it were written out."""
     if why := explain_bad_url(url):
         raise DeliveryError(f"{name}: {why}", DeliveryErrorKind.DESTINATION)
     return url
@@ -40,7 +40,7 @@ def status_kind(status: int) -> DeliveryErrorKind:
     return DeliveryErrorKind.PASSING
 
 
-def failure(answer: Answer) -> DeliveryError:
+def delivery_error(answer: Answer) -> DeliveryError:
     """Return the error that a status other than success means."""
     kind = status_kind(answer.status)
     if 300 <= answer.status < 400:  # noqa: PLR2004 - the redirects

@@ -1,4 +1,4 @@
-"""The runbook: for each known reason code and each cause of UNKNOWN, what it means, who can fix it, and how.
+"""The runbook: for each known reason code and each cause, what it means, who can fix it, and how.
 
 Neither 360dialog nor Meta publishes a full list of codes; these are documented or have been seen. Links lead to pages
 of the two vendors' documentation, and are left out where there is none on the subject.
@@ -7,18 +7,22 @@ of the two vendors' documentation, and are left out where there is none on the s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
+from wabawatch.domain.coverage import Completeness
 from wabawatch.domain.health import CALLING, Reason, explains
-from wabawatch.domain.messages import Advice
+from wabawatch.domain.notification import Advice
+from wabawatch.messages.text import humanize_duration
 
 _META: Final = "https://developers.facebook.com/documentation/business-messaging/whatsapp"
 _D360: Final = "https://docs.360dialog.com/docs"
 HEALTH: Final = f"{_META}/support/health-status"
 FAILURES: Final = f"{_D360}/support/api-error-message-list"
 _KEYS: Final = f"{_D360}/hub/api-key"
+_NAMED_SHARDS: Final = 5
 
 Key = int | str
 """A reason code, or the word for a cause: one of health.CAUSES, or the monitor's own."""
@@ -50,7 +54,7 @@ _OF_THE_MONITOR: Final[Mapping[Key, Entry]] = {
     "mass_failure": Entry(
         "most numbers cannot be read, so nothing is known of their health",
         "whoever runs the monitor",
-        "Look for what they share: the network, the provider, the secrets. The last known statuses stay.",
+        "Check what they have in common: the network, the provider, the secrets. The last known statuses stay.",
     ),
     "undeliverable": Entry(
         "the destination does not take notifications",
@@ -274,6 +278,28 @@ def meaning(reason: Reason) -> str:
     """What a known code or cause means, or nothing."""
     key = reason.code if reason.code is not None else reason.description
     return CATALOGUE[key].meaning if key in CATALOGUE else ""
+
+
+def incomplete_reason(found: Completeness, now: datetime) -> Reason | None:
+    """Say which part of the fleet is not read: `shards 3 and 7 of 32 (6,250 numbers) have not been read for 14 min`."""
+    if not found.late or found.late_since is None:
+        return None
+    numbers = f"{found.numbers:,} number{'' if found.numbers == 1 else 's'}"
+    subject, verb = numbers, "has" if found.numbers == 1 else "have"
+    if found.shards > 1:
+        subject = f"{_shard_names(found.late)} of {found.shards} ({numbers})"
+        verb = "has" if len(found.late) == 1 else "have"
+    detail = f"{subject} {verb} not been read for {humanize_duration(now - found.late_since)}"
+    return Reason(description="incomplete", detail=detail)
+
+
+def _shard_names(shards: tuple[int, ...]) -> str:
+    if len(shards) == 1:
+        return f"shard {shards[0]}"
+    named = [str(shard) for shard in shards[:_NAMED_SHARDS]]
+    if len(shards) > _NAMED_SHARDS:
+        named.append(f"{len(shards) - _NAMED_SHARDS} more")
+    return f"shards {', '.join(named[:-1])} and {named[-1]}"
 
 
 def _entry(code: int | None, cause: str) -> Entry:

@@ -4,17 +4,14 @@ import pytest
 
 from tests.unit.domain.builders import moved
 from tests.unit.domain.incidents import FLEET, folded, involved
-from wabawatch.domain.composition import Audience, News, compose, subject
 from wabawatch.domain.health import CALLING, GONE, MESSAGING, READABLE
 from wabawatch.domain.incident import NotificationState
-from wabawatch.domain.messages import Advice
-from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.phrases import utc
-from wabawatch.domain.telling import tell
-from wabawatch.domain.wording import title
+from wabawatch.domain.notification import Advice
+from wabawatch.messages.message import render_message
+from wabawatch.messages.notification import PendingNotification, RenderContext, build_notification, summarize_incident
+from wabawatch.messages.titles import incident_title
 
-PEN = Pen(Room(short=120, long=400, names=5), when=utc)
-AUDIENCE = Audience(FLEET, lambda _: Advice())
+AUDIENCE = RenderContext(FLEET, lambda _: Advice())
 UNKNOWN_WORD = "a word that the monitor does not know"
 KEYS = [
     *(
@@ -38,7 +35,7 @@ def lived(key, status, end=None):
 
 
 def news(incident, kind="opened"):
-    return News(incident, involved(incident), NotificationState(), kind, "error")
+    return PendingNotification(incident, involved(incident), NotificationState(), kind, "error")
 
 
 def titles(incident):
@@ -47,12 +44,12 @@ def titles(incident):
     if not incident.is_open:
         kinds = ("resolved", "brief", "flapping", "flapping_ended")
     for kind in kinds:
-        yield title(subject(news(incident, kind), AUDIENCE), PEN, past=not incident.is_open)
-        notified = tell(compose("ops", [news(incident, kind)], incident.changed_at, AUDIENCE), PEN)
-        yield notified.headline
-        yield from (passage.title for passage in notified.passages)
-    digest = compose("ops", [news(incident), news(incident)], incident.changed_at, AUDIENCE)
-    yield from (passage.title for passage in tell(digest, PEN).passages)
+        yield incident_title(summarize_incident(news(incident, kind), AUDIENCE), past=not incident.is_open)
+        notified = render_message(build_notification("ops", [news(incident, kind)], incident.changed_at, AUDIENCE))
+        yield notified.title
+        yield from (section.title for section in notified.sections)
+    digest = build_notification("ops", [news(incident), news(incident)], incident.changed_at, AUDIENCE)
+    yield from (section.title for section in render_message(digest).sections)
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
@@ -67,7 +64,7 @@ def test_no_title_calls_a_known_status_a_word_that_the_monitor_does_not_know(key
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
 def test_a_status_that_is_not_known_is_called_so(end):
     incident = lived(("WABA", "1", MESSAGING), "PAUSED", end)
-    shown = title(subject(news(incident, "brief"), AUDIENCE), PEN, past=not incident.is_open)
+    shown = incident_title(summarize_incident(news(incident, "brief"), AUDIENCE), past=not incident.is_open)
     assert shown.startswith("Support ")
     assert shown.endswith(f"the status PAUSED, {UNKNOWN_WORD}")
 
@@ -116,5 +113,5 @@ def test_a_status_that_is_not_known_is_called_so(end):
     ],
 )
 def test_what_is_over_is_called_as_it_was(key, status, now, then):
-    assert title(subject(news(lived(key, status)), AUDIENCE), PEN) == now
-    assert title(subject(news(lived(key, status, "A"), "brief"), AUDIENCE), PEN, past=True) == then
+    assert incident_title(summarize_incident(news(lived(key, status)), AUDIENCE)) == now
+    assert incident_title(summarize_incident(news(lived(key, status, "A"), "brief"), AUDIENCE), past=True) == then

@@ -1,4 +1,4 @@
-"""The notification: what one destination should be told, as plain data that every notifier renders."""
+"""The notification: what one destination is sent, as plain data that every notifier renders."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import msgspec
 
 from wabawatch.domain.health import Reason
 from wabawatch.domain.snapshot import Key
+from wabawatch.domain.target import TargetInfo
 
 KINDS: Final = (
     "opened", "escalated", "eased", "reasons_changed", "spread", "receded", "reminder", "resolved", "brief", "flapping",
     "flapping_ended", "digest", "test",
 )  # fmt: skip
-"""Why now. `brief`: a problem that came and went before this destination could be told.
+"""Why a notification is sent. `brief`: a problem that came and went before this destination could be notified.
 `spread` and `receded`: more, or fewer, targets are affected, while the status stays."""
+
+SEVERITIES: Final = ("critical", "error", "warning", "info")
+"""The worst first."""
 
 
 class Advice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """From the catalogue of reason codes: who can fix it, what to do, and where to read on."""
+    """From the runbook: who can fix it, what to do, and a link to a guide."""
 
     who: str = ""
     action: str = ""
@@ -33,20 +37,11 @@ class ReasonShown(msgspec.Struct, frozen=True, omit_defaults=True):
     advice: Advice = Advice()
 
 
-class Affected(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An affected target, for people: its id, name and labels."""
+class IncidentSummary(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a notification says of one incident.
 
-    id: str
-    name: str
-    labels: dict[str, str] = {}
-    status: str = ""
-
-
-class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is told about one incident.
-
-    `old` is what this destination was last told (None: nothing yet), `new` the status now. `affected` names at most
-    twenty of the `affected_total` targets; `affected_before` is the number this destination was last told;
+    `old` is the status that this destination was last sent (None: nothing yet), `new` the status now. `affected` names
+    at most twenty of the `affected_total` targets; `affected_before` is the number this destination was last sent;
     `recovered_total` counts those that left. `share` is affected_total over the whole fleet, 0 to 1."""
 
     incident_id: str
@@ -58,14 +53,12 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
     new: str
     opened_at: datetime
     changed_at: datetime
-    title: str = ""
-    summary: str = ""
     resolved_at: datetime | None = None
     resolution: str = ""
     preexisting: bool = False
     reasons: tuple[ReasonShown, ...] = ()
     reasons_gone: tuple[Reason, ...] = ()
-    affected: tuple[Affected, ...] = ()
+    affected: tuple[TargetInfo, ...] = ()
     affected_total: int = 0
     affected_before: int | None = None
     recovered_total: int = 0
@@ -77,25 +70,29 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
     def key(self) -> Key:
         return Key(self.entity_type, self.entity_id, self.capability)
 
+    @property
+    def is_over(self) -> bool:
+        return self.resolved_at is not None
+
     def duration(self, now: datetime) -> timedelta:
         return (self.resolved_at or now) - self.opened_at
 
 
 class Notification(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message to one destination. `subjects` holds one incident, or several in a digest (`total` counts them all,
-    those left out of the message too). `sequence` counts what this destination was told about the incident, from 1."""
+    those left out of the message too). `sequence` counts what this destination was sent about the incident, from 1."""
 
     id: str
     kind: str
     destination: str
     deployment: str
     at: datetime
-    subjects: tuple[Subject, ...]
+    subjects: tuple[IncidentSummary, ...]
     sequence: int = 1
     total: int = 1
     headline: str = ""
     is_test: bool = False
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> IncidentSummary:
         return self.subjects[0]

@@ -1,4 +1,4 @@
-"""What the composition root gives to notifiers, and the secrets that they get through it."""
+"""What the composition root gives to notifiers: secrets, clients, a clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wabawatch.application.secret_reference import explain_bad_reference
 from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 
-class World(msgspec.Struct, frozen=True):
+class NotifyContext(msgspec.Struct, frozen=True):
     """`resolve` turns a reference into its secret, at each delivery, so that a rotated one works at once (SecretError
     where it can't). `client` makes an AWS client from a service's name and a region. The console writes to `console`
     (None: standard output, as it is at that moment). `now` is an aware instant. `patience` is in seconds: how long one
@@ -29,8 +29,8 @@ class World(msgspec.Struct, frozen=True):
     def secret(self, reference: str) -> Secret:
         """What a reference holds, without the line break that files end in.
 
-        A secret that cannot be read is a failure of the destination: somebody must act, and is told through another.
-        The delivery is tried again all the same. A vault that cannot be asked at the moment is a passing failure."""
+        A secret that cannot be read is a failure of the destination: somebody must act. The delivery is tried again all
+        the same. A backend that cannot be asked at the moment is a passing failure."""
         try:
             value = Secret(self.resolve(reference).strip())
         except UnansweredError as error:

@@ -3,17 +3,24 @@ import pytest
 
 from tests.unit.domain.builders import PAYMENT, VERIFICATION, minute, moved
 from tests.unit.domain.incidents import folded, involved
-from wabawatch.domain.composition import Audience, News, compose, notification_id, subject
 from wabawatch.domain.incident import NotificationState
-from wabawatch.domain.messages import Advice, Affected
+from wabawatch.domain.notification import Advice
 from wabawatch.domain.notification_log import record_sent
+from wabawatch.domain.target import TargetInfo
+from wabawatch.messages.notification import (
+    PendingNotification,
+    RenderContext,
+    build_notification,
+    notification_id,
+    summarize_incident,
+)
 
-FLEET = {f"n{n}": Affected(f"n{n}", f"Number {n}", {"team": "x"}) for n in range(100)}
-AUDIENCE = Audience(FLEET, lambda reason: Advice(who=f"who fixes {reason.code}"), "prod")
+FLEET = {f"n{n}": TargetInfo(f"n{n}", f"Number {n}", {"team": "x"}) for n in range(100)}
+AUDIENCE = RenderContext(FLEET, lambda reason: Advice(who=f"who fixes {reason.code}"), "prod")
 
 
 def news(incident, kind="opened", notified=NotificationState(), severity="critical"):  # noqa: B008 - an immutable value
-    return News(incident, involved(incident), notified, kind, severity)
+    return PendingNotification(incident, involved(incident), notified, kind, severity)
 
 
 BLOCKED = folded(*(moved(f"n{n}", 1, "A", "B", reasons=(PAYMENT,)) for n in range(40)))
@@ -24,7 +31,7 @@ HEARD = record_sent(BLOCKED, NotificationState(), "opened", minute(1), {})
 
 def test_a_subject_names_twenty_and_counts_all():
     everybody = msgspec.structs.replace(news(BLOCKED), targets=tuple(FLEET)[:40])
-    notified = subject(everybody, AUDIENCE)
+    notified = summarize_incident(everybody, AUDIENCE)
     assert ([one.name for one in notified.affected], notified.affected_total, notified.share) == (
         [f"Number {n}" for n in range(20)],
         40,
@@ -44,13 +51,13 @@ def test_a_subject_names_twenty_and_counts_all():
     ],
 )
 def test_a_subject_goes_from_what_was_told_to_what_is(said, old, new):
-    notified = subject(said, AUDIENCE)
+    notified = summarize_incident(said, AUDIENCE)
     assert (notified.old, notified.new) == (old, new)
 
 
 def test_a_subject_says_what_is_new_and_what_is_gone():
     changed = folded(moved("n1", 2, "B", "B", 9, reasons=(VERIFICATION,)), latest=BLOCKED)
-    notified = subject(news(changed, "reasons_changed", HEARD), AUDIENCE)
+    notified = summarize_incident(news(changed, "reasons_changed", HEARD), AUDIENCE)
     assert ([one.reason.code for one in notified.reasons], [one.code for one in notified.reasons_gone]) == (
         [141010],
         [141006],
@@ -59,18 +66,18 @@ def test_a_subject_says_what_is_new_and_what_is_gone():
 
 def test_a_subject_says_how_many_have_recovered_and_how_many_were_told():
     fewer = folded(moved("n1", 2, "B", "A", 9), latest=BLOCKED)
-    notified = subject(news(fewer, "receded", HEARD), AUDIENCE)
+    notified = summarize_incident(news(fewer, "receded", HEARD), AUDIENCE)
     assert (notified.affected_before, notified.affected_total, notified.recovered_total) == (40, 39, 1)
 
 
 def test_the_story_holds_only_points_at_which_the_status_changed():
-    assert [status for _, status in subject(news(BLOCKED), AUDIENCE).history] == ["BLOCKED"]
-    assert [status for _, status in subject(news(OVER), AUDIENCE).history] == ["BLOCKED", "AVAILABLE"]
+    assert [status for _, status in summarize_incident(news(BLOCKED), AUDIENCE).history] == ["BLOCKED"]
+    assert [status for _, status in summarize_incident(news(OVER), AUDIENCE).history] == ["BLOCKED", "AVAILABLE"]
 
 
 def test_a_trouble_of_the_monitor_affects_no_number():
     mass_failure = folded(moved("~shard-0", 1, "A", "UNKNOWN", entity_type="MONITOR"))
-    notified = subject(msgspec.structs.replace(news(mass_failure), targets=()), AUDIENCE)
+    notified = summarize_incident(msgspec.structs.replace(news(mass_failure), targets=()), AUDIENCE)
     assert (notified.affected, notified.affected_total, notified.share) == ((), 0, 0.0)
 
 
@@ -96,13 +103,13 @@ def test_a_digest_has_the_same_id_in_whatever_order_it_is_made():
 
 
 def test_an_incident_that_is_told_twice_is_numbered():
-    assert compose("ops", [news(BLOCKED)], minute(1), AUDIENCE).sequence == 1
-    assert compose("ops", [news(OVER, "resolved", HEARD)], minute(40), AUDIENCE).sequence == 2
+    assert build_notification("ops", [news(BLOCKED)], minute(1), AUDIENCE).sequence == 1
+    assert build_notification("ops", [news(OVER, "resolved", HEARD)], minute(40), AUDIENCE).sequence == 2
 
 
 def test_a_digest_begins_with_the_worst_and_counts_those_it_leaves_out():
     small = [news(folded(moved(f"n{n}", 1, "A", "L", entity_id=f"e{n}")), severity="warning") for n in range(60)]
-    digest = compose("ops", [*small, news(FOUND), news(BLOCKED)], minute(1), AUDIENCE)
+    digest = build_notification("ops", [*small, news(FOUND), news(BLOCKED)], minute(1), AUDIENCE)
     assert (digest.kind, digest.total, len(digest.subjects), digest.deployment) == ("digest", 62, 50, "prod")
     assert [one.affected_total for one in digest.subjects[:3]] == [40, 1, 1]
     assert [one.severity for one in digest.subjects[:3]] == ["critical", "critical", "warning"]
