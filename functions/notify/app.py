@@ -44,9 +44,9 @@ def _report(notified: NotifyResult) -> dict[str, Any]:
     if not notified.worked:
         logger.info("another notify is at work")
         return {"worked": False}
-    said = {"folded": notified.folded, "opened": notified.opened, "resolved": notified.resolved,
+    counts = {"folded": notified.folded, "opened": notified.opened, "resolved": notified.resolved,
             "sent": notified.sent, "failed": notified.failed, "pending": notified.pending}  # fmt: skip
-    logger.info("round finished", extra=said)
+    logger.info("round finished", extra=counts)
     for attempt in notified.attempts:
         if attempt.error is not None:
             logger.warning(
@@ -66,4 +66,4 @@ def _report(notified: NotifyResult) -> dict[str, Any]:
     if notified.heartbeat:
         logger.info("heartbeat sent", extra={"kind": notified.heartbeat.kind, "reason": notified.heartbeat.why})
         metrics.add_metric("Heartbeats", MetricUnit.Count, 1 if notified.heartbeat.kind == "success" else 0)
-    return {"worked": True, **said}
+    return {"worked": True, **counts}

@@ -56,8 +56,8 @@ def _shards(records: list[dict[str, Any]], until: datetime) -> list[str]:
         else:
             if polled is None:
                 dropped += 1
-                said = {"message_id": record.get("messageId"), "shard": shard.shard, "of": shard.of}
-                logger.warning("shard dropped: a newer run reads it", extra=said)
+                place = {"message_id": record.get("messageId"), "shard": shard.shard, "of": shard.of}
+                logger.warning("shard dropped: a newer run reads it", extra=place)
             else:
                 _report(polled)
     metrics.add_metric("ShardsDropped", MetricUnit.Count, dropped)

@@ -84,6 +84,8 @@ def test_the_environment_is_read():
         ({}, "WABAWATCH_STATE"),
         ({"WABAWATCH_STATE": "dynamodb:t", "WABAWATCH_SHARD_SIZE": "many"}, "WABAWATCH_SHARD_SIZE"),
         ({"WABAWATCH_STATE": "dynamodb:t", "WABAWATCH_POLL_INTERVAL": "often"}, "WABAWATCH_POLL_INTERVAL"),
+        ({"WABAWATCH_STATE": "dynamodb:t", "WABAWATCH_POLL_INTERVAL": "rate(5 minutes)"}, "WABAWATCH_POLL_INTERVAL"),
+        ({"WABAWATCH_STATE": "dynamodb:t", "WABAWATCH_POLL_INTERVAL": "0s"}, "WABAWATCH_POLL_INTERVAL"),
     ],
 )
 def test_a_bad_deployment_names_the_variable(variables, named):

@@ -84,16 +84,23 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     given: dict[str, Any] = {field: variables[name] for field, name in names.items() if variables.get(name)}
     if "state" not in given:
         raise ConfigurationError("WABAWATCH_STATE is not set; the template sets it to dynamodb:TABLE")
-    if variables.get("WABAWATCH_POLL_INTERVAL"):
-        text = variables["WABAWATCH_POLL_INTERVAL"]
-        try:
-            given["poll_interval"] = durations.parse(text)
-        except ValueError as error:
-            raise ConfigurationError(f"WABAWATCH_POLL_INTERVAL is {text!r}, {error}; write 5m") from error
+    if text := variables.get("WABAWATCH_POLL_INTERVAL"):
+        given["poll_interval"] = _read_interval(text)
     try:
         return msgspec.convert(given, Environment, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"WABAWATCH_SHARD_SIZE: {error}") from error
+
+
+def _read_interval(text: str) -> timedelta:
+    """Read the time between two passes, written as in the CLI (`5m`)."""
+    try:
+        interval = durations.parse(text)
+    except ValueError:
+        interval = timedelta(0)
+    if not interval:
+        raise ConfigurationError(f"WABAWATCH_POLL_INTERVAL is {text!r}; write a duration such as 5m")
+    return interval
 
 
 def is_self_test(event: object) -> bool:
