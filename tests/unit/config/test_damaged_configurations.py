@@ -87,6 +87,7 @@ def assert_read_or_refused(text):
 @example(("destinations", "ops", "webhook_url"), None)
 @example(("source", "timeout"), "999999999d999999999h")
 @example(("targets", 0), "\ud800")
+@example(("targets", 2, "id"), "\ud800")
 @example(("targets", 0, "labels"), {"\ud800": "\ud800"})
 @example(("destinations", "topic", "format"), "\ud800")
 @example(("runbook",), {NINES: {}})

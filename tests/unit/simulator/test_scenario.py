@@ -48,6 +48,18 @@ def test_durations(written, meant):
     assert parse_scenario(f"{FLEET}latency: {written}").latency == seconds(meant)
 
 
+@pytest.mark.parametrize("word", ["no", "2024-13-45", "22:30"])
+def test_a_word_that_older_yaml_takes_for_something_else_is_a_text(word):
+    assert parse_scenario(f"{FLEET}title: {word}").title == word
+
+
+def test_every_mistake_is_shown_at_once():
+    with pytest.raises(ScenarioError) as refusal:
+        parse_scenario("fleet: {numbers: [{id: 5}]}\nlatency: 20\nstep: []\n", "story.yaml")
+    places = [line.split(": ")[:2] for line in str(refusal.value).splitlines()]
+    assert places == [["story.yaml:1", "fleet.numbers[0].id"], ["story.yaml:2", "latency"], ["story.yaml:3", "step"]]
+
+
 def test_steps_are_put_in_the_order_of_time_and_end_the_story():
     scenario = parse_scenario(
         f"{FLEET}steps:\n- {{at: 30s, number: support-de, heal: true}}\n- {{at: 5s, waba: acme-eu, status: LIMITED}}"
@@ -59,38 +71,41 @@ def test_steps_are_put_in_the_order_of_time_and_end_the_story():
 WRONG = {
     "a field of the file that does not exist": (
         "fleets: {}\n",
-        "story.yaml, line 1: fleets: unknown field; did you mean fleet?",
+        "story.yaml:1: fleets: unknown field; write fleet",
     ),
     "a field of a number that does not exist": (
         "fleet:\n  numbers:\n    - id: a\n      busines: b\n",
-        "story.yaml, line 4: fleet.numbers[0].busines: unknown field; did you mean business?",
+        "story.yaml:4: fleet.numbers[0].busines: unknown field; write business",
     ),
     "a field of a step that does not exist": (
         f"{FLEET}steps:\n  - at: 5s\n    number: support-de\n    reson: [1]\n",
-        "story.yaml, line 5: steps[0].reson: unknown field; did you mean reasons?",
+        "story.yaml:5: steps[0].reson: unknown field; write reasons",
     ),
-    "no numbers at all": ("latency: 5ms\n", "story.yaml, line 1: fleet: there are no numbers; write numbers:"),
+    "no numbers at all": ("latency: 5ms\n", "story.yaml:1: fleet: there are no numbers; write numbers:"),
     "an empty file": ("", "fleet: there are no numbers"),
-    "a list in place of the file": ("- a\n", "line 1: expected a mapping of fields, not ['a']"),
+    "a list in place of the file": (
+        "- a\n",
+        "story.yaml:1: the whole file: expected a mapping of fields, but this is a list",
+    ),
     "a number without an id": (
         "fleet:\n  numbers:\n    - name: A\n",
-        "story.yaml, line 3: fleet.numbers[0].id: missing; write it",
+        "story.yaml:3: fleet.numbers[0].id: missing; write for example id: support-de",
     ),
-    "an id that YAML takes for false": (
-        "fleet:\n  numbers:\n    - id: no\n",
-        "line 3: fleet.numbers[0].id: expected a text, not False; put it in quotes",
+    "an id that YAML takes for true": (
+        "fleet:\n  numbers:\n    - id: true\n",
+        'story.yaml:3: fleet.numbers[0].id: expected a text, but true is a boolean; put it in quotes: "true"',
     ),
     "an id that would leave its folder": (
         "fleet: {numbers: [{id: ../key}]}\n",
-        "line 1: fleet.numbers[0].id: '../key' is no id; write at most 64 letters",
+        'story.yaml:1: fleet.numbers[0].id: "../key" is not an id; write at most 64 letters',
     ),
     "an id that was there before": (
         "fleet:\n  numbers:\n    - {id: a}\n    - {id: a}\n",
-        "line 4: fleet.numbers[1].id: 'a' is there already",
+        "story.yaml:4: fleet.numbers[1].id: 'a' is there already",
     ),
     "an id that is generated too": (
         "fleet:\n  numbers: [{id: support-de}]\n  generate: {count: 3}\n",
-        "line 3: fleet.generate: makes a number 'support-de', which is named already",
+        "story.yaml:3: fleet.generate: makes a number 'support-de', which is named already",
     ),
     "a key of two numbers": (
         "fleet: {numbers: [{id: a, key: k}, {id: b, key: k}]}\n",
@@ -106,21 +121,24 @@ WRONG = {
     ),
     "a use of calling that does not exist": (
         "fleet: {numbers: [{id: a, calling: use}]}\n",
-        "fleet.numbers[0].calling: unknown: 'use'; did you mean used?",
+        'fleet.numbers[0].calling: "use" is not known here; write used',
     ),
     "a count that is none": (
         "fleet: {generate: {count: 0}}\n",
-        "fleet.generate.count: expected a whole number from 1, not 0",
+        "fleet.generate.count: 0 is out of range; write a whole number from 1",
     ),
-    "a duration without a unit": (f"{FLEET}latency: 20\n", "line 2: latency: 20 is no duration; write for example 20s"),
-    "a duration with an unknown unit": (f"{FLEET}latency: 20sec\n", "line 2: latency: '20sec' is no duration"),
+    "a duration without a unit": (
+        f"{FLEET}latency: 20\n",
+        "story.yaml:2: latency: 20 is not a duration; write for example 20s",
+    ),
+    "a duration with an unknown unit": (f"{FLEET}latency: 20sec\n", 'story.yaml:2: latency: "20sec" is not a duration'),
     "a step without its moment": (
         f"{FLEET}steps:\n  - number: support-de\n    heal: true\n",
-        "line 3: steps[0].at: missing; write it",
+        "story.yaml:3: steps[0].at: missing; write for example at: 20s",
     ),
     "a step that concerns nothing": (
         f"{FLEET}steps:\n  - at: 1s\n    heal: true\n",
-        "line 3: steps[0]: say once what changes, by one of number, waba",
+        "story.yaml:3: steps[0]: say once what changes, by one of number, waba",
     ),
     "a step that concerns two things": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, waba: acme-eu, heal: true}}\n",
@@ -128,11 +146,11 @@ WRONG = {
     ),
     "a number that is not in the fleet": (
         f"{FLEET}steps:\n  - at: 1s\n    number: suport-de\n    heal: true\n",
-        "line 4: steps[0].number: there is no 'suport-de' in the fleet; did you mean support-de?",
+        "story.yaml:4: steps[0].number: there is no 'suport-de' in the fleet; write support-de",
     ),
     "a viewer that is not in the fleet": (
         f"{FLEET}steps:\n  - {{at: 1s, waba: acme-eu, heal: true, seen_by: [orders-se]}}\n",
-        "steps[0].seen_by: there is no 'orders-se' in the fleet; did you mean orders-es?",
+        "steps[0].seen_by: there is no 'orders-se' in the fleet; write orders-es",
     ),
     "a step that changes nothing": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de}}\n",
@@ -144,15 +162,15 @@ WRONG = {
     ),
     "a misspelt status": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, status: BLOKED}}\n",
-        "steps[0].status: 'BLOKED' is no status; did you mean BLOCKED?",
+        'steps[0].status: "BLOKED" is not known here; write BLOCKED',
     ),
     "a status in small letters": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, can_send_message: blocked}}\n",
-        "steps[0].can_send_message: 'blocked' is no status; did you mean BLOCKED?",
+        'steps[0].can_send_message: "blocked" is not known here; write BLOCKED',
     ),
     "reasons that are no list": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, status: BLOCKED, reasons: 141006}}\n",
-        "steps[0].reasons: expected a list, not 141006",
+        "steps[0].reasons: expected a list, but this is a number",
     ),
     "a reason in the wrong form": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, status: BLOCKED, reasons: [unpaid]}}\n",
@@ -160,19 +178,19 @@ WRONG = {
     ),
     "a reason with an unknown field": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, status: BLOCKED, reasons: [{{kode: 1}}]}}\n",
-        "steps[0].reasons[0].kode: unknown field; did you mean code?",
+        "steps[0].reasons[0].kode: unknown field; write code",
     ),
     "an unknown failure": (
         f"{FLEET}steps:\n  - at: 1s\n    number: support-de\n    failure: unauthorised\n",
-        "line 5: steps[0].failure: unknown: 'unauthorised'; did you mean unauthorized?",
+        'story.yaml:5: steps[0].failure: "unauthorised" is not known here; write unauthorized',
     ),
     "an unknown kind of failure in full": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, failure: {{kind: slo}}}}\n",
-        "steps[0].failure.kind: unknown: 'slo'; did you mean slow?",
+        'steps[0].failure.kind: "slo" is not known here; write slow',
     ),
     "a failure's setting that does not exist": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, failure: {{kind: slow, dealy: 5s}}}}\n",
-        "steps[0].failure.dealy: unknown field; did you mean delay?",
+        "steps[0].failure.dealy: unknown field; write delay",
     ),
     "a failure of what is no number": (
         f"{FLEET}steps:\n  - {{at: 1s, waba: acme-eu, failure: slow}}\n",
@@ -180,29 +198,41 @@ WRONG = {
     ),
     "an unknown quirk": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, quirks: [no_wraper]}}\n",
-        "steps[0].quirks: unknown: 'no_wraper'; did you mean no_wrapper?",
+        'steps[0].oddities[0]: "no_wraper" is not known here; write no_wrapper',
     ),
     "healing that is neither true nor false": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, heal: 1}}\n",
-        "steps[0].heal: expected true or false, not 1",
+        "steps[0].heal: 1 is a number, not a boolean; write true or false",
     ),
     "labels that are no texts": (
         "fleet: {numbers: [{id: a, labels: {tier: 1}}]}\n",
-        "fleet.numbers[0].labels: expected a text, not 1",
+        'fleet.numbers[0].labels.tier: expected a text, but 1 is a number; put it in quotes: "1"',
     ),
-    "labels that are no mapping": ("fleet: {numbers: [{id: a, labels: x}]}\n", "labels: expected a mapping of texts"),
+    "labels that are no mapping": (
+        "fleet: {numbers: [{id: a, labels: x}]}\n",
+        "labels: expected a mapping of fields, but this is a text",
+    ),
     "a length that cuts the story": (
         f"{FLEET}length: 5s\nsteps:\n  - {{at: 9s, number: support-de, heal: true}}\n",
-        "line 2: length: shorter than the last step, which comes at 9s",
+        "story.yaml:2: length: shorter than the last step, which comes at 9s",
     ),
-    "a repetition of nothing": (f"{FLEET}repeat: true\n", "line 2: repeat: nothing to repeat"),
-    "a field written twice": (f"{FLEET}title: a\ntitle: b\n", "line 3: title: written twice; keep one of them"),
-    "broken YAML": (f"{FLEET}steps: [\n", "this is no YAML: "),
-    "characters that YAML forbids": (f"{FLEET}title: \x07\n", "line 2: this is no YAML: "),
-    "a date where there is none": (f"{FLEET}title: 2024-13-45\n", "line 2: title: month must be"),
-    "an object of a program": (f"{FLEET}title: !!python/name:os.system\n", "line 2: this is no YAML: could not"),
-    "a field's name that is a list": (f"{FLEET}? [a]\n: b\n", "a field's name is one word"),
-    "an anchor that contains itself": (f"{FLEET}steps: &all [*all]\n", "nested too deeply"),
+    "a repetition of nothing": (f"{FLEET}repeat: true\n", "story.yaml:2: repeat: nothing to repeat"),
+    "a field written twice": (
+        f"{FLEET}title: a\ntitle: b\n",
+        "story.yaml:3: title: written twice, first on line 2; keep one of them",
+    ),
+    "broken YAML": (f"{FLEET}steps: [\n", "not YAML ("),
+    "characters that YAML forbids": (f"{FLEET}title: \x07\n", "story.yaml:2: not YAML (a control character)"),
+    "an object of a program": (f"{FLEET}title: !!python/name:os.system\n", "story.yaml:2: title: tags are not read"),
+    "a field's name that is a list": (
+        f"{FLEET}? [a]\n: b\n",
+        "a list or mapping cannot be a field's name; write a word",
+    ),
+    "a nesting without end": ("[" * 100_000, "story.yaml:1: nested too deeply; write it flatter"),
+    "an anchor that contains itself": (
+        f"{FLEET}steps: &all [*all]\n",
+        "an alias (*) that stands for nothing written before it",
+    ),
 }
 
 
@@ -220,7 +250,7 @@ def test_a_file_is_loaded_by_its_path_and_named_in_what_is_wrong(tmp_path):
     path.write_text(FLEET)
     assert len(load_scenario(path).fleet.numbers) == 2
     path.write_text("fleet: 3")
-    with pytest.raises(ScenarioError, match=r"mine\.yaml, line 1: fleet: expected a mapping"):
+    with pytest.raises(ScenarioError, match=r"mine\.yaml:1: fleet: expected a mapping"):
         load_scenario(str(path))
 
 

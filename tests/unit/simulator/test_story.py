@@ -181,5 +181,5 @@ def test_the_story_is_steered_over_http():
         assert post("resume")["paused"] is False
         assert post("pause")["paused"] is True
         assert post("pause")["steps"][0]["caption"] == "The card is declined"
-        assert "did you mean by?" in post("skip", '{"bye": "6s"}')["error"]
+        assert "write by" in post("skip", '{"bye": "6s"}')["error"]
         assert "by: missing" in post("skip", "{}")["error"]

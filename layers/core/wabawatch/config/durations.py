@@ -11,7 +11,7 @@ LONGEST: Final = timedelta(days=3650)
 PATTERN: Final = r"^(?=[0-9])(?:[0-9]{1,9}d)?(?:[0-9]{1,9}h)?(?:[0-9]{1,9}m)?(?:[0-9]{1,9}s)?(?:[0-9]{1,9}ms)?$"
 """The form, for editors."""
 _FORM: Final = re.compile(
-    r"(?=\d)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?(?:(\d{1,9})ms)?", re.ASCII
+    r"(?=\d)" + "".join(rf"(?:(\d{{1,9}}(?:\.\d{{1,9}})?){unit})?" for unit in ("d", "h", "m", "s", "ms")), re.ASCII
 )
 _UNITS: Final = (
     ("d", timedelta(days=1)),
@@ -22,12 +22,16 @@ _UNITS: Final = (
 )
 
 
-def parse(text: str) -> timedelta:
-    """The duration; the longest unit comes first. Raises ValueError for any other form, and for more than ten years."""
+def parse(text: str, *, fractions: bool = False) -> timedelta:
+    """Parse a duration; the longest unit comes first, and `1.5s` needs `fractions`. Raises ValueError for any other
+    form, and for more than ten years."""
     found = _FORM.fullmatch(text)
-    if found is None:
+    if found is None or ("." in text and not fractions):
         raise ValueError("not a duration")
-    parts = [int(amount) * unit for amount, (_, unit) in zip(found.groups("0"), _UNITS, strict=True)]
+    parts = [
+        (float(amount) if "." in amount else int(amount)) * unit
+        for amount, (_, unit) in zip(found.groups("0"), _UNITS, strict=True)
+    ]
     if max(parts) > LONGEST or (total := sum(parts, timedelta())) > LONGEST:
         raise ValueError("longer than ten years")
     return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Final, cast
 
@@ -230,11 +230,16 @@ def check_references(value: dict[str, Any], walker: Walker) -> None:
     destinations = list(names) if isinstance(names, dict) else []
     for path, name in _select(value, (), "routes", "*", "to", "*"):
         if isinstance(name, str) and name not in destinations:
-            walker.note(f"{shown(name)} is not one of the destinations{nearest(name, destinations)}", path)
+            walker.note(f"{shown(name)} is not one of the destinations{nearest(name, _valid(destinations))}", path)
     for rules in ("routes", "windows", "severities"):
         for path, name in _select(value, (), rules, "*", "match", "target", "*"):
             if isinstance(name, str) and name not in seen:
-                walker.note(f"{shown(name)} is not the id of a target{nearest(name, seen)}", path)
+                walker.note(f"{shown(name)} is not the id of a target{nearest(name, _valid(seen))}", path)
+
+
+def _valid(names: Iterable[str]) -> list[str]:
+    """Return the names that may be shown: an invalid one is noted itself, and may hold anything."""
+    return [name for name in names if re.search(scalars.ID, name)]
 
 
 def check_hosts(value: dict[str, Any], walker: Walker, hosts: frozenset[str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import time, timedelta
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -16,7 +16,7 @@ from wabawatch.application.ports import Target
 from wabawatch.application.secret_reference import PATTERN as REFERENCE
 from wabawatch.config import durations, scalars
 from wabawatch.config.destinations import Destination, read_destination
-from wabawatch.config.walker import FieldError, closest
+from wabawatch.config.walker import FieldError, Fields, closest, described
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CAUSES, LIMITED, READABLE, TARGET, UNKNOWN
 from wabawatch.domain.heartbeat import MAX_DELIVERY_AGE, MIN_COVERAGE
 from wabawatch.domain.incident import DESTINATION, MONITOR
@@ -37,14 +37,6 @@ _CODE: Final = re.compile("[0-9]{1,9}")
 _SPAN: Final = r"^(?:mon|tue|wed|thu|fri|sat|sun)(?:-(?:mon|tue|wed|thu|fri|sat|sun))?$"
 
 
-def _field(read: Any, pattern: str | None = None, *examples: str) -> Meta:  # noqa: ANN401 - a reader
-    """Describe a field with a reader of its own. The pattern and the examples are for editors."""
-    schema = {"pattern": pattern} if pattern else {}
-    return Meta(
-        extra_json_schema={**schema, **({"examples": list(examples)} if examples else {})}, extra={"read": read}
-    )
-
-
 def _read_watched(value: object) -> str:
     return READABLE if value == READABLE else scalars.read_capability(value)
 
@@ -62,45 +54,35 @@ def _read_cause(value: object) -> int | str:
     return name
 
 
-Text = Annotated[str, _field(scalars.read_text)]
-Line = Annotated[str, _field(scalars.read_line, scalars.LINE)]
-Name = Annotated[str, _field(scalars.read_line, scalars.LINE, "nightly import")]
-LabelName = Annotated[str, _field(scalars.read_label_name, scalars.LINE)]
+Text = Annotated[str, described(scalars.read_text)]
+Line = Annotated[str, described(scalars.read_line, scalars.LINE)]
+Name = Annotated[str, described(scalars.read_line, scalars.LINE, "nightly import")]
+LabelName = Annotated[str, described(scalars.read_label_name, scalars.LINE)]
 Labels = dict[LabelName, Line]
-Identifier = Annotated[str, _field(scalars.read_identifier, scalars.ID)]
-TargetId = Annotated[str, _field(scalars.read_identifier, scalars.ID, "support-de")]
-ApiKey = Annotated[str, _field(scalars.read_reference, REFERENCE, "env:D360_API_KEY")]
-HeartbeatUrl = Annotated[str, _field(scalars.read_reference_or_url, rf"{REFERENCE}|^https?://", "env:HEARTBEAT_URL")]
-Url = Annotated[str, _field(scalars.read_url, "^https?://[^?#]+$")]
-Link = Annotated[str, _field(scalars.read_link, "^https?://")]
-Capability = Annotated[str, _field(scalars.read_capability, scalars.CAPABILITY)]
-Watched = Annotated[str, _field(_read_watched, rf"{scalars.CAPABILITY}|^{READABLE}$")]
-Status = Annotated[str, _field(scalars.read_word_like(STATUSES), "^[A-Z][A-Z0-9_]{0,63}$", *STATUSES)]
-EntityType = Annotated[str, _field(scalars.read_word_like(ENTITY_TYPES), "^[A-Z][A-Z0-9_]{0,63}$", *ENTITY_TYPES)]
+Identifier = Annotated[str, described(scalars.read_identifier, scalars.ID)]
+TargetId = Annotated[str, described(scalars.read_identifier, scalars.ID, "support-de")]
+ApiKey = Annotated[str, described(scalars.read_reference, REFERENCE, "env:D360_API_KEY")]
+HeartbeatUrl = Annotated[str, described(scalars.read_reference_or_url, rf"{REFERENCE}|^https?://", "env:HEARTBEAT_URL")]
+Url = Annotated[str, described(scalars.read_url, "^https?://[^?#]+$")]
+Link = Annotated[str, described(scalars.read_link, "^https?://")]
+Capability = Annotated[str, described(scalars.read_capability, scalars.CAPABILITY)]
+Watched = Annotated[str, described(_read_watched, rf"{scalars.CAPABILITY}|^{READABLE}$")]
+Status = Annotated[str, described(scalars.read_word_like(STATUSES), "^[A-Z][A-Z0-9_]{0,63}$", *STATUSES)]
+EntityType = Annotated[str, described(scalars.read_word_like(ENTITY_TYPES), "^[A-Z][A-Z0-9_]{0,63}$", *ENTITY_TYPES)]
 Severity = Annotated[Literal["critical", "error", "warning", "info"], Meta(examples=["warning"])]
-Duration = Annotated[timedelta, _field(scalars.read_duration, durations.PATTERN)]
-PositiveDuration = Annotated[timedelta, _field(scalars.read_positive_duration, durations.PATTERN)]
-Clock = Annotated[time, _field(scalars.read_clock, scalars.CLOCK)]
-Start = Annotated[time, _field(scalars.read_clock, scalars.CLOCK, '"09:00"')]
-End = Annotated[time, _field(scalars.read_clock, scalars.CLOCK, '"17:00"')]
-Zone = Annotated[str, _field(scalars.read_zone, None, "Europe/Berlin")]
-Days = Annotated[str, _field(scalars.read_days, _SPAN)]
+Duration = Annotated[timedelta, described(scalars.read_duration, durations.PATTERN)]
+PositiveDuration = Annotated[timedelta, described(scalars.read_positive_duration, durations.PATTERN)]
+Clock = Annotated[time, described(scalars.read_clock, scalars.CLOCK)]
+Start = Annotated[time, described(scalars.read_clock, scalars.CLOCK, '"09:00"')]
+End = Annotated[time, described(scalars.read_clock, scalars.CLOCK, '"17:00"')]
+Zone = Annotated[str, described(scalars.read_zone, None, "Europe/Berlin")]
+Days = Annotated[str, described(scalars.read_days, _SPAN)]
 Share = Annotated[float, Meta(ge=0, le=1, extra={"read": scalars.read_share})]
 PositiveShare = Annotated[float, Meta(gt=0, le=1, extra={"read": scalars.read_positive_share})]
 Rate = Annotated[float, Meta(gt=0, le=1_000_000, extra={"read": scalars.read_rate})]
 Count = Annotated[int, Meta(ge=1, le=1000)]
 ReasonCode = Annotated[int, Meta(ge=0, le=10**9)]
-Cause = Annotated[str, _field(_read_cause)]
-
-
-class Fields(msgspec.Struct, forbid_unknown_fields=True):
-    """A mapping of the file. `value_type` is what it makes; a field that is not written keeps that type's default."""
-
-    value_type: ClassVar[Any]
-
-    @classmethod
-    def build(cls, given: dict[str, Any]) -> Any:  # noqa: ANN401 - of value_type
-        return cls.value_type(**given)
+Cause = Annotated[str, described(_read_cause)]
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -138,6 +138,18 @@ def read_days(value: object) -> tuple[str, ...]:
     return WEEKDAYS[start : end + 1] if start <= end else WEEKDAYS[start:] + WEEKDAYS[: end + 1]
 
 
+def read_one_of(known: Collection[str]) -> Callable[[object], str]:
+    """Make a reader of one of the known words."""
+
+    def read(value: object) -> str:
+        word = read_text(value)
+        if word not in known:
+            raise FieldError(f"{shown(value)} is not known here{nearest(word, known)}")
+        return word
+
+    return read
+
+
 def read_word_like(known: Collection[str]) -> Callable[[object], str]:
     """Make a reader of words in capitals, from a set that the vendor may extend; a misspelt known word is refused."""
 

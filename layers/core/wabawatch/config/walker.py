@@ -7,10 +7,10 @@ class method `build(fields)` makes a value of another type of its fields; it get
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -41,12 +41,33 @@ class Problem(msgspec.Struct, frozen=True):
     text: str
 
 
+class Fields(msgspec.Struct, forbid_unknown_fields=True):
+    """A mapping of a file. `value_type` is what it makes, with that type's defaults for what is not written; None: just
+    the fields that are written. Fields whose names begin with `open_prefix` are of `open_type`, and given as `open`."""
+
+    value_type: ClassVar[Any] = None
+    open_prefix: ClassVar[str | None] = None
+    open_type: ClassVar[Any] = None
+
+    @classmethod
+    def build(cls, given: dict[str, Any]) -> Any:  # noqa: ANN401 - of value_type
+        return given if cls.value_type is None else cls.value_type(**given)
+
+
+def described(read: Callable[[Any], Any], pattern: str | None = None, *examples: str) -> msgspec.Meta:
+    """Describe a field with a reader of its own. The pattern and the examples are for editors."""
+    schema: dict[str, Any] = {"pattern": pattern} if pattern else {}
+    if examples:
+        schema["examples"] = list(examples)
+    return msgspec.Meta(extra_json_schema=schema, extra={"read": read})
+
+
 class Walker:
     """Reads values, and collects the mistakes in `problems`: of each place the first. `kinds` is for readers that need
     more than the value."""
 
-    def __init__(self, kinds: Mapping[str, type[msgspec.Struct]]) -> None:
-        self.kinds = kinds
+    def __init__(self, kinds: Mapping[str, type[msgspec.Struct]] | None = None) -> None:
+        self.kinds = kinds or {}
         self.ready: dict[Path, Any] = {}
         """Values that are read already."""
         self.problems: list[Problem] = []

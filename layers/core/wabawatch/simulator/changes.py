@@ -3,15 +3,19 @@
 Fields: `status` (short for can_send_message), any `can_…`, `reasons`, `info`, `seen_by`, `failure`, `quirks`, `heal`.
 """
 
-import difflib
 from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from wabawatch.config.scalars import read_one_of, read_word_like
+from wabawatch.config.walker import FieldError, Fields, Path, Walker, described, nearest
 
 from .failures import FAILURES, Failure
-from .fleet import TYPES, Fleet
+from .fleet import Fleet
 from .quirks import QUIRKS
-from .reading import Section, count, duration, flag, header, items, nearest, one_of, text, texts
+from .reading import Count, Duration, Header, Names, Text
 from .reasons import CALLING, CATALOGUE, MESSAGING, STATUSES, Health, Reason
 
 EVERYTHING = "*"
@@ -58,112 +62,99 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def read_subject(section: Section, fleet: Fleet) -> tuple[str, tuple[str, ...]]:
-    """(kind, names) from the one field that says what changes, such as `waba: acme-eu` or `number: [a, b]`."""
-    kinds = [kind for kind in TYPES if kind in section]
-    if len(kinds) != 1:
-        raise section.refuse("", f"say once what changes, by one of {', '.join(TYPES)}")
-    names = section.need(kinds[0], texts)
-    for name in names:
-        refuse_unknown(section, kinds[0], name, fleet.names(kinds[0]) | {EVERYTHING})
-    return kinds[0], names
+class ReasonFields(Fields):
+    """A reason that is written out."""
+
+    value_type = Reason
+
+    code: Annotated[int | str, described(lambda code: code)] | None = None
+    description: Text | UnsetType = UNSET
+    possible_solution: Text | UnsetType = UNSET
 
 
-def refuse_unknown(section: Section, field: str, name: str, known: set[str]) -> None:
-    if name not in known:
-        raise section.refuse(field, f"there is no {name!r} in the fleet{nearest(name, known)}")
+class FailureFields(Fields):
+    """A kind of failure with settings."""
+
+    kind: Annotated[str, described(read_one_of([*FAILURES, "none"]), None, "slow")]
+    times: Count | UnsetType = UNSET
+    delay: Duration | UnsetType = UNSET
+    retry_after: Header | UnsetType = UNSET
+    location: Header | UnsetType = UNSET
+    size: Count | UnsetType = UNSET
+    every: Duration | UnsetType = UNSET
+
+    @classmethod
+    def build(cls, given: dict[str, Any]) -> Failure:
+        kind = given["kind"]
+        usual: dict[str, Any] = {"times": 1} if kind == "reset_reused" else {}
+        return Failure(**{**usual, **given, "kind": "" if kind == "none" else kind})
 
 
-def read_change(section: Section, kind: str, names: tuple[str, ...], fleet: Fleet) -> Change:
-    """The change that the section's fields describe; raises ScenarioError for the first that is wrong."""
-    for field in ("failure", "quirks"):
-        if field in section and kind != "number":
-            raise section.refuse(field, f"only a number can have it; write number: …, or {field} on number: '*'")
-    change = Change(
-        kind=kind,
-        names=names,
-        capabilities=_capabilities(section),
-        reasons=_reasons(section) if "reasons" in section else None,
-        additional_info=section.need("info", texts) if "info" in section else None,
-        seen_by=_seen_by(section, fleet),
-        failure=_failure(section) if "failure" in section else None,
-        quirks=_quirks(section) if "quirks" in section else None,
-        heal=section.take("heal", flag, default=False),
-    )
-    _refuse_half(section, change)
-    return change
-
-
-def _refuse_half(section: Section, change: Change) -> None:
-    set_too = change.touches_health or change.failure or change.quirks is not None
-    if change.heal and set_too:
-        raise section.refuse("heal", "heals everything at once; write it alone")
-    if not change.heal and not set_too:
-        raise section.refuse("", f"nothing changes here; write one of {', '.join(FIELDS)} or a can_… field")
-
-
-def _capabilities(section: Section) -> dict[str, str]:
-    capabilities = {str(name): section.need(str(name), _status) for name in section.fields if str(name)[:4] == "can_"}
-    return {MESSAGING: section.need("status", _status), **capabilities} if "status" in section else capabilities
-
-
-def _status(value: object) -> str:
-    """One of the known words, or a foreign one written in capitals: watchers must survive those."""
-    word = text(value)
-    looks_like = difflib.get_close_matches(word.upper(), STATUSES, n=1, cutoff=0.7)
-    if word not in STATUSES and (looks_like or not word.isupper()):
-        raise ValueError(f"{word!r} is no status{nearest(word.upper(), STATUSES)}")
-    return word
-
-
-def _reasons(section: Section) -> tuple[Reason, ...]:
-    given = section.need("reasons", items)
-    return tuple(_reason(section, f"reasons[{index}]", value) for index, value in enumerate(given))
-
-
-def _reason(section: Section, place: str, value: object) -> Reason:
+def _read_reason(walker: Walker, value: object, path: Path) -> Reason:
     if isinstance(value, int) and not isinstance(value, bool):
         return CATALOGUE.get(value, Reason(value, f"Restricted for a cause that only code {value} tells"))
     if not isinstance(value, dict):
-        raise section.refuse(place, "write a code such as 141006, or {code: …, description: …, possible_solution: …}")
-    fields = Section(value, section.place(place), section.origin)
-    fields.allow(("code", "description", "possible_solution"))
-    return Reason(
-        value.get("code"),
-        fields.take("description", text, None),
-        fields.take("possible_solution", text, None),
-    )
+        raise FieldError("write a code such as 141006, or {code: …, description: …, possible_solution: …}")
+    reason: Reason = walker.read(ReasonFields, value, path)
+    return reason
 
 
-def _seen_by(section: Section, fleet: Fleet) -> tuple[str, ...]:
-    names = section.need("seen_by", texts) if "seen_by" in section else ()
+def _read_failure(walker: Walker, value: object, path: Path) -> Failure:
+    """Read a failure by its kind alone, or with settings."""
+    if isinstance(value, dict):
+        failure: Failure = walker.read(FailureFields, value, path)
+        return failure
+    return FailureFields.build({"kind": read_one_of([*FAILURES, "none"])(value)})
+
+
+Status = Annotated[str, described(read_word_like(STATUSES))]
+"""One of the known words, or a foreign one written in capitals: watchers must survive those."""
+
+
+class ChangeFields(Fields):
+    """What happens; any `can_…` field is the status of that capability."""
+
+    open_prefix = "can_"
+    open_type: ClassVar[Any] = Status
+
+    status: Status | UnsetType = UNSET
+    reasons: tuple[Annotated[Any, Meta(extra={"read_below": _read_reason})], ...] | UnsetType = UNSET
+    info: Names | UnsetType = UNSET
+    seen_by: Names | UnsetType = UNSET
+    failure: Annotated[Any, Meta(extra={"read_below": _read_failure})] = UNSET
+    quirks: tuple[Annotated[str, described(read_one_of(list(QUIRKS)))], ...] | UnsetType = UNSET
+    heal: bool | UnsetType = UNSET
+
+
+def check_names(kind: str, names: tuple[str, ...], fleet: Fleet, field: str) -> None:
+    """Raise FieldError for a name that is not in the fleet."""
+    known = fleet.names(kind) | ({EVERYTHING} if field == kind else set())
     for name in names:
-        refuse_unknown(section, "seen_by", name, fleet.names("number"))
-    return names
+        if name not in known:
+            raise FieldError(f"there is no {name!r} in the fleet{nearest(name, known)}", field)
 
 
-def _failure(section: Section) -> Failure:
-    value = section.fields["failure"]
-    if not isinstance(value, dict):
-        return _usual(section.need("failure", one_of([*FAILURES, "none"])))
-    fields = section.section("failure")
-    fields.allow(("kind", "times", "delay", "retry_after", "location", "size", "every"))
-    usual = _usual(fields.need("kind", one_of([*FAILURES, "none"])))
-    return Failure(
-        kind=usual.kind,
-        times=fields.take("times", count, usual.times),
-        delay=fields.take("delay", duration, usual.delay),
-        retry_after=fields.take("retry_after", header, None),
-        location=fields.take("location", header, usual.location),
-        size=fields.take("size", count, None),
-        every=fields.take("every", duration, usual.every),
+def make_change(kind: str, names: tuple[str, ...], given: Mapping[str, Any], fleet: Fleet) -> Change:
+    """Return the change that these fields describe. Raises FieldError for what does not belong together."""
+    for field in ("failure", "quirks"):
+        if field in given and kind != "number":
+            raise FieldError(f"only a number can have it; write number: …, or {field} on number: '*'", field)
+    check_names("number", given.get("seen_by", ()), fleet, "seen_by")
+    capabilities = {**({MESSAGING: given["status"]} if "status" in given else {}), **given.get("open", {})}
+    change = Change(
+        kind=kind,
+        names=names,
+        capabilities=capabilities,
+        reasons=given.get("reasons"),
+        additional_info=given.get("info"),
+        seen_by=given.get("seen_by", ()),
+        failure=given.get("failure"),
+        quirks=given.get("quirks"),
+        heal=given.get("heal", False),
     )
-
-
-def _usual(kind: str) -> Failure:
-    return Failure(kind="" if kind == "none" else kind, times=1 if kind == "reset_reused" else None)
-
-
-def _quirks(section: Section) -> tuple[str, ...]:
-    choose = one_of(list(QUIRKS))
-    return section.need("quirks", lambda value: tuple(choose(name) for name in items(value)))
+    sets_something = change.touches_health or change.failure or change.quirks is not None
+    if change.heal and sets_something:
+        raise FieldError("heals everything at once; write it alone", "heal")
+    if not change.heal and not sets_something:
+        raise FieldError(f"nothing changes here; write one of {', '.join(FIELDS)} or a can_… field")
+    return change

@@ -1,20 +1,22 @@
 """Steering by hand, over HTTP on the same port; `HELP` is its documentation."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from wabawatch.application.addresses import host_of, is_loopback
 from wabawatch.application.credentials import host_of, is_loopback
+from wabawatch.config.walker import FieldError, Fields, mapping
 
 from .answers import Answer, json_answer, plain
 from .failures import FAILURES
 from .fleet import TYPES
 from .http import Request
 from .quirks import QUIRKS
-from .reading import Origin, ScenarioError, Section, duration
+from .reading import Duration, ScenarioError, read_fields
 from .reasons import CATALOGUE
 from .scenario import Step
 from .stage import Stage
@@ -52,7 +54,15 @@ Quirks: {quirks}.
 
 _PLURALS = {"wabas": "waba", "businesses": "business", "numbers": "number", "apps": "app", "templates": "template"}
 _CHANGING = ("PUT", "POST", "DELETE")
+_BODY = "the request's body"
 _KINDS = _PLURALS | {kind: kind for kind in TYPES}
+
+
+class SkipFields(Fields):
+    """Where to set the story: at a moment after its start, or on by some time."""
+
+    to: Duration | UnsetType = UNSET
+    by: Duration | UnsetType = UNSET
 
 
 class Control:
@@ -89,7 +99,7 @@ class Control:
         if request.method not in _CHANGING:
             headers = (("Allow", ", ".join(_CHANGING)),)
             return json_answer(405, {"error": "PUT or POST changes it, DELETE heals it"}, headers)
-        fields = {"heal": True} if request.method == "DELETE" else _body(request).fields
+        fields = {"heal": True} if request.method == "DELETE" else _body(request)
         simulation = self._stage.simulation
         simulation.apply(simulation.change(_KINDS[kind], unquote(name), fields))
         return self._numbers(request)
@@ -133,10 +143,10 @@ class Control:
         return self._story(request)
 
     def _skip(self, request: Request) -> Answer:
-        body = _body(request)
-        body.allow(("to", "by"))
-        start = timedelta() if "to" in body else self._stage.clock.elapsed()
-        self._stage.go_to(start + body.need("to" if "to" in body else "by", duration))
+        body = read_fields(_body(request), _BODY, SkipFields, dict)
+        if not body:
+            raise ScenarioError(f"{_BODY}: by: missing; write for example by: 20s, or to: 60s")
+        self._stage.go_to(body["to"] if "to" in body else self._stage.clock.elapsed() + body["by"])
         return self._story(request)
 
 
@@ -158,9 +168,10 @@ def _described(step: Step) -> dict[str, Any]:
     return {"at": step.at.total_seconds(), "kind": change.kind, "names": change.names, "caption": step.caption}
 
 
-def _body(request: Request) -> Section:
-    origin = Origin("the request's body")
+def _body(request: Request) -> dict[str, Any]:
     try:
-        return Section(msgspec.json.decode(request.body), "", origin)
-    except msgspec.DecodeError as mistake:
-        raise origin.refuse("", f"this is no JSON: {mistake}") from None
+        return dict(mapping(msgspec.json.decode(request.body)))
+    except msgspec.DecodeError as error:
+        raise ScenarioError(f"{_BODY}: this is not JSON: {error}") from None
+    except FieldError as error:
+        raise ScenarioError(f"{_BODY}: {error}") from None

@@ -21,27 +21,71 @@ from collections.abc import Iterator
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from .changes import FIELDS, Change, read_change, read_subject
-from .fleet import CALLING_USES, TYPES, Fleet, Number, generated_fleet
-from .reading import (
-    ScenarioError,
-    Section,
-    count,
-    duration,
-    flag,
-    header,
-    identifier,
-    one_of,
-    read_yaml,
-    text,
-    text_map,
-    texts,
-)
+from wabawatch.config.walker import FieldError, Fields
 
-_NUMBER_FIELDS = ("id", "name", "waba", "business", "app", "templates", "calling", "labels", "key")
+from .changes import Change, ChangeFields, check_names, make_change
+from .fleet import TYPES, Fleet, Number, generated_fleet
+from .reading import Count, Duration, Header, Identifier, Names, ScenarioError, Text, read_yaml
+
+Calling = Literal["absent", "unused", "used"]
+
+
+class NumberFields(Fields):
+    """A number as it is written."""
+
+    id: Identifier
+    name: Text | UnsetType = UNSET
+    waba: Text | UnsetType = UNSET
+    business: Text | UnsetType = UNSET
+    app: Text | UnsetType = UNSET
+    templates: Names | UnsetType = UNSET
+    calling: Calling | UnsetType = UNSET
+    labels: dict[Text, Text] | UnsetType = UNSET
+    key: Header | UnsetType = UNSET
+
+
+class GenerateFields(Fields):
+    """How many numbers to make, and how they share accounts."""
+
+    count: Count
+    wabas: Count | UnsetType = UNSET
+    businesses: Count | UnsetType = UNSET
+    calling: Calling | UnsetType = UNSET
+
+
+class FleetFields(Fields):
+    """The fleet as it is written."""
+
+    numbers: tuple[NumberFields, ...] | UnsetType = UNSET
+    generate: GenerateFields | UnsetType = UNSET
+
+
+class StepFields(ChangeFields, kw_only=True):
+    """A step as it is written: one of the kinds of entity says what changes."""
+
+    at: Duration
+    caption: Text | UnsetType = UNSET
+    number: Names | UnsetType = UNSET
+    waba: Names | UnsetType = UNSET
+    business: Names | UnsetType = UNSET
+    app: Names | UnsetType = UNSET
+    template: Names | UnsetType = UNSET
+
+
+class ScenarioFields(Fields):
+    """The whole file."""
+
+    title: Text | UnsetType = UNSET
+    latency: Duration | UnsetType = UNSET
+    length: Duration | UnsetType = UNSET
+    repeat: bool | UnsetType = UNSET
+    fleet: FleetFields | UnsetType = UNSET
+    steps: tuple[StepFields, ...] | UnsetType = UNSET
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -76,88 +120,81 @@ def load_scenario(path: Path | str | None = None) -> Scenario:
 
 
 def parse_scenario(source: str, name: str = "scenario") -> Scenario:
-    """The scenario of the YAML text; `name` stands for the file in what ScenarioError says."""
-    root = read_yaml(source, name)
-    root.allow(("title", "latency", "length", "repeat", "fleet", "steps"))
-    fleet = _fleet(root)
-    steps = sorted((_step(section, fleet) for section in root.sections("steps")), key=lambda step: step.at)
-    last = steps[-1].at if steps else timedelta()
-    length = root.take("length", duration, last)
-    if length < last:
-        raise root.refuse("length", f"shorter than the last step, which comes at {last.total_seconds():g}s")
-    repeat = root.take("repeat", flag, default=False)
-    if repeat and not length:
-        raise root.refuse("repeat", "nothing to repeat; write length: 3m, or a step later than 0s")
-    return Scenario(
-        fleet=fleet,
-        title=root.take("title", text, ""),
-        latency=root.take("latency", duration, timedelta()),
-        steps=tuple(steps),
-        length=length,
-        repeat=repeat,
+    """Return the scenario of the YAML text; `name` stands for the file in what ScenarioError says."""
+    return read_yaml(source, name, ScenarioFields, _scenario)
+
+
+def _scenario(given: dict[str, Any]) -> Scenario:
+    fleet = _fleet(given.get("fleet", {}))
+    steps = sorted(
+        (_step(index, step, fleet) for index, step in enumerate(given.get("steps", ()))), key=lambda step: step.at
     )
+    last = steps[-1].at if steps else timedelta()
+    length = given.get("length", last)
+    if length < last:
+        raise FieldError(f"shorter than the last step, which comes at {last.total_seconds():g}s", "length")
+    if given.get("repeat") and not length:
+        raise FieldError("nothing to repeat; write length: 3m, or a step later than 0s", "repeat")
+    own = {name: given[name] for name in ("title", "latency", "repeat") if name in given}
+    return Scenario(fleet=fleet, steps=tuple(steps), length=length, **own)
 
 
-def _fleet(root: Section) -> Fleet:
-    section = root.section("fleet")
-    section.allow(("numbers", "generate"))
-    numbers = [*_named(section), *_generated(section)]
+def _fleet(given: dict[str, Any]) -> Fleet:
+    numbers = list(_named(given.get("numbers", ())))
+    if "generate" in given:
+        made = given["generate"]
+        numbers += generated_fleet(
+            made["count"],
+            wabas=made.get("wabas"),
+            businesses=made.get("businesses"),
+            calling=made.get("calling", "absent"),
+        ).numbers
     if twice := [name for name, times in Counter(number.id for number in numbers).items() if times > 1]:
-        raise section.refuse("generate", f"makes a number {twice[0]!r}, which is named already; give that another id")
+        text = f"makes a number {twice[0]!r}, which is named already; give that another id"
+        raise FieldError(text, "fleet", "generate")
     if not numbers:
-        raise root.refuse("fleet", "there are no numbers; write numbers: [{id: support-de}] or generate: {count: 40}")
+        text = "there are no numbers; write numbers: [{id: support-de}] or generate: {count: 40}"
+        raise FieldError(text, "fleet")
     return Fleet(tuple(numbers))
 
 
-def _generated(fleet: Section) -> tuple[Number, ...]:
-    if "generate" not in fleet:
-        return ()
-    section = fleet.section("generate")
-    section.allow(("count", "wabas", "businesses", "calling"))
-    return generated_fleet(
-        section.need("count", count),
-        wabas=section.take("wabas", count, None),
-        businesses=section.take("businesses", count, None),
-        calling=section.take("calling", one_of(CALLING_USES), "absent"),
-    ).numbers
-
-
-def _named(fleet: Section) -> Iterator[Number]:
+def _named(written: tuple[dict[str, Any], ...]) -> Iterator[Number]:
     ids: set[str] = set()
     keys: set[str] = set()
     business_of: dict[str, str] = {}
-    for section in fleet.sections("numbers"):
-        number = _number(section, business_of)
+    for index, given in enumerate(written):
+        number = _number(given, business_of)
+        place = ("fleet", "numbers", index)
         if number.id in ids:
-            raise section.refuse("id", f"{number.id!r} is there already; each number needs an id of its own")
+            raise FieldError(f"{number.id!r} is there already; each number needs an id of its own", *place, "id")
         if number.key in keys:
-            raise section.refuse("key", "another number has this key; a key belongs to one number")
+            raise FieldError("another number has this key; a key belongs to one number", *place, "key")
         if business_of.setdefault(number.waba, number.business) != number.business:
-            raise section.refuse("business", f"{number.waba!r} already belongs to {business_of[number.waba]!r}")
+            text = f"{number.waba!r} already belongs to {business_of[number.waba]!r}"
+            raise FieldError(text, *place, "business")
         ids.add(number.id)
         keys.add(number.key)
         yield number
 
 
-def _number(section: Section, business_of: dict[str, str]) -> Number:
-    section.allow(_NUMBER_FIELDS)
-    number_id = section.need("id", identifier)
-    waba = section.take("waba", text, number_id)
-    return Number(
-        id=number_id,
-        name=section.take("name", text, number_id.replace("-", " ").title()),
-        waba=waba,
-        business=section.take("business", text, business_of.get(waba, waba)),
-        app=section.take("app", text, "messaging-app"),
-        templates=section.take("templates", texts, ()),
-        calling=section.take("calling", one_of(CALLING_USES), "absent"),
-        labels=section.take("labels", text_map, {}),
-        api_key=section.take("key", header, ""),
-    )
+def _number(given: dict[str, Any], business_of: dict[str, str]) -> Number:
+    waba = given.get("waba", given["id"])
+    usual = {
+        "name": given["id"].replace("-", " ").title(),
+        "waba": waba,
+        "business": business_of.get(waba, waba),
+        "api_key": given.get("key", ""),
+    }
+    return Number(**{**usual, **{name: value for name, value in given.items() if name != "key"}})
 
 
-def _step(section: Section, fleet: Fleet) -> Step:
-    section.allow(("at", "caption", *TYPES, *FIELDS), prefix="can_")
-    at = section.need("at", duration)
-    kind, names = read_subject(section, fleet)
-    return Step(at, read_change(section, kind, names, fleet), section.take("caption", text, ""))
+def _step(index: int, given: dict[str, Any], fleet: Fleet) -> Step:
+    try:
+        kinds = [kind for kind in TYPES if kind in given]
+        if len(kinds) != 1:
+            raise FieldError(f"say once what changes, by one of {', '.join(TYPES)}")  # noqa: TRY301 - placed below
+        kind, names = kinds[0], given[kinds[0]]
+        check_names(kind, names, fleet, kind)
+        return Step(given["at"], make_change(kind, names, given, fleet), given.get("caption", ""))
+    except FieldError as error:
+        raise FieldError(str(error), "steps", index, *error.below) from None

@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from .answers import Reply, snake_envelope
-from .changes import EVERYTHING, FIELDS, Change, read_change, read_subject
+from .changes import EVERYTHING, Change, ChangeFields, check_names, make_change
 from .fleet import Number
 from .live import LiveEntity, LiveNumber, described
-from .reading import Origin, Section
+from .reading import read_fields
 from .scenario import Scenario, Step
 
 UNKNOWN_KEY = snake_envelope(401, "Invalid api key: no number is known by it")
@@ -79,10 +79,13 @@ class Simulation:
 
     def change(self, kind: str, name: str, fields: Mapping[Any, Any]) -> Change:
         """Read a change given by hand, with a step's fields; raises ScenarioError. It is not applied yet."""
-        read_subject(Section({kind: name}, "", Origin("the change")), self.scenario.fleet)
-        section = Section(dict(fields), "", Origin("the change"))
-        section.allow(FIELDS, prefix="can_")
-        return read_change(section, kind, (name,), self.scenario.fleet)
+        fleet = self.scenario.fleet
+
+        def build(given: dict[str, Any]) -> Change:
+            check_names(kind, (name,), fleet, kind)
+            return make_change(kind, (name,), given, fleet)
+
+        return read_fields(dict(fields), "the change", ChangeFields, build)
 
     def advance(self, elapsed: timedelta) -> list[Step]:
         """Bring the story to this moment after its start and return the steps taken; going back starts it again."""
