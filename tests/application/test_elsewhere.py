@@ -16,7 +16,7 @@ from tests.application.fakes import (
     phone,
     targets,
 )
-from wabawatch.adapters.notifiers.sns_payload import MOST, bodies
+from wabawatch.adapters.notifiers.sns_payload import MAX_MESSAGE, build_bodies
 from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 from wabawatch.domain.health import Reason
 from wabawatch.domain.heartbeat import HeartbeatRules, LastHeartbeatPing, next_heartbeat_ping
@@ -146,7 +146,7 @@ def the_biggest_message_breaks_a_limit(stage):
     stage.cycle()
     (digest,) = stage.ops.taken
     assert digest.total == 24
-    assert 0 < len(bodies(digest).encode()) <= MOST
+    assert 0 < len(build_bodies(digest).encode()) <= MAX_MESSAGE
 
 
 def a_recovery_is_announced_that_nobody_was_told_of(stage):

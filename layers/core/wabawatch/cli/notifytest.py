@@ -43,8 +43,8 @@ def notify_test(destination: str) -> None:
 
 
 def try_destination(app: Application, destination: str) -> DeliveryError | None:
-    """Send the test; what went wrong, if anything did."""
-    number = f"test-{secrets.token_hex(6)}"
-    said = build_sample(destination, app.audience.deployment, app.clock.now(), number, app.audience.advise)
-    (attempt,) = Deliverer(app.notifiers, app.clock)([(said, {}, ())])
+    """Send the test, and return the error if there was one."""
+    test_id = f"test-{secrets.token_hex(6)}"
+    sample = build_sample(destination, app.audience.deployment, app.clock.now(), test_id, app.audience.advise)
+    (attempt,) = Deliverer(app.notifiers, app.clock)([(sample, {}, ())])
     return attempt.error
