@@ -96,7 +96,7 @@ def test_explain_tells_the_chain_of_an_incident(site):
     assert "1 observation of 1 needed: BLOCKED at" in shown
     assert "AVAILABLE → BLOCKED" in shown or "found BLOCKED" in shown
     assert "console  heard BLOCKED at" in shown
-    assert "is told nothing now: knows how it stands; looked at again at" in shown
+    assert "is told nothing now: already notified; looked at again at" in shown
     assert site.ok("explain", incident[:5]) == shown or incident[:5] in shown
 
 

@@ -21,10 +21,10 @@ _ID_LONG: Final = 8
 _ID_END: Final = 4
 
 _WHYS: Final[Mapping[str, str]] = {
-    "up_to_date": "knows how it stands",
+    "up_to_date": "already notified",
     "not_routed": "no route leads there",
     "about_itself": "it is about this destination itself",
-    "group_wait": "waits for company, so that one cause is one message",
+    "group_wait": "waiting to group related changes (group_wait)",
     "group_interval": "news of more or fewer numbers waits for its turn",
     "extent_quiet": "a few more or fewer numbers, or some that come and go, are told with the next reminder",
     "reasons_interval": "news of other reasons waits for its turn",
@@ -33,10 +33,10 @@ _WHYS: Final[Mapping[str, str]] = {
     "joined_later": "it was over before this destination was configured",
     "working_hours": "waits for working hours",
     "flapping": "keeps changing; quiet until it settles",
-    "mass_failure": "the monitor is blind, which is told in place of this",
+    "mass_failure": "most numbers cannot be checked, and that is sent instead",
     "acknowledged": "someone has it: no reminders",
     "retry_wait": "a delivery failed and is tried again",
-    "no_more_reminders": "knows how it stands, and there are no reminders for this status",
+    "no_more_reminders": "already notified, and there are no reminders for this status",
 }
 """The planner's words for saying nothing, in sentences."""
 

@@ -5,18 +5,22 @@ The decision carries its reason as data: `why` is shown by `explain`, logged, an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 import msgspec
 
 from wabawatch.domain.correlation import count_status_changes
-from wabawatch.domain.extent import extent_calm_at, extent_is_news
 from wabawatch.domain.health import AVAILABLE, BLOCKED, READABLE, UNKNOWN, identities, is_urgent, rank
-from wabawatch.domain.incident import Incident, NotificationState
+from wabawatch.domain.incident import Change, Incident, NotificationState
 from wabawatch.domain.policy import Flapping, Policy
 from wabawatch.domain.schedule import Weekly
+
+_MUCH: Final = 4
+"""A number of affected targets changes much when it changes by one in so many, or more."""
 
 
 class Mute(msgspec.Struct, frozen=True):
@@ -244,12 +248,12 @@ def _other_extent(
     """Said when the number of targets changed by much, at most once in an interval; where few come and go again and
     again, once they are calm. What is not said here is said with the next reminder."""
     affected = incident.affected
-    if not situation.routed or not extent_is_news(notified.affected, affected, incident.changes):
+    if not situation.routed or not _is_extent_news(notified.affected, affected, incident.changes):
         return None
     ready_at = _ready_at(notified.at or incident.opened_at, policy.group_interval, situation.now)
     if ready_at is not None:
         return Decision(None, HoldReason.GROUP_INTERVAL, ready_at)
-    calm_at = extent_calm_at(incident.changes, situation.now, policy.flapping)
+    calm_at = _find_extent_calm(incident.changes, situation.now, policy.flapping)
     if calm_at is not None:
         return Decision(None, HoldReason.EXTENT_QUIET, calm_at)
     return Decision("spread" if affected > notified.affected else "receded", f"{notified.affected} affected were told")
@@ -278,3 +282,42 @@ def _unsaid(incident: Incident, notified: NotificationState) -> HoldReason:
     if _reasons_differ(incident, notified):
         return HoldReason.REASONS_QUIET
     return HoldReason.UP_TO_DATE if notified.affected == incident.affected else HoldReason.EXTENT_QUIET
+
+
+def _is_extent_news(before: int, now: int, changes: Sequence[Change]) -> bool:
+    """Decide whether a number that differs from the one that was told is worth a message of its own.
+
+    It is when it changed by a quarter or more, or needs more digits than before. The latter only for the first time in
+    the incident's story: one of a hundred that leaves and comes back does not reach a new order of size."""
+    if _differs_much(before, now):
+        return True
+    digits = len(str(now))
+    if digits <= len(str(before)):
+        return False
+    sizes = [1, *(len(str(change.affected)) for change in changes)]  # it began with none, in however few points
+    return sum(earlier < digits <= later for earlier, later in pairwise(sizes)) <= 1
+
+
+def _find_extent_calm(changes: Sequence[Change], now: datetime, flapping: Flapping) -> datetime | None:
+    """Return when the number will have stopped going up and down, by the measure for a status that flaps; None: it has.
+
+    Changes from the future do not count: the clock was set back."""
+    recent = [at for at in _list_extent_turns(changes) if now - flapping.window < at <= now]
+    return recent[-flapping.high] + flapping.window if len(recent) >= flapping.high else None
+
+
+def _list_extent_turns(changes: Sequence[Change]) -> list[datetime]:
+    """List the instants at which the number began to grow by much after it had shrunk by much, or the reverse."""
+    turned: list[datetime] = []
+    extreme, grows = (changes[0].affected if changes else 0), None
+    for change in changes:
+        if change.affected != extreme and (change.affected > extreme) is grows:
+            extreme = change.affected
+        elif _differs_much(extreme, change.affected):
+            extreme, grows = change.affected, change.affected > extreme
+            turned.append(change.at)
+    return turned
+
+
+def _differs_much(before: int, after: int) -> bool:
+    return before != after and abs(after - before) * _MUCH >= before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -148,5 +149,5 @@ class _Fitter:
             for target in affected[: self._limits.names]
         )
 
-    def _fit_history(self, incident: IncidentSummary) -> tuple[tuple[object, str], ...]:
+    def _fit_history(self, incident: IncidentSummary) -> tuple[tuple[datetime, str], ...]:
         return tuple((at, self.fit_short(status)) for at, status in incident.history[-self._limits.names :])

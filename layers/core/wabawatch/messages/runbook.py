@@ -44,7 +44,7 @@ class Entry(msgspec.Struct, frozen=True):
         return Advice(self.who, self.action, self.link)
 
 
-_OF_THE_MONITOR: Final[Mapping[Key, Entry]] = {
+_MONITOR_CAUSES: Final[Mapping[Key, Entry]] = {
     "configuration": Entry(
         "the configuration cannot be used as it is; the last good version goes on",
         "whoever deploys Wabawatch",
@@ -89,7 +89,7 @@ _OF_THE_MONITOR: Final[Mapping[Key, Entry]] = {
     ),
 }  # fmt: skip
 
-OUR_CAUSES: Final = tuple(str(cause) for cause in _OF_THE_MONITOR)
+OUR_CAUSES: Final = tuple(str(cause) for cause in _MONITOR_CAUSES)
 """The monitor's own words for what is wrong with itself."""
 
 CATALOGUE: Final[Mapping[Key, Entry]] = {
@@ -224,7 +224,7 @@ CATALOGUE: Final[Mapping[Key, Entry]] = {
         "whoever runs the monitor",
         "Lower source.concurrency, or raise the process's limit (ulimit -n).",
     ),
-    **_OF_THE_MONITOR,
+    **_MONITOR_CAUSES,
 }  # fmt: skip
 
 _UNKNOWN_CODE: Final = Entry(
@@ -248,8 +248,8 @@ _NO_CODE: Final = Entry(
 
 
 def advice(code: int | None, cause: str = "", overrides: Overrides | None = None) -> Advice:
-    """Who can fix it, what to do, and where to read on. Never empty. A field that an override leaves empty is the
-    catalogue's."""
+    """Return who can fix it, what to do, and a guide; never empty. A field that an override leaves empty is taken from
+    the catalogue."""
     known = _entry(code, cause).advice
     own = (overrides or {}).get(cause if code is None else code)
     if own is None:
@@ -258,24 +258,24 @@ def advice(code: int | None, cause: str = "", overrides: Overrides | None = None
 
 
 def advise(reason: Reason, overrides: Overrides | None = None) -> Advice:
-    """The advice for a reason as it stands in an incident."""
+    """Return the advice for a reason of an incident."""
     return advice(reason.code, cause_of(reason), overrides)
 
 
 def cause_of(reason: Reason) -> str:
-    """The cause that a reason of UNKNOWN stands for, or nothing."""
+    """Return the cause that a reason stands for, or ""."""
     known = reason.code is None and reason.description in CATALOGUE
     return reason.description if known else ""
 
 
 def unlisted(codes: Mapping[int, int], overrides: Overrides | None = None) -> dict[int, int]:
-    """Those of the counted codes that neither the catalogue nor the configuration knows."""
+    """Select the counted codes that neither the catalogue nor the configuration knows."""
     known = {*CATALOGUE, *(overrides or ())}
     return {code: count for code, count in sorted(codes.items()) if code not in known}
 
 
 def meaning(reason: Reason) -> str:
-    """What a known code or cause means, or nothing."""
+    """Return what a known code or cause means, or ""."""
     key = reason.code if reason.code is not None else reason.description
     return CATALOGUE[key].meaning if key in CATALOGUE else ""
 

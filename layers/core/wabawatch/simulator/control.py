@@ -7,7 +7,6 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from wabawatch.application.addresses import host_of, is_loopback
 from wabawatch.application.credentials import host_of, is_loopback
 from wabawatch.config.walker import FieldError, Fields, mapping
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 
-from wabawatch.application.errors import ConfigurationError
 from wabawatch.config import durations
 from wabawatch.config.loading import Document, dotted
 from wabawatch.config.scalars import read_text
 from wabawatch.config.walker import FieldError, Fields, Problem, Walker, described, shown
+from wabawatch.errors import ConfigurationError
 
 T = TypeVar("T")
 

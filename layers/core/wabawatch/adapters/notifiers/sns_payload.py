@@ -20,7 +20,7 @@ from wabawatch.messages.plain_text import format_lines
 from wabawatch.messages.text import sanitize, truncate
 from wabawatch.messages.titles import add_badge, is_test
 
-_MAX_MESSAGE: Final = 262_144
+MAX_MESSAGE: Final = 262_144
 """Bytes of a message, with its attributes, by the SNS quota."""
 _MAX_SUBJECT: Final = 99
 _MAX_SMS: Final = 160
@@ -111,7 +111,7 @@ def build_bodies(notification: Notification) -> str:
         payload = encode_payload(notification, size).decode()
         bodies = {"default": text, "email": text, "sms": sms, **dict.fromkeys(_MACHINE_PROTOCOLS, payload)}
         message = msgspec.json.encode(bodies)
-        if len(message) <= _MAX_MESSAGE:
+        if len(message) <= MAX_MESSAGE:
             return message.decode()
     raise ValueError("a notification is larger than SNS allows")
 
