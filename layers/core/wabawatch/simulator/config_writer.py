@@ -36,7 +36,8 @@ def key_environment(simulation: Simulation) -> dict[str, str]:
 def write_config(simulation: Simulation, url: str, folder: Path) -> Path:
     """Write `config.yaml` and a file `keys/ID` for each number, and return the path of the configuration.
 
-    Only the owner can read them. Existing files are replaced. Raises OSError, also if a folder is a symbolic link or belongs to another user.
+    Only the owner can read them. Existing files are replaced. Raises OSError, also if a folder is a symbolic link or
+    belongs to another user.
     """
     folder = folder.absolute()
     document = wabawatch_config(simulation, url, folder / "keys")
