@@ -1,4 +1,4 @@
-"""What validation costs: loading a fleet of 100,000 targets, as a multiple of bare json.loads on the same text.
+"""Measure validation: load a configuration of 100,000 targets, as a multiple of bare json.loads on the same text.
 
 python -m benchmarks.configuration [TARGETS]
 """
@@ -15,7 +15,7 @@ ROUNDS = 5
 
 
 def fleet(size: int) -> str:
-    """A configuration of so many targets, each with a key of its own and two labels."""
+    """Build a configuration of `size` targets, each with its own key and two labels."""
     targets = [
         {
             "id": f"number-{place}",
@@ -28,28 +28,27 @@ def fleet(size: int) -> str:
     return json.dumps({"targets": targets})
 
 
-def best(work: Callable[[], object]) -> float:
-    """The least processor time of a few rounds, in seconds."""
-
-    def once() -> float:
-        began = process_time()
-        work()
-        return process_time() - began
-
-    return min(once() for _ in range(ROUNDS))
+def measure_cpu(function: Callable[[], object]) -> float:
+    """Return the least CPU time of a few calls, in seconds."""
+    times = []
+    for _ in range(ROUNDS):
+        started = process_time()
+        function()
+        times.append(process_time() - started)
+    return min(times)
 
 
 def main() -> None:
     size = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     text = fleet(size)
     settings = load(text, "fleet", environment={}, destination_kinds=OPTIONS)
-    bare = best(lambda: json.loads(text))
-    whole = best(lambda: load(text, "fleet", environment={}, destination_kinds=OPTIONS))
-    written = best(lambda: canonical_json(settings))
+    baseline = measure_cpu(lambda: json.loads(text))
+    loading = measure_cpu(lambda: load(text, "fleet", environment={}, destination_kinds=OPTIONS))
+    encoding = measure_cpu(lambda: canonical_json(settings))
     print(f"{size:,} targets, {len(text) / 1e6:.1f} MB")
-    print(f"json.loads     {bare:6.2f} s")
-    print(f"load           {whole:6.2f} s  {whole / bare:.1f} times")
-    print(f"canonical_json {written:6.2f} s  {written / bare:.1f} times")
+    print(f"json.loads     {baseline:6.2f} s")
+    print(f"load           {loading:6.2f} s  {loading / baseline:.1f} times")
+    print(f"canonical_json {encoding:6.2f} s  {encoding / baseline:.1f} times")
 
 
 if __name__ == "__main__":

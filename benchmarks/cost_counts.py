@@ -1,11 +1,11 @@
-"""Counts what a quiet fleet asks of AWS: the functions themselves, on moto, with the answers of the health API at hand.
+"""Count the AWS requests of a fleet without changes: the real functions, on moto, with health responses from memory.
 
-A fleet is read once so that everything is known, and the second pass and the second round of notify count. DynamoDB's
-units are computed from the items that went over the wire, as the strict client of the tests does it. Of a fleet that is
-cut into shards one shard is read and counts for all, and the others have the coverage that it left.
+The first runs only create the state; the later ones are counted. DynamoDB's units are computed from the transferred
+items, as the strict client of the tests does it. In a fleet of several shards, one shard is read and counted for all;
+the others get its coverage.
 
-CPU is measured apart, without moto: the poll function on SQLite with reports at hand, a probe over a socket, and a call
-through botocore whose answer is at hand.
+CPU time is measured separately, without moto: the poll function on SQLite with reports from memory, a probe over a
+socket, and a call of botocore with a response from memory.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ from wabawatch.domain.sharding import SHARD_SIZE, shard_of, shards_for
 
 FLEETS: Final = (1, 1_000, 10_000, 100_000)
 KEYS_IN_A_SECRET: Final = 900
-"""64 KB hold so many keys of 70 bytes with their names."""
+"""The number of keys, of 70 bytes with their names, in a secret of 64 KB."""
 INTERVAL: Final = timedelta(minutes=5)
 REGION: Final = "us-east-1"
 WARM_RUNS: Final = 4
-"""Before anything is counted: later than the longest pass, nothing of the first run is repeated."""
+"""Runs before the counting starts, so that nothing of the first run is repeated in the counted ones."""
 RUNS_KEPT: Final = timedelta(days=90)
 ROW_OVERHEAD: Final = 100
 """Bytes that DynamoDB adds to each item and to each entry of an index."""
@@ -66,7 +66,7 @@ _FUNCTIONS: Final = costs.ROOT / "functions"
 
 
 class Clock:
-    """Stands still until it is told."""
+    """Stands still until it is set."""
 
     at = T0
 
@@ -75,7 +75,7 @@ class Clock:
 
 
 class Transport:
-    """Answers every probe at once, and counts the bytes of the requests."""
+    """Responds to every probe at once, and counts the bytes of the requests."""
 
     free = True
 
@@ -108,7 +108,7 @@ class Transport:
 
 
 def healthy_answer(number: int) -> Answer:
-    """An account of its own for each number; ten share a business."""
+    """Build a response: each number has its own account; ten numbers share a business."""
     both = {"can_send_message": "AVAILABLE", "can_receive_call_sip": "AVAILABLE"}
     entities = [
         {"entity_type": "PHONE_NUMBER", "id": str(105954558000000 + number), **both},
@@ -121,7 +121,7 @@ def healthy_answer(number: int) -> Answer:
 
 
 class Deployment:
-    """The stack's services in moto, and its two functions in this process. Counts every call to a service."""
+    """The services of the stack in moto, and its two functions in this process. Counts every call to a service."""
 
     def __init__(self, numbers: int) -> None:
         self.clock = Clock()
@@ -145,7 +145,7 @@ class Deployment:
         self.calls[model.service_model.service_name, model.name] += 1
 
     def _configure(self) -> int:
-        """Upload the configuration and its keys; how many secrets they are in."""
+        """Upload the configuration and its keys; return the number of secrets."""
         vault = boto3.client("secretsmanager", REGION)
         names = self.names
         if len(names) == 1:
@@ -180,7 +180,7 @@ class Deployment:
         }
 
     def function(self, name: str) -> ModuleType:
-        """A function's module, with its application on this table, this clock, and answers at hand."""
+        """Load the module of a function, with this table and clock, and with health responses from memory."""
         module = load_function(name)
         application = module.runtime.lambda_monitor().monitor
         application.clock = self.clock
@@ -199,8 +199,8 @@ class Deployment:
             yield
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """What one invocation asked of AWS, and what it logged."""
+class Invocation(msgspec.Struct, frozen=True):
+    """The requests of one invocation to AWS, and its log."""
 
     reads: float
     writes: float
@@ -223,7 +223,7 @@ def load_function(name: str) -> ModuleType:
 
 
 def invoke(module: ModuleType, event: object) -> str:
-    """Run a handler; what it wrote to its log."""
+    """Run a handler and return its log."""
     context = SimpleNamespace(
         function_name="wabawatch", function_version="$LATEST", memory_limit_in_mb=512, aws_request_id="r" * 36,
         invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:wabawatch",
@@ -239,7 +239,7 @@ def invoke(module: ModuleType, event: object) -> str:
 
 
 def count_fleet(numbers: int) -> costs.Counts:
-    """Count one fleet, without its CPU."""
+    """Count one fleet, without its CPU time."""
     load_function.cache_clear()
     with mock_aws(), copying_tables_once(), patch.dict(os.environ, {"AWS_DEFAULT_REGION": REGION}):
         deployment = Deployment(numbers)
@@ -258,24 +258,29 @@ def _count(deployment: Deployment) -> costs.Counts:
     _run(deployment, poll)
     rounds += _rounds(deployment, notify)
     stored = _stored(deployment, seen=sum(shard_of(name, shards) == 0 for name in deployment.names))
-    metrics = {metric for asked in (*(asked for _, asked in run), *rounds) for metric in metrics_of(asked.log)}
+    metrics = {
+        metric
+        for invocation in (*(invocation for _, invocation in run), *rounds)
+        for metric in metrics_of(invocation.log)
+    }
     return costs.Counts(
         numbers=len(deployment.names),
         shards=shards,
         secrets=deployment.secrets,
-        run_reads=sum(times * asked.reads for times, asked in run),
-        run_writes=sum(times * asked.writes for times, asked in run),
-        run_calls=sum(times * asked.calls for times, asked in run),
-        run_s3=sum(times * asked.s3 for times, asked in run),
-        run_queue_requests=sum(asked.queue for _, asked in run) + (costs.SHARD_MESSAGE * shards if shards > 1 else 0),
+        run_reads=sum(times * invocation.reads for times, invocation in run),
+        run_writes=sum(times * invocation.writes for times, invocation in run),
+        run_calls=sum(times * invocation.calls for times, invocation in run),
+        run_s3=sum(times * invocation.s3 for times, invocation in run),
+        run_queue_requests=sum(invocation.queue for _, invocation in run)
+        + (costs.SHARD_MESSAGE * shards if shards > 1 else 0),
         run_secret_reads=deployment.secrets * (costs.ENVIRONMENTS if shards > 1 else 1),
-        run_log=sum(times * (len(asked.log) + costs.LAMBDA_LOG_BYTES) for times, asked in run),
+        run_log=sum(times * (len(invocation.log) + costs.LAMBDA_LOG_BYTES) for times, invocation in run),
         run_cpu=0,
-        round_reads=statistics.mean(asked.reads for asked in rounds),
-        round_writes=statistics.mean(asked.writes for asked in rounds),
-        round_calls=statistics.mean(asked.calls for asked in rounds),
-        round_s3=statistics.mean(asked.s3 for asked in rounds),
-        round_log=statistics.mean(len(asked.log) + costs.LAMBDA_LOG_BYTES for asked in rounds),
+        round_reads=statistics.mean(invocation.reads for invocation in rounds),
+        round_writes=statistics.mean(invocation.writes for invocation in rounds),
+        round_calls=statistics.mean(invocation.calls for invocation in rounds),
+        round_s3=statistics.mean(invocation.s3 for invocation in rounds),
+        round_log=statistics.mean(len(invocation.log) + costs.LAMBDA_LOG_BYTES for invocation in rounds),
         round_cpu=0,
         metrics=len(metrics),
         request_bytes=round(deployment.transport.bytes / deployment.transport.requests),
@@ -283,37 +288,37 @@ def _count(deployment: Deployment) -> costs.Counts:
     )
 
 
-def _run(deployment: Deployment, poll: ModuleType) -> list[tuple[int, Asked]]:
-    """A run: the tick alone, or with one shard that stands for all of them."""
-    tick = _asked(deployment, poll, _event(deployment, "poll"))
+def _run(deployment: Deployment, poll: ModuleType) -> list[tuple[int, Invocation]]:
+    """Make a run: the scheduled invocation, and one shard that is counted for all of them."""
+    scheduled = _invocation(deployment, poll, _event(deployment, "poll"))
     if deployment.shards == 1:
-        return [(1, tick)]
+        return [(1, scheduled)]
     body = {
         **_event(deployment, "shard"),
         "run_id": f"run{deployment.clock.at:%H%M}",
         "shard": 0,
         "of": deployment.shards,
     }
-    shard = _asked(deployment, poll, {"Records": [{"messageId": "m", "body": json.dumps(body), "attributes": {}}]})
-    _stand_in(poll)
-    return [(1, tick), (deployment.shards, shard)]
+    shard = _invocation(deployment, poll, {"Records": [{"messageId": "m", "body": json.dumps(body), "attributes": {}}]})
+    _copy_coverage(poll)
+    return [(1, scheduled), (deployment.shards, shard)]
 
 
-def _rounds(deployment: Deployment, notify: ModuleType) -> list[Asked]:
-    """The rounds of notify until the next run; of ten, one looks at all incidents."""
+def _rounds(deployment: Deployment, notify: ModuleType) -> list[Invocation]:
+    """Run notify each minute until the next run; one of ten runs reads all incidents."""
     found = []
     for _ in range(round(INTERVAL / timedelta(minutes=1))):
         deployment.clock.at += timedelta(minutes=1)
-        found.append(_asked(deployment, notify, _event(deployment, "notify")))
+        found.append(_invocation(deployment, notify, _event(deployment, "notify")))
     return found
 
 
-def _asked(deployment: Deployment, module: ModuleType, event: object) -> Asked:
+def _invocation(deployment: Deployment, module: ModuleType, event: object) -> Invocation:
     deployment.calls.clear()
     deployment.table.forget()
     log = invoke(module, event)
     calls = deployment.calls
-    return Asked(
+    return Invocation(
         deployment.table.read_units,
         float(sum(deployment.table.write_units.values())),
         calls.total(),
@@ -327,8 +332,8 @@ def _event(deployment: Deployment, kind: str) -> dict[str, str]:
     return {"wabawatch": kind, "scheduled_at": deployment.clock.at.isoformat()}
 
 
-def _stand_in(poll: ModuleType) -> None:
-    """Give the shards that are not read the coverage of the one that is."""
+def _copy_coverage(poll: ModuleType) -> None:
+    """Copy the coverage of the shard that was read to the others."""
     store = poll.runtime.lambda_monitor().monitor.store
     for row in store.coverages():
         for shard in range(row.of if row.shard == 0 else 0):
@@ -336,7 +341,7 @@ def _stand_in(poll: ModuleType) -> None:
 
 
 def _stored(deployment: Deployment, seen: int) -> float:
-    """Bytes after a year: what belongs to numbers, as many as there are, and the runs that are kept."""
+    """Return the bytes after a year: the rows of all numbers, and the retained runs."""
     found = 0.0
     runs: list[int] = []
     for row in deployment.table.rows("wabawatch"):
@@ -350,7 +355,7 @@ def _stored(deployment: Deployment, seen: int) -> float:
 
 
 def metrics_of(log: str) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
-    """The metrics in a log, each with its dimensions."""
+    """Return the metrics in a log, each with its dimensions."""
     lines = [json.loads(line) for line in log.splitlines() if '"_aws"' in line]
     return {
         (metric["Name"], tuple((name, line[name]) for name in dimensions))
@@ -361,11 +366,8 @@ def metrics_of(log: str) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
     }
 
 
-# --- CPU
-
-
 class ReadyReports:
-    """A health source whose reports are at hand."""
+    """A health source with reports from memory."""
 
     def observe(
         self, targets: Sequence[Target], *, until: datetime | None, should_stop: Callable[[], bool] = lambda: False
@@ -377,13 +379,16 @@ class ReadyReports:
 
 
 def cpu_of_functions(numbers: int) -> tuple[float, float]:
-    """Seconds of a pass of the poll function over so many numbers, and of a round of notify, on SQLite."""
+    """Measure the CPU seconds of a pass of the poll function over `numbers`, and of a run of notify, on SQLite."""
     load_function.cache_clear()
     with TemporaryDirectory() as folder:
-        targets = [{"id": f"nordwind-support-{number:06}", "api_key": "env:KEY"} for number in range(numbers)]
+        targets = [
+            {"id": f"nordwind-support-{number:06}", "api_key": "secretsmanager:wabawatch/key"}
+            for number in range(numbers)
+        ]
         config = Path(folder) / "config.json"
         config.write_text(json.dumps({"targets": targets, "destinations": {"c": {"kind": "console"}}}))
-        variables = {"WABAWATCH_STATE": f"sqlite:{folder}/state.db", "WABAWATCH_CONFIG": str(config), "KEY": _key(0)}
+        variables = {"WABAWATCH_STATE": f"sqlite:{folder}/state.db", "WABAWATCH_CONFIG": str(config)}
         with patch.dict(os.environ, variables):
             poll, notify = load_function("poll"), load_function("notify")
             application = poll.runtime.lambda_monitor().monitor
@@ -398,7 +403,7 @@ def cpu_of_functions(numbers: int) -> tuple[float, float]:
 
 
 def cpu_of_a_probe(count: int = 1000) -> float:
-    """Seconds of a probe over a socket, the reading of its answer included."""
+    """Measure the CPU seconds of a probe over a socket, including the parsing of its response."""
     processes = multiprocessing.get_context("fork")
     ready, done, results = processes.Queue(), processes.Event(), processes.Queue()
     server = processes.Process(target=probes.serve, args=(count, ready, done))
@@ -406,7 +411,7 @@ def cpu_of_a_probe(count: int = 1000) -> float:
     place = ready.get()
     found = []
     for _ in range(3):
-        process = processes.Process(target=probes.measured, args=(probes.ours, place, results))
+        process = processes.Process(target=probes.measure, args=(probes.wabawatch, place, results))
         process.start()
         found.append(results.get()[0] / count)
         process.join()
@@ -416,7 +421,7 @@ def cpu_of_a_probe(count: int = 1000) -> float:
 
 
 def cpu_of_a_call() -> float:
-    """Seconds of a query through botocore, without the network."""
+    """Measure the CPU seconds of a query with botocore, without the network."""
     session = botocore.session.get_session()
     session.set_credentials("x", "x")
     client: Any = session.create_client("dynamodb", REGION, config=Config(parameter_validation=False))
@@ -437,14 +442,14 @@ def _empty_answer(request: AWSPreparedRequest, **_: object) -> Any:  # noqa: ANN
     return answer
 
 
-def _cpu(work: Callable[[], object]) -> float:
-    began = process_time()
-    work()
-    return process_time() - began
+def _cpu(function: Callable[[], object]) -> float:
+    started = process_time()
+    function()
+    return process_time() - started
 
 
 def _key(number: int) -> str:
-    """As long as a real one."""
+    """Return a key of the length of a real one."""
     return f"{number:06}" + "kEy0" * 8
 
 
@@ -454,11 +459,10 @@ def count_all() -> list[costs.Counts]:
     print(f"CPU: {1000 * probe:.2f} ms a probe, {1000 * call:.2f} ms a call to AWS")
     found = []
     for numbers in FLEETS:
-        one = count_fleet(numbers)
-        passed, round_ = cpu_of_functions(-(-numbers // one.shards))
+        counts = count_fleet(numbers)
+        passed, round_ = cpu_of_functions(-(-numbers // counts.shards))
         print(f"{numbers:,} numbers: {1000 * passed:.0f} ms of CPU a pass, {1000 * round_:.0f} ms a round, on SQLite")
-        cpu = one.shards * passed + numbers * probe + one.run_calls * call
-        found.append(
-            msgspec.structs.replace(one, run_cpu=round(cpu, 4), round_cpu=round(round_ + one.round_calls * call, 4))
-        )
+        cpu = counts.shards * passed + numbers * probe + counts.run_calls * call
+        round_cpu = round_ + counts.round_calls * call
+        found.append(msgspec.structs.replace(counts, run_cpu=round(cpu, 4), round_cpu=round(round_cpu, 4)))
     return found

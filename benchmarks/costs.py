@@ -1,11 +1,11 @@
-"""What a month costs on AWS: the README's table, from counts and from prices.
+"""Compute the monthly costs on AWS: the table of the README, from counts and prices.
 
-    python -m benchmarks.costs            # the table, from the counts in costs.json
-    python -m benchmarks.costs --count    # count anew (minutes), write costs.json, and print the table
-    python -m benchmarks.costs --write    # put the table into README.md
+    python -m benchmarks.costs            # print the table, from the counts in costs.json
+    python -m benchmarks.costs --count    # count again (takes minutes), write costs.json, and print the table
+    python -m benchmarks.costs --write    # write the table into README.md
 
-What is counted and how says `cost_counts.py`; what is assumed stands below, and under the table. The alarms come from
-template.yaml. Nothing is counted from a bill.
+`cost_counts.py` does the counting. The assumptions are below, and under the table. The alarms are read from
+template.yaml. Nothing is taken from a bill.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ PRICE: Final = {
     "s3 GET or HEAD": 0.40e-6,
     "GB out": 0.09,
 }
-"""Dollars, on demand, without taxes. Keeping logs costs $0.03 a GB more, which is left out. Of a batch of secrets each
-one is counted as a read: how a batch is billed is not documented."""
+"""Dollars, on demand, without taxes. Storage of logs ($0.03 per GB) is omitted. Each secret of a batch is counted as a
+read, because the billing of batches is not documented."""
 FREE: Final = {
     "lambda GB-seconds": 400_000,
     "lambda requests": 1_000_000,
@@ -55,38 +55,39 @@ FREE: Final = {
     "schedule starts": 14_000_000,
     "GB out": 100,
 }
-"""What AWS gives every account each month, for ever."""
+"""The monthly free tier of every account, without a time limit."""
 
 RUNS: Final = 30 * 24 * 12
 """Every 5 minutes."""
 ROUNDS: Final = 30 * 24 * 60
 """Every minute."""
 EMPTY_QUEUE: Final = 15 * 60 * 24 * 30
-"""Lambda asks an empty queue this often: five pollers, each of which waits for 20 seconds."""
+"""Receive requests of Lambda to an empty queue: five pollers, each of which waits for 20 seconds."""
 SHARD_MESSAGE: Final = 3
-"""SQS requests of a shard's message besides its sending: received, deleted, and a poll that found nothing more."""
+"""SQS requests for a shard's message after it was sent: receive, delete, and a receive that returns nothing."""
 MEMORY: Final = 0.5
 """GB of each function."""
 CPU_SHARE: Final = 512 / 1769
 """Of a processor: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
 CALL_SECONDS: Final = 0.006
-"""That a call to AWS waits for; the store makes up to eight at once, which is not taken off."""
+"""Duration of a call to AWS. The store makes up to eight calls at once, which is not considered."""
 ANSWER_SECONDS: Final = 0.5
-"""That the health API takes."""
+"""Response time of the health API."""
 CONCURRENCY: Final = 64
 ENVIRONMENTS: Final = 5
-"""Of poll, which read a large fleet side by side; each reads the secrets for itself."""
+"""Environments of poll that read a large fleet in parallel; each reads the secrets."""
 PACKET_BYTES: Final = 250
-"""Beside a request's own bytes: TLS, TCP and IP of it and of three acknowledgements."""
+"""Overhead of a request: TLS, TCP and IP headers, of it and of three acknowledgements."""
 LAMBDA_LOG_BYTES: Final = 400
-"""START, END and REPORT, which Lambda writes itself."""
+"""START, END and REPORT lines, which Lambda writes."""
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was counted for a fleet in which nothing changes: of a run (one pass over all shards), of a round of notify.
+    """The counts for a fleet without changes, for a run (one pass over all shards) and for a run of notify (`round`).
 
     `calls` are to DynamoDB, S3, SQS and Secrets Manager; `cpu` is seconds on the machine that counted; `stored` is
-    bytes after a year, indexes included; `metrics` are distinct names with dimensions."""
+    bytes after a year, including indexes; `metrics` are distinct names with dimensions.
+    """
 
     numbers: int
     shards: int
@@ -111,12 +112,12 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def starts(self) -> int:
-        """Of the poll function, in a run."""
+        """Return the invocations of the poll function in a run."""
         return 1 if self.shards == 1 else 1 + self.shards
 
     @property
     def run_seconds(self) -> float:
-        """That are billed, of all invocations of a run."""
+        """Return the billed seconds of all invocations of a run."""
         waits = self.shards * -(-self.numbers // (self.shards * CONCURRENCY)) * ANSWER_SECONDS
         return waits + self.run_calls * CALL_SECONDS + self.run_cpu / CPU_SHARE
 
@@ -126,70 +127,74 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A line of the table: dollars for each fleet, how they come about, and what is free of it."""
+    """A line of the table: dollars for each fleet, their calculation, and the part that is free."""
 
     name: str
     dollars: tuple[float, ...]
     arithmetic: str
     free: str = "–"
-    gift: tuple[float, ...] = ()
+    free_dollars: tuple[float, ...] = ()
 
 
 def alarm_count() -> tuple[int, int]:
-    """Metrics that alarms watch, and composite alarms."""
+    """Return the number of metrics that alarms use, and of composite alarms."""
     alarms = resources("AWS::CloudWatch::Alarm").values()
-    watched = sum(sum("MetricStat" in one for one in alarm.get("Metrics", ())) or 1 for alarm in alarms)
+    watched = sum(sum("MetricStat" in metric for metric in alarm.get("Metrics", ())) or 1 for alarm in alarms)
     return watched, len(resources("AWS::CloudWatch::CompositeAlarm"))
 
 
 def lines(fleets: Sequence[Counts]) -> list[Line]:
-    """All lines, in the order of the table."""
-    compute = _each(fleets, lambda one: (RUNS * one.run_seconds + ROUNDS * one.round_seconds) * MEMORY)
+    """Compute all lines, in the order of the table."""
+    compute = _each(fleets, lambda fleet: (RUNS * fleet.run_seconds + ROUNDS * fleet.round_seconds) * MEMORY)
     free_share = [min(1.0, FREE["lambda GB-seconds"] / used) for used in compute]
     watched, composite = alarm_count()
     alarms = watched * PRICE["alarm metric"] + composite * PRICE["composite alarm"]
-    logs = _each(fleets, lambda one: (RUNS * one.run_log + ROUNDS * one.round_log) / 1e9)
-    queue = _each(fleets, lambda one: EMPTY_QUEUE + RUNS * one.run_queue_requests)
-    out = _each(fleets, lambda one: RUNS * one.numbers * (one.request_bytes + PACKET_BYTES) / 1e9)
-    stored = _each(fleets, lambda one: one.stored / 1e9)
-    poll, notify = _each(fleets, _poll), _each(fleets, _notify)
-    request_gift = [min(1.0, FREE["lambda requests"] / (ROUNDS + RUNS * one.starts)) for one in fleets]
+    logs = _each(fleets, lambda fleet: (RUNS * fleet.run_log + ROUNDS * fleet.round_log) / 1e9)
+    queue = _each(fleets, lambda fleet: EMPTY_QUEUE + RUNS * fleet.run_queue_requests)
+    out = _each(fleets, lambda fleet: RUNS * fleet.numbers * (fleet.request_bytes + PACKET_BYTES) / 1e9)
+    stored = _each(fleets, lambda fleet: fleet.stored / 1e9)
+    poll, notify = _each(fleets, _poll_dollars), _each(fleets, _notify_dollars)
+    free_requests = [min(1.0, FREE["lambda requests"] / (ROUNDS + RUNS * fleet.starts)) for fleet in fleets]
     return [
         Line(
             "Lambda, poll",
             poll,
-            f"{RUNS:,} runs of {_listed(fleets, lambda one: one.run_seconds, ',.1f')} s × {MEMORY} GB × $0.0000133;"
-            f" {_listed(fleets, lambda one: one.starts, ',.0f')} requests each × $0.20 a million",
+            f"{RUNS:,} runs of {_listed(fleets, lambda fleet: fleet.run_seconds, ',.1f')} s × {MEMORY} GB × $0.0000133;"
+            f" {_listed(fleets, lambda fleet: fleet.starts, ',.0f')} requests each × $0.20 a million",
             "400,000 GB-s, 1 million requests",
             tuple(
                 RUNS
-                * (one.run_seconds * MEMORY * PRICE["lambda GB-second, arm64"] * share + one.starts * asked * 0.2e-6)
-                for one, share, asked in zip(fleets, free_share, request_gift, strict=True)
+                * (
+                    fleet.run_seconds * MEMORY * PRICE["lambda GB-second, arm64"] * share
+                    + fleet.starts * free_request * 0.2e-6
+                )
+                for fleet, share, free_request in zip(fleets, free_share, free_requests, strict=True)
             ),
         ),
         Line(
             "Lambda, notify",
             notify,
-            f"{ROUNDS:,} rounds of {_listed(fleets, lambda one: one.round_seconds, '.2f')} s, priced as above",
+            f"{ROUNDS:,} rounds of {_listed(fleets, lambda fleet: fleet.round_seconds, '.2f')} s, priced as above",
             "as above",
             tuple(
-                ROUNDS * (one.round_seconds * MEMORY * PRICE["lambda GB-second, arm64"] * share + asked * 0.2e-6)
-                for one, share, asked in zip(fleets, free_share, request_gift, strict=True)
+                ROUNDS
+                * (fleet.round_seconds * MEMORY * PRICE["lambda GB-second, arm64"] * share + free_request * 0.2e-6)
+                for fleet, share, free_request in zip(fleets, free_share, free_requests, strict=True)
             ),
         ),
         Line(
             "DynamoDB, requests",
             _each(
                 fleets,
-                lambda one: (
-                    (RUNS * one.run_reads + ROUNDS * one.round_reads) * PRICE["dynamodb read unit"]
-                    + (RUNS * one.run_writes + ROUNDS * one.round_writes) * PRICE["dynamodb write unit"]
+                lambda fleet: (
+                    (RUNS * fleet.run_reads + ROUNDS * fleet.round_reads) * PRICE["dynamodb read unit"]
+                    + (RUNS * fleet.run_writes + ROUNDS * fleet.round_writes) * PRICE["dynamodb write unit"]
                 ),
             ),
-            f"a run reads {_listed(fleets, lambda one: one.run_reads, ',.0f')} units and writes"
-            f" {_listed(fleets, lambda one: one.run_writes, ',.0f')}, a round reads"
-            f" {_listed(fleets, lambda one: one.round_reads, ',.0f')} and writes"
-            f" {_listed(fleets, lambda one: one.round_writes, ',.0f')}; $0.125 and $0.625 a million",
+            f"a run reads {_listed(fleets, lambda fleet: fleet.run_reads, ',.0f')} units and writes"
+            f" {_listed(fleets, lambda fleet: fleet.run_writes, ',.0f')}, a round reads"
+            f" {_listed(fleets, lambda fleet: fleet.round_reads, ',.0f')} and writes"
+            f" {_listed(fleets, lambda fleet: fleet.round_writes, ',.0f')}; $0.125 and $0.625 a million",
         ),
         Line(
             "DynamoDB, storage and backups",
@@ -201,17 +206,18 @@ def lines(fleets: Sequence[Counts]) -> list[Line]:
         Line(
             "Secrets Manager",
             _each(
-                fleets, lambda one: one.secrets * PRICE["secret"] + RUNS * one.run_secret_reads * PRICE["secret read"]
+                fleets,
+                lambda fleet: fleet.secrets * PRICE["secret"] + RUNS * fleet.run_secret_reads * PRICE["secret read"],
             ),
-            f"{_listed(fleets, lambda one: one.secrets, ',.0f')} secrets × $0.40;"
-            f" {_listed(fleets, lambda one: one.run_secret_reads, ',.0f')} reads a run × $0.05 for 10,000",
+            f"{_listed(fleets, lambda fleet: fleet.secrets, ',.0f')} secrets × $0.40;"
+            f" {_listed(fleets, lambda fleet: fleet.run_secret_reads, ',.0f')} reads a run × $0.05 for 10,000",
         ),
         Line(
             "CloudWatch metrics",
-            _each(fleets, lambda one: one.metrics * PRICE["metric"]),
-            f"{_listed(fleets, lambda one: one.metrics, ',.0f')} × $0.30",
+            _each(fleets, lambda fleet: fleet.metrics * PRICE["metric"]),
+            f"{_listed(fleets, lambda fleet: fleet.metrics, ',.0f')} × $0.30",
             "10 metrics",
-            tuple(min(one.metrics, FREE["metrics"]) * PRICE["metric"] for one in fleets),
+            tuple(min(fleet.metrics, FREE["metrics"]) * PRICE["metric"] for fleet in fleets),
         ),
         Line(
             "CloudWatch alarms",
@@ -231,7 +237,7 @@ def lines(fleets: Sequence[Counts]) -> list[Line]:
             "SQS",
             _times(queue, PRICE["sqs request"]),
             f"Lambda asks the empty queue {EMPTY_QUEUE:,} times;"
-            f" {_listed(fleets, lambda one: one.run_queue_requests, ',.0f')} requests a run; × $0.40 a million",
+            f" {_listed(fleets, lambda fleet: fleet.run_queue_requests, ',.0f')} requests a run; × $0.40 a million",
             "1 million requests",
             tuple(min(each, FREE["sqs requests"]) * PRICE["sqs request"] for each in queue),
         ),
@@ -239,13 +245,13 @@ def lines(fleets: Sequence[Counts]) -> list[Line]:
             "Scheduler, S3",
             _each(
                 fleets,
-                lambda one: (
+                lambda fleet: (
                     (RUNS + ROUNDS) * PRICE["schedule start"]
-                    + (RUNS * one.run_s3 + ROUNDS * one.round_s3) * PRICE["s3 GET or HEAD"]
+                    + (RUNS * fleet.run_s3 + ROUNDS * fleet.round_s3) * PRICE["s3 GET or HEAD"]
                 ),
             ),
-            f"{RUNS + ROUNDS:,} starts × $1 a million; {_listed(fleets, lambda one: one.run_s3, ',.0f')} looks at the"
-            " configuration a run, 1 a round, × $0.40 a million",
+            f"{RUNS + ROUNDS:,} starts × $1 a million; {_listed(fleets, lambda fleet: fleet.run_s3, ',.0f')} looks at"
+            " the configuration a run, 1 a round, × $0.40 a million",
             "14 million starts",
             ((RUNS + ROUNDS) * PRICE["schedule start"],) * len(fleets),
         ),
@@ -260,12 +266,12 @@ def lines(fleets: Sequence[Counts]) -> list[Line]:
 
 
 def table(fleets: Sequence[Counts]) -> str:
-    """The table, in Markdown."""
+    """Render the table in Markdown."""
     found = lines(fleets)
-    totals = [sum(line.dollars[place] for line in found) for place in range(len(fleets))]
-    gifts = [sum(line.gift[place] for line in found if line.gift) for place in range(len(fleets))]
-    beyond = [total - gift for total, gift in zip(totals, gifts, strict=True)]
-    names = " | ".join(f"{one.numbers:,} number{'' if one.numbers == 1 else 's'}" for one in fleets)
+    totals = [sum(line.dollars[column] for line in found) for column in range(len(fleets))]
+    free = [sum(line.free_dollars[column] for line in found if line.free_dollars) for column in range(len(fleets))]
+    beyond = [total - free_part for total, free_part in zip(totals, free, strict=True)]
+    names = " | ".join(f"{fleet.numbers:,} number{'' if fleet.numbers == 1 else 's'}" for fleet in fleets)
     rows = [
         f"| | {names} | arithmetic | free each month |",
         f"|---|{'---|' * (len(fleets) + 2)}",
@@ -277,7 +283,7 @@ def table(fleets: Sequence[Counts]) -> str:
 
 
 def write_into(readme: str, text: str) -> str:
-    """The README with the table in its place."""
+    """Return the README with the table between its markers."""
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
@@ -287,12 +293,13 @@ def read_counts() -> list[Counts]:
     return msgspec.json.decode(COUNTS.read_bytes(), type=list[Counts])
 
 
-def _poll(one: Counts) -> float:
-    return RUNS * (one.run_seconds * MEMORY * PRICE["lambda GB-second, arm64"] + one.starts * PRICE["lambda request"])
+def _poll_dollars(fleet: Counts) -> float:
+    seconds = fleet.run_seconds * MEMORY * PRICE["lambda GB-second, arm64"]
+    return RUNS * (seconds + fleet.starts * PRICE["lambda request"])
 
 
-def _notify(one: Counts) -> float:
-    return ROUNDS * (one.round_seconds * MEMORY * PRICE["lambda GB-second, arm64"] + PRICE["lambda request"])
+def _notify_dollars(fleet: Counts) -> float:
+    return ROUNDS * (fleet.round_seconds * MEMORY * PRICE["lambda GB-second, arm64"] + PRICE["lambda request"])
 
 
 def _each(fleets: Sequence[Counts], value: Callable[[Counts], float]) -> tuple[float, ...]:
@@ -308,7 +315,7 @@ def _listed(fleets: Sequence[Counts], value: Callable[[Counts], float], form: st
 
 
 def _joined(values: Sequence[float], form: str) -> str:
-    """`(1; 20; 300)`, or the one value that all have."""
+    """Format as `(1; 20; 300)`, or as one value if all are equal."""
     written = [format(value, form) for value in values]
     return written[0] if len(set(written)) == 1 else f"({'; '.join(written)})"
 

@@ -1,11 +1,10 @@
-"""What poll itself costs, without the network: passes over a fleet whose answers are at hand, on SQLite.
+"""Measure poll without the network: passes over a fleet with responses from memory, on SQLite.
 
     python -m benchmarks.polling [TARGETS]
 
-Each pass is a fresh process on one core, as each pass of `run --once` is: it reads the configuration, loads snapshots,
-detects, commits and records. In the first pass every target is new; in `quiet` nothing changed; in `failed` no target
-could be read; in `blocked` all of them changed. The most memory counts: a quiet pass over 100,000 targets must stay
-below 200 MB.
+Each pass is a new process on one core, as with `run --once`: it reads the configuration, loads snapshots, detects,
+commits and records. In the first pass every target is new; in `quiet` nothing changed; in `failed` no target could be
+read; in `blocked` all targets changed. The peak memory of a quiet pass over 100,000 targets must be below 200 MB.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ KINDS = ("first", "quiet", "failed", "quiet", "blocked")
 
 
 class Source:
-    """Answers at once: each number has an account of its own, and ten share a business."""
+    """Responds at once: each number has its own account, and ten numbers share a business."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -67,7 +66,7 @@ def configuration(count: int) -> bytes:
     return json.dumps({"targets": list(targets), "destinations": {"ops": {"kind": "console"}}}).encode()
 
 
-def one_pass(kind: str, folder: Path) -> None:
+def run_pass(kind: str, folder: Path) -> None:
     application = build(f"sqlite:{folder / 'state.db'}", str(folder / "config.json"), {}, resolve=False)
     application.parts.__dict__["source"] = Source(kind)
     run = application.poll(PollTask(application.new_run_id(), application.settings.targets)).run
@@ -84,15 +83,15 @@ def main(count: int) -> None:
             core = str(min(os.sched_getaffinity(0)))
             command = ["taskset", "-c", core, sys.executable, __file__, kind, name]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-            said = process.stdout.read().strip() if process.stdout else ""
+            output = process.stdout.read().strip() if process.stdout else ""
             _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             cpu = used.ru_utime + used.ru_stime
-            print(f"{kind:8}{cpu:7.2f} s of CPU{used.ru_maxrss / 1024:7.0f} MB   {said}")
+            print(f"{kind:8}{cpu:7.2f} s of CPU{used.ru_maxrss / 1024:7.0f} MB   {output}")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in KINDS:
-        one_pass(sys.argv[1], Path(sys.argv[2]))
+        run_pass(sys.argv[1], Path(sys.argv[2]))
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)

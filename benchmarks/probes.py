@@ -1,10 +1,10 @@
-"""What a probe costs in CPU: our source against the least that anybody could pay for the same requests.
+"""Measure the CPU of a probe: the source of Wabawatch, compared with the least possible work for the same requests.
 
     python -m benchmarks.probes [TARGETS]
 
-A server in a process of its own answers each request after 100 ms. Each contender asks it for every target, 64 at once
-over kept connections, in a fresh process; the CPU of that process is what counts, in several rounds in turn, the best
-of each. `bare pycurl` only moves bytes: no parsing, no limits, no deadlines of its own.
+A server in a separate process responds to each request after 100 ms. Each candidate requests every target, 64 at once
+over persistent connections, in a new process; the least CPU time of that process in several rounds is printed.
+`bare_pycurl` only transfers bytes: no parsing, limits or deadlines.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from wabawatch.simulator import Scenario, generated_fleet, running
 ROUNDS = 3
 CONCURRENCY = 64
 LATENCY = timedelta(milliseconds=100)
-Place = tuple[str, int, dict[str, str]]
+Server = tuple[str, int, dict[str, str]]
+"""URL, port, and API keys by target."""
 Cost = tuple[float, float, float]
 """Seconds of CPU, seconds in all, and the most memory in MB."""
 
@@ -49,15 +50,15 @@ class Keys(dict[str, str]):
         return self[reference]
 
 
-def ours(place: Place) -> int:
-    url, _, keys = place
+def wabawatch(server: Server) -> int:
+    url, _, keys = server
     targets = [Target(name, name, name) for name in keys]
     source = Dialog360Source(Settings(base_url=url, concurrency=CONCURRENCY), Keys(keys), Clock())
-    return sum(isinstance(one.outcome, Report) for one in source.observe(targets, until=None))
+    return sum(isinstance(observation.outcome, Report) for observation in source.observe(targets, until=None))
 
 
-def bare_pycurl(place: Place) -> int:
-    url, _, keys = place
+def bare_pycurl(server: Server) -> int:
+    url, _, keys = server
     multi, answered, waiting = pycurl.CurlMulti(), 0, list(keys.values())
     idle = [pycurl.Curl() for _ in range(CONCURRENCY)]
     busy = 0
@@ -71,7 +72,7 @@ def bare_pycurl(place: Place) -> int:
             busy += 1
         multi.perform()
         _, done, failed = multi.info_read(CONCURRENCY)
-        for curl in [*done, *(one[0] for one in failed)]:
+        for curl in [*done, *(failure[0] for failure in failed)]:
             multi.remove_handle(curl)
             idle.append(curl)
         answered += len(done)
@@ -81,31 +82,31 @@ def bare_pycurl(place: Place) -> int:
     return answered
 
 
-def threads_of_http_client(place: Place) -> int:
-    _, port, keys = place
-    mine = local()
+def threads_of_http_client(server: Server) -> int:
+    _, port, keys = server
+    thread = local()
 
-    def ask(key: str) -> bool:
-        if not hasattr(mine, "connection"):
-            mine.connection = http.client.HTTPConnection("127.0.0.1", port)
-        mine.connection.request("GET", "/health_status", headers={"D360-API-KEY": key})
-        answer = mine.connection.getresponse()
-        return bool(answer.read()) and answer.status == http.HTTPStatus.OK
+    def request(key: str) -> bool:
+        if not hasattr(thread, "connection"):
+            thread.connection = http.client.HTTPConnection("127.0.0.1", port)
+        thread.connection.request("GET", "/health_status", headers={"D360-API-KEY": key})
+        response = thread.connection.getresponse()
+        return bool(response.read()) and response.status == http.HTTPStatus.OK
 
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        return sum(pool.map(ask, keys.values()))
+        return sum(pool.map(request, keys.values()))
 
 
-def measured(contender: Callable[[Place], int], place: Place, results: multiprocessing.Queue[Cost]) -> None:
-    """Ends the benchmark where a target was not answered."""
+def measure(candidate: Callable[[Server], int], server: Server, results: multiprocessing.Queue[Cost]) -> None:
+    """Put the cost of one candidate into `results`. Exit if a target got no response."""
     before, started = time.process_time(), time.perf_counter()
-    if contender(place) != len(place[2]):
-        raise SystemExit(f"{contender.__name__}: not every target was answered")
+    if candidate(server) != len(server[2]):
+        raise SystemExit(f"{candidate.__name__}: not every target got a response")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     results.put((time.process_time() - before, time.perf_counter() - started, memory))
 
 
-def serve(count: int, ready: multiprocessing.Queue[Place], done: Event) -> None:
+def serve(count: int, ready: multiprocessing.Queue[Server], done: Event) -> None:
     fleet = generated_fleet(count)
     with running(Scenario(fleet=fleet, latency=LATENCY), paused=True) as server:
         ready.put((server.url, server.port, {number.id: number.key for number in fleet.numbers}))
@@ -116,30 +117,27 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     processes = multiprocessing.get_context("fork")
     ready, done, results = processes.Queue(), processes.Event(), processes.Queue()
-    server = processes.Process(target=serve, args=(count, ready, done))
-    server.start()
-    place = ready.get()
-    contenders = (bare_pycurl, ours, threads_of_http_client)
+    serving = processes.Process(target=serve, args=(count, ready, done))
+    serving.start()
+    server = ready.get()
     best: dict[str, Cost] = {}
     for _ in range(ROUNDS):
-        for contender in contenders:
-            process = processes.Process(target=measured, args=(contender, place, results))
+        for candidate in (bare_pycurl, wabawatch, threads_of_http_client):
+            process = processes.Process(target=measure, args=(candidate, server, results))
             process.start()
-            best[contender.__name__] = min(results.get(), best.get(contender.__name__, (1e9, 1e9, 0)))
+            best[candidate.__name__] = min(results.get(), best.get(candidate.__name__, (1e9, 1e9, 0)))
             process.join()
     done.set()
-    server.join()
+    serving.join()
     report(best, count)
 
 
 def report(best: dict[str, Cost], count: int) -> None:
-    floor = best["bare_pycurl"][0]
-    print(f"{count} targets, answers after {LATENCY.total_seconds() * 1000:.0f} ms, {CONCURRENCY} at once")
+    baseline = best["bare_pycurl"][0]
+    print(f"{count} targets, responses after {LATENCY.total_seconds() * 1000:.0f} ms, {CONCURRENCY} at once")
     for name, (cpu, wall, memory) in best.items():
-        each = cpu / count * 1000
-        print(
-            f"{name:24}{each:6.3f} ms of CPU a probe{cpu / floor:6.2f} x the floor{wall:6.2f} s in all{memory:6.0f} MB"
-        )
+        each, ratio = cpu / count * 1000, cpu / baseline
+        print(f"{name:24}{each:6.3f} ms of CPU a probe{ratio:6.2f} x the baseline{wall:6.2f} s in all{memory:6.0f} MB")
 
 
 if __name__ == "__main__":

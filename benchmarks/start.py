@@ -1,8 +1,7 @@
-"""What a cold start of the poll function costs beside the floor: a bare DynamoDB client.
+"""Measure a cold start of the poll function, compared with a bare DynamoDB client.
 
-Both are measured in fresh processes of the same run, in turn, as CPU time; the ratio of the medians is what counts.
-"Ready" is everything up to the first call to AWS: the handler's module, the application, its store, its source, its
-notifiers.
+Both are measured alternately in new processes, as CPU time; the result is the ratio of the medians. "Ready" is
+everything up to the first call to AWS: the module of the handler, the application, its store, source and notifiers.
 
     python -m benchmarks.start
 """
@@ -19,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 ROUNDS = 9
 
-FLOOR = """
+BASELINE = """
 import boto3
 from botocore.config import Config
 boto3.client("dynamodb")
@@ -43,7 +42,7 @@ application.source
 TIMED = "import time; start = time.process_time()\n{}\nprint(time.process_time() - start)"
 
 
-def seconds(code: str) -> float:
+def measure_cpu(code: str) -> float:
     environment = os.environ | {
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": "none",
@@ -61,16 +60,16 @@ def seconds(code: str) -> float:
 
 
 def main() -> None:
-    cases = {"a bare DynamoDB client": FLOOR, "poll: ready": READY}
+    cases = {"a bare DynamoDB client": BASELINE, "poll: ready": READY}
     times: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(ROUNDS):
         for name, code in cases.items():
-            times[name].append(seconds(code))
-    floor = statistics.median(times["a bare DynamoDB client"])
-    for name, found in times.items():
-        median = statistics.median(found)
-        print(f"{name:24} {1000 * median:6.0f} ms   {median / floor:.2f}")
-    print(json.dumps({"ratio": round(statistics.median(times["poll: ready"]) / floor, 2)}))
+            times[name].append(measure_cpu(code))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    baseline = medians["a bare DynamoDB client"]
+    for name, median in medians.items():
+        print(f"{name:24} {1000 * median:6.0f} ms   {median / baseline:.2f}")
+    print(json.dumps({"ratio": round(medians["poll: ready"] / baseline, 2)}))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What the largest outage costs: one APP that every number depends on is blocked, and recovers.
+"""Measure the largest outage: an APP that every number depends on is blocked, and recovers.
 
     python -m benchmarks.storm [TARGETS] [sqlite|dynamodb:ENDPOINT]
 
-Each phase is a pass over the whole fleet and the rounds of notify after it, in one process, without a network: reports
-are made in memory. The floor is the quiet pass, in which nothing changes. Printed are the CPU of this process as a
-multiple of the floor's, the most memory so far, the calls to DynamoDB and the messages that were sent. DynamoDB must be
-an emulator in a process of its own, so that its CPU is not counted.
+Each phase is a pass over the whole fleet and the runs of notify after it, in one process, without a network: reports
+come from memory. The baseline is the quiet pass, in which nothing changes. The output is the CPU time of this process
+as a multiple of the baseline, the peak memory, the calls to DynamoDB and the notifications. DynamoDB must be an
+emulator in another process, so that its CPU time is not included.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CALLS: Counter[str] = Counter()
 
 
 class Clock:
-    """Five minutes later each time it is told so; a microsecond later each time it is asked."""
+    """Advances by a microsecond at each reading; `main` advances it by five minutes."""
 
     at = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
@@ -45,7 +45,7 @@ class Clock:
 
 
 class Source:
-    """Answers for every number: its own, its account's, its business's and the one app's health."""
+    """Returns a report for every number: with its account, its business and the app that all share."""
 
     app = AVAILABLE
 
@@ -70,15 +70,15 @@ class Source:
 
 
 class Destination:
-    """Takes everything."""
+    """Accepts every notification."""
 
     kind = "memory"
 
     def __init__(self) -> None:
-        self.taken: list[Notification] = []
+        self.notifications: list[Notification] = []
 
     def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
-        self.taken.append(notification)
+        self.notifications.append(notification)
         return Receipt(dict(thread))
 
 
@@ -112,7 +112,7 @@ def main() -> None:
     clock, destination = Clock(), Destination()
     source, policy = Source(clock), Policy()
     audience = RenderContext({one.id: TargetInfo(one.id, one.name) for one in fleet}, lambda _: Advice(), "storm")
-    floor = 0.0
+    baseline = 0.0
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(where, Path(folder))
         poll = Poll(store, source, clock, policy)
@@ -123,19 +123,19 @@ def main() -> None:
         for number, (name, source.app) in enumerate(phases):
             clock.at += timedelta(minutes=5)
             CALLS.clear()
-            sent, began = len(destination.taken), process_time()
+            sent, started = len(destination.notifications), process_time()
             poll.run(PollTask(f"run{number}", fleet))
             polled = process_time()
             while notify.run("benchmark", complete=True).more:
                 pass
             ended = process_time()
-            floor = ended - began if name == "quiet" else floor
-            ratio = f"{(ended - began) / floor:5.2f} x quiet" if floor else ""
+            baseline = ended - started if name == "quiet" else baseline
+            ratio = f"{(ended - started) / baseline:5.2f} x quiet" if baseline else ""
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            said = ", ".join(f"{one.kind} ({one.subject.affected_total})" for one in destination.taken[sent:])
+            texts = [f"{each.kind} ({each.subject.affected_total})" for each in destination.notifications[sent:]]
             print(
-                f"{name:12} poll {polled - began:6.2f} s, notify {ended - polled:6.2f} s of CPU {ratio:14}"
-                f"{memory:5.0f} MB  {dict(CALLS) or ''} {said}"
+                f"{name:12} poll {polled - started:6.2f} s, notify {ended - polled:6.2f} s of CPU {ratio:14}"
+                f"{memory:5.0f} MB  {dict(CALLS) or ''} {', '.join(texts)}"
             )
         store.close()
 

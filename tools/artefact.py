@@ -1,10 +1,10 @@
-"""Refuse a build whose native libraries are for another processor than the functions run on.
+"""Refuse a build whose native libraries are for another architecture than that of the functions.
 
-Lambda loads such a build without complaint, and then both functions fail at every start.
+Lambda accepts such a build, and then both functions fail at every start.
 
     python tools/artefact.py .aws-sam/build arm64
 
-Exit code 0: all are for it. 1: some are not, or the folder holds no build; standard error says what to do.
+Exit code 0: all libraries match. 1: some do not, or the folder contains no build; standard error says what to do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ARCHITECTURES: Final = {62: "x86_64", 183: "arm64"}
 
 
 def read_architecture(path: Path) -> str | None:
-    """Return the processor that a native library is for; None for a file that is none."""
+    """Return the architecture of a native library; None if the file is not a native library."""
     with path.open("rb") as file:
         header = file.read(20)
     if header[:4] != b"\x7fELF":
@@ -28,17 +28,17 @@ def read_architecture(path: Path) -> str | None:
 
 
 def find_fault(folder: Path, architecture: str) -> str | None:
-    """Return why this build must not be deployed for this architecture, and what to do; None where it may be."""
-    found = {path: read_architecture(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-    native = {path: read for path, read in found.items() if read is not None}
+    """Return why this build must not be deployed for this architecture, and what to do; None if it may be deployed."""
+    architectures = {path: read_architecture(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    native = {path: built_for for path, built_for in architectures.items() if built_for is not None}
     if not native:
-        return f"{folder} holds no build of the functions: run `make build`"
-    for path, read in native.items():
-        if read != architecture:
+        return f"{folder} contains no build of the functions: run `make build`"
+    for path, built_for in native.items():
+        if built_for != architecture:
             return (
-                f"{folder} is built for {read} ({path.relative_to(folder)}), and the functions run on {architecture}: "
-                f"build it with `make build ARCHITECTURE={architecture}`, or say `make deploy ARCHITECTURE={read}` "
-                "to move the functions"
+                f"{folder} is built for {built_for} ({path.relative_to(folder)}), but the functions run on "
+                f"{architecture}: build it with `make build ARCHITECTURE={architecture}`, or run "
+                f"`make deploy ARCHITECTURE={built_for}` to move the functions"
             )
     return None
 

@@ -92,7 +92,7 @@ def test_killed_while_it_reads_it_reads_again(site, sink):
     site.once()
     site.server.set("waba:waba-1", status="BLOCKED", reasons=[141006])
     site.server.set("*", failure={"kind": "slow", "delay": "20s", "times": 1})
-    site.server.forget_requests()
+    site.server.clear_requests()
     process = site.start("run", "--once")
     while not site.server.requests()["total"]:
         time.sleep(0.01)

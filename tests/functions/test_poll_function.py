@@ -102,7 +102,7 @@ def test_who_writes_the_configuration_gets_nothing_of_the_roles(function, enviro
     path = Path(environment["WABAWATCH_CONFIG"])
     config = json.loads(path.read_text())
     path.write_text(json.dumps(config | {"targets": [{"id": "x", "name": "X", "api_key": reference}]}))
-    simulator.forget_requests()
+    simulator.clear_requests()
     if last == "a good one":
         assert poll(TICK)["answered"] == len(NUMBERS)
         assert simulator.requests()["unknown_key"] == 0

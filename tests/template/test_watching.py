@@ -99,7 +99,7 @@ def test_a_message_in_a_dead_letter_queue_raises_an_alarm(queue):
 def test_each_new_message_in_a_queue_raises_the_alarm_anew_whatever_lies_there(alarm):
     metric = watched(ALARMS[alarm])[1]
     expressions = [one["Expression"] for one in ALARMS[alarm].get("Metrics", ()) if "Expression" in one]
-    assert metric == "NumberOfMessagesSent" or expressions == ["DIFF(FILL(lying, 0))"]
+    assert metric == "NumberOfMessagesSent" or expressions == ["DIFF(FILL(visible, 0))"]
     enough = ALARMS[alarm].get("DatapointsToAlarm", ALARMS[alarm]["EvaluationPeriods"])
     assert (ALARMS[alarm]["Threshold"], enough) == (0, 1)
 
@@ -188,12 +188,12 @@ def test_the_dashboard_has_a_widget_for_each_question():
     assert titles == [
         "Numbers by status",
         "Open incidents",
-        "The monitor itself",
+        "Alarms about the monitor",
         "Probe failures by cause",
         "Coverage",
-        "Run duration against its limit",
+        "Run duration and timeout",
         "Deliveries: lag and failures",
-        "What could not be done",
+        "Errors and dead letters",
         "Cost drivers",
     ]
 

@@ -117,11 +117,11 @@ def test_region_and_profile_are_those_of_samconfig():
     ("text", "environment", "said"),
     [
         pytest.param(SAMCONFIG.format("w", ""), "staging", r"no environment \[staging\]", id="an unknown environment"),
-        pytest.param(SAMCONFIG.format("w" * 58, ""), "default", "58 characters.*room for 57", id="a name too long"),
+        pytest.param(SAMCONFIG.format("w" * 58, ""), "default", "58 characters.*at most 57", id="a name too long"),
         pytest.param(
             SAMCONFIG.format("w", 'parameter_overrides = ["PollEvery=1m"]'),
             "default",
-            "would not be used",
+            "is ignored",
             id="overrides",
         ),
     ],
@@ -191,7 +191,7 @@ def test_a_stack_with_a_table_of_its_own_takes_over_no_other(run, built):
     ("table", "said"),
     [
         pytest.param(None, "there is no table 'old'", id="no such table"),
-        pytest.param(TABLE | {"LocalSecondaryIndexes": []}, "is no table of Wabawatch", id="another's table"),
+        pytest.param(TABLE | {"LocalSecondaryIndexes": []}, "is not a table of Wabawatch", id="another's table"),
         pytest.param(TABLE | {"StreamSpecification": {}}, "aws dynamodb update-table --table-name old", id="no stream"),
     ],
 )

@@ -32,4 +32,6 @@ def test_the_totals_are_the_sums_and_nothing_free_is_more_than_its_line():
     sums = [sum(line.dollars[place] for line in found) for place in range(len(fleets))]
     (together,) = [row for row in costs.table(fleets).splitlines() if "together" in row]
     assert [f"**{total:,.2f}**" for total in sums] == together.split(" | ")[1:5]
-    assert all(gift <= dollars + 1e-9 for line in found for gift, dollars in zip(line.gift, line.dollars, strict=False))
+    assert all(
+        free <= cost + 1e-9 for line in found for free, cost in zip(line.free_dollars, line.dollars, strict=False)
+    )

@@ -1,4 +1,4 @@
-"""A server for these tests, and a client that shows bytes as they come."""
+"""A server for these tests, and a client that can return the raw bytes."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ fleet:
 
 
 class Client:
-    """One number's reader; a new connection for each request, unless `connection` is used."""
+    """Reads the health of one number, with a new connection for each request unless `connection` is given."""
 
     def __init__(self, server, number_id="support-de"):
         self.server = server
@@ -30,25 +30,25 @@ class Client:
 
     def get(self, connection=None, path="/health_status", method="GET", key=None, body=None):
         """(status, headers, body) of one request."""
-        mine = connection or self.connect()
+        used = connection or self.connect()
         try:
-            kind = {} if body is None else {"Content-Type": "application/json"}
-            mine.request(method, path, body, {"D360-API-KEY": key or self.key} | kind)
-            with mine.getresponse() as answer:
-                return answer.status, answer.headers, answer.read()
+            content_type = {} if body is None else {"Content-Type": "application/json"}
+            used.request(method, path, body, {"D360-API-KEY": key or self.key} | content_type)
+            with used.getresponse() as response:
+                return response.status, response.headers, response.read()
         finally:
-            if mine is not connection:
-                mine.close()
+            if used is not connection:
+                used.close()
 
     def health(self):
         return json.loads(self.get()[2])
 
-    def raw(self, most=10_000_000):
-        """Every byte until the server closes, or until there are `most`; raises ConnectionResetError."""
+    def raw(self, limit=10_000_000):
+        """Return every byte until the server closes, or until there are `limit`; raises ConnectionResetError."""
         with socket.create_connection(("127.0.0.1", self.server.port), timeout=5) as stream:
             stream.sendall(f"GET /health_status HTTP/1.1\r\nHost: x\r\nD360-API-KEY: {self.key}\r\n\r\n".encode())
             received = b""
-            while len(received) < most and (piece := stream.recv(65536)):
+            while len(received) < limit and (piece := stream.recv(65536)):
                 received += piece
             return received
 

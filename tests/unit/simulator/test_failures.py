@@ -9,7 +9,7 @@ import pytest
 
 from wabawatch.simulator import FAILURES
 
-PROPER = {
+HTTP_FAILURES = {
     "unauthorized": (401, "api key"),
     "unauthorized_says_404": (401, '"http_code":404'),
     "forbidden": (403, '"type":"OAuthException"'),
@@ -36,7 +36,7 @@ PROPER = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "text"), [(kind, *expected) for kind, expected in PROPER.items()], ids=PROPER
+    ("kind", "status", "text"), [(kind, *expected) for kind, expected in HTTP_FAILURES.items()], ids=HTTP_FAILURES
 )
 def test_answers_with_the_status_and_the_text_of_the_failure(server, client, kind, status, text):
     server.set("support-de", failure=kind)
@@ -78,14 +78,14 @@ def test_retry_after(server, client, failure, wait):
     assert client.get()[1]["Retry-After"] == wait
 
 
-def test_a_redirect_names_another_host_and_is_as_configured(server, client):
+def test_a_redirect_leads_to_another_host_or_the_configured_location(server, client):
     server.set("support-de", failure="redirect")
     assert client.get()[1]["Location"] == "http://elsewhere.invalid/health_status"
     server.set("support-de", failure={"kind": "redirect", "location": f"{server.url}/trap"})
     assert client.get()[1]["Location"] == f"{server.url}/trap"
 
 
-def test_a_slow_answer_is_whole_and_late(server, client):
+def test_a_slow_response_is_complete_and_late(server, client):
     server.set("support-de", failure={"kind": "slow", "delay": "30s"})
     connection = client.connect()
     connection.timeout = 0.2
@@ -122,7 +122,7 @@ def test_a_reset_midway_follows_half_an_answer(server, client):
         client.get()
 
 
-def test_a_reset_of_reused_connections_strikes_once_and_never_a_new_one(server, client):
+def test_reset_reused_fails_once_and_never_on_a_new_connection(server, client):
     connection = client.connect()
     assert client.get(connection)[0] == 200
     server.set("support-de", failure="reset_reused")
@@ -135,7 +135,7 @@ def test_a_reset_of_reused_connections_strikes_once_and_never_a_new_one(server, 
     again.close()
 
 
-def test_bytes_that_are_no_http(server, client):
+def test_no_http_sends_bytes_that_are_not_http(server, client):
     server.set("support-de", failure="no_http")
     assert client.raw().startswith(b"220 ")
 
@@ -147,9 +147,9 @@ def test_bytes_that_are_no_http(server, client):
         pytest.param("trickle_body", b"HTTP/1.1 200", b"1\r\n \r\n", id="the body never ends"),
     ],
 )
-def test_a_trickle_goes_on(server, client, kind, start, drip):
+def test_a_trickle_never_ends(server, client, kind, start, drip):
     server.set("support-de", failure={"kind": kind, "every": "1ms"})
-    received = client.raw(most=1000)
+    received = client.raw(limit=1000)
     assert received.startswith(start)
     assert received.endswith(drip)
     assert received.count(drip) > 50
@@ -172,7 +172,7 @@ def test_a_gzip_bomb_is_small_on_the_wire_and_large_when_opened(server, client):
     assert json.loads(opened)["health_status"]["can_send_message"] == "AVAILABLE"
 
 
-def test_stacked_gzip_is_small_on_the_wire_and_has_no_end_inside(server, client):
+def test_stacked_gzip_is_small_on_the_wire_and_never_ends_inside(server, client):
     server.set("support-de", failure="stacked_gzip")
     _, headers, body = client.get()
     assert headers["Content-Encoding"] == "gzip, gzip, gzip, gzip"
@@ -184,7 +184,7 @@ def test_stacked_gzip_is_small_on_the_wire_and_has_no_end_inside(server, client)
     assert zlib.decompressobj(wbits=31).decompress(body) == b"", "a name without end gives nothing"
 
 
-def test_a_flood_of_entities_is_another_one_each_time(server, client):
+def test_an_entity_flood_has_new_entities_in_each_response(server, client):
     server.set("support-de", failure="entity_flood")
     floods = [{entity["id"] for entity in client.health()["health_status"]["entities"]} for _ in range(2)]
     assert [len(flood) for flood in floods] == [1000, 1000]
@@ -197,12 +197,12 @@ def test_a_gzipped_answer_is_a_healthy_one(server, client):
     assert "health_status" in json.loads(zlib.decompress(body, wbits=31))
 
 
-def test_a_failure_can_strike_a_number_of_times(server, client):
+def test_a_failure_can_be_limited_to_a_number_of_requests(server, client):
     server.set("support-de", failure={"kind": "bad_gateway", "times": 2})
     assert [client.get()[0] for _ in range(3)] == [502, 502, 200]
 
 
-def test_a_failure_belongs_to_its_number_alone_and_ends_with_none(server, client):
+def test_a_failure_applies_to_its_number_only_and_ends_with_none(server, client):
     server.set("orders-es", failure="bad_gateway")
     assert client.get()[0] == 200
     server.set("*", failure="forbidden")
@@ -213,7 +213,7 @@ def test_a_failure_belongs_to_its_number_alone_and_ends_with_none(server, client
 
 def test_every_failure_is_tried_here():
     tried = {
-        *PROPER, "slow", "truncated", "short_body", "reset", "reset_midway", "reset_reused", "no_http",
+        *HTTP_FAILURES, "slow", "truncated", "short_body", "reset", "reset_midway", "reset_reused", "no_http",
         "trickle_headers", "trickle_body", "oversize", "gzip", "gzip_bomb", "stacked_gzip",
         "entity_flood",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The server: keys, connections, what it remembers, and steering over HTTP."""
+"""The server: keys, connections, request counts, and control over HTTP."""
 
 import http.client
 import json
@@ -13,12 +13,12 @@ from wabawatch.simulator import Scenario, ScenarioError, Simulation, generated_f
 
 
 @pytest.fixture
-def steer(client):
-    def steer(method, path, body=None):
+def control(client):
+    def control(method, path, body=None):
         status, _, answer = client.get(method=method, path=path, body=json.dumps(body) if body is not None else None)
         return status, json.loads(answer)
 
-    return steer
+    return control
 
 
 @pytest.mark.parametrize("key", [pytest.param("sim_nobody", id="unknown"), pytest.param(" ", id="empty")])
@@ -47,7 +47,7 @@ def test_one_connection_carries_many_requests(server, client):
     assert server.requests()["total"] == 5
 
 
-def test_what_is_no_http_is_answered_with_400(server):
+def test_a_request_that_is_not_http_gets_400(server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as stream:
         stream.sendall(b"hello\r\n\r\n")
         assert stream.recv(100).startswith(b"HTTP/1.1 400 ")
@@ -60,7 +60,7 @@ def exchange(server, request):
         return b"".join(iter(lambda: stream.recv(65536), b""))
 
 
-def test_a_client_that_waits_for_a_go_ahead_gets_it(server):
+def test_a_client_that_expects_100_continue_gets_it(server):
     start = (
         b"PUT /simulator/numbers/support-de HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: 17\r\nExpect: 100-continue\r\n\r\n"
@@ -69,7 +69,7 @@ def test_a_client_that_waits_for_a_go_ahead_gets_it(server):
         stream.sendall(start)
         assert stream.recv(1000).startswith(b"HTTP/1.1 100 ")
         stream.sendall(b'{"failure":"html"}'[:17])
-        assert stream.recv(1000).startswith(b"HTTP/1.1 400 "), "one brace short: no JSON"
+        assert stream.recv(1000).startswith(b"HTTP/1.1 400 "), "one brace short: not JSON"
 
 
 def test_a_body_without_end_is_refused(server):
@@ -113,41 +113,41 @@ def test_refuses(client, method, path, status):
         ),
     ],
 )  # fmt: skip
-def test_only_who_is_on_this_machine_steers_and_no_page_in_its_browser(server, method, path, headers, body, status):
+def test_only_local_clients_have_control_and_no_web_page_in_a_browser(server, method, path, headers, body, status):
     before = server.numbers()
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
     connection.request(method, path, body, headers)
     with connection.getresponse() as answer:
-        said = answer.read().decode()
+        text = answer.read().decode()
     connection.close()
     assert answer.status == status
     if status != 200:
         assert server.numbers() == before
-        assert not any(number["key"] in said for number in before)
+        assert not any(number["key"] in text for number in before)
 
 
-def test_requests_are_counted_by_number_and_their_headers_are_shown_without_the_key(client, steer):
+def test_requests_are_counted_by_number_and_headers_are_shown_without_the_key(client, control):
     client.get()
     client.get()
     client.get(key="brazilian-key")
     client.get(key="nobody")
-    status, document = steer("GET", "/simulator/requests")
+    status, document = control("GET", "/simulator/requests")
     assert status == 200
     assert document["by_number"] == {"support-de": 2, "sales-br": 1}
     assert (document["total"], document["unknown_key"]) == (4, 1)
     assert "host" in document["last_headers"]
     assert client.key not in json.dumps(document)
     assert "nobody" not in json.dumps(document)
-    assert steer("DELETE", "/simulator/requests")[1]["total"] == 0
+    assert control("DELETE", "/simulator/requests")[1]["total"] == 0
 
 
-def test_the_most_requests_at_once_are_remembered(client):
-    crowd = Scenario(fleet=generated_fleet(20), latency=timedelta(milliseconds=300))
-    with running(crowd) as server, ThreadPoolExecutor(20) as pool:
+def test_the_maximum_of_concurrent_requests_is_counted(client):
+    scenario = Scenario(fleet=generated_fleet(20), latency=timedelta(milliseconds=300))
+    with running(scenario) as server, ThreadPoolExecutor(20) as pool:
         keys = [number["key"] for number in server.numbers()]
-        patient = type(client)(server, "support-de")
-        assert {answer[0] for answer in pool.map(lambda key: patient.get(key=key), keys)} == {200}
-        assert server.requests()["most_at_once"] > 1
+        slow_client = type(client)(server, "support-de")
+        assert {answer[0] for answer in pool.map(lambda key: slow_client.get(key=key), keys)} == {200}
+        assert server.requests()["max_concurrent"] > 1
         assert server.requests()["in_progress"] == 0
 
 
@@ -162,8 +162,8 @@ def test_help_shows_commands_that_work_as_printed(client):
     assert json.loads(printed)["health_status"]["can_send_message"] == "AVAILABLE"
 
 
-def test_the_numbers_are_listed_with_keys_entities_and_status(steer, client):
-    status, document = steer("GET", "/simulator/numbers")
+def test_the_numbers_are_listed_with_keys_entities_and_status(control, client):
+    status, document = control("GET", "/simulator/numbers")
     number = document["numbers"][0]
     assert status == 200
     assert (number["id"], number["name"], number["key"]) == ("support-de", "Support Germany", client.key)
@@ -172,20 +172,20 @@ def test_the_numbers_are_listed_with_keys_entities_and_status(steer, client):
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
-def test_an_entity_is_changed_and_healed_over_http(steer, client, method):
-    status, document = steer(method, "/simulator/wabas/acme-eu", {"status": "BLOCKED", "reasons": [141006]})
+def test_an_entity_is_changed_and_healed_over_http(control, client, method):
+    status, document = control(method, "/simulator/wabas/acme-eu", {"status": "BLOCKED", "reasons": [141006]})
     assert status == 200
     assert [number["status"] for number in document["numbers"]] == ["BLOCKED", "BLOCKED", "AVAILABLE", "AVAILABLE"]
     assert client.health()["health_status"]["can_send_message"] == "BLOCKED"
-    assert steer("DELETE", "/simulator/waba/acme-eu")[0] == 200
+    assert control("DELETE", "/simulator/waba/acme-eu")[0] == 200
     assert client.health()["health_status"]["can_send_message"] == "AVAILABLE"
 
 
-def test_a_star_means_all_and_healing_all_numbers_heals_everything(steer, server):
-    steer("PUT", "/simulator/numbers/*", {"failure": "reset"})
-    steer("PUT", "/simulator/businesses/acme", {"status": "BLOCKED"})
+def test_a_star_means_all_and_healing_all_numbers_heals_everything(control, server):
+    control("PUT", "/simulator/numbers/*", {"failure": "reset"})
+    control("PUT", "/simulator/businesses/acme", {"status": "BLOCKED"})
     assert {number["failure"] for number in server.numbers()} == {"reset"}
-    steer("DELETE", "/simulator/numbers/%2A")
+    control("DELETE", "/simulator/numbers/%2A")
     assert {(number["failure"], number["status"]) for number in server.numbers()} == {(None, "AVAILABLE")}
 
 
@@ -201,35 +201,35 @@ def test_a_star_means_all_and_healing_all_numbers_heals_everything(steer, server
         pytest.param("numbers/support-de", [], "expected a mapping", id="no mapping"),
     ],
 )
-def test_a_wrong_change_is_refused_and_changes_nothing(steer, server, path, body, expected):
+def test_a_wrong_change_is_refused_and_changes_nothing(control, server, path, body, expected):
     before = server.numbers()
-    status, document = steer("PUT", f"/simulator/{path}", body)
+    status, document = control("PUT", f"/simulator/{path}", body)
     assert status == 400
     assert expected in document["error"]
     assert server.numbers() == before
 
 
-def test_a_body_that_is_no_json_is_refused(client):
+def test_a_body_that_is_not_json_is_refused(client):
     status, _, body = client.get(method="PUT", path="/simulator/numbers/support-de", body="status=BLOCKED")
     assert status == 400
     assert "not JSON" in json.loads(body)["error"]
 
 
-def test_the_handle_heals_and_forgets(server, client):
+def test_a_running_server_can_heal_and_clear_its_counts(server, client):
     server.set("support-de", failure="text")
     client.get()
-    server.forget_requests()
+    server.clear_requests()
     server.heal("support-de")
     assert server.requests()["total"] == 0
     assert "health_status" in client.health()
 
 
-def test_the_handle_refuses_what_steering_refuses(server):
+def test_a_running_server_refuses_a_wrong_change(server):
     with pytest.raises(ScenarioError, match="write acme-eu"):
         server.set("waba:acme-ue", status="BLOCKED")
 
 
-def test_a_port_in_use_is_an_os_error(scenario, server):
+def test_a_port_in_use_raises_os_error(scenario, server):
     with pytest.raises(OSError, match="address"), running(scenario, port=server.port):
         pass
 

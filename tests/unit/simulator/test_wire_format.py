@@ -1,4 +1,4 @@
-"""The answer about health, as the provider writes it, and as it is met in production."""
+"""The health response as documented by the provider, and with the quirks seen in production."""
 
 import json
 
@@ -43,7 +43,7 @@ def test_a_healthy_number_answers_exactly_as_documented(simulation):
     assert all(found.isdecimal() and len(found) == 15 for found in (number, waba, business, app))
 
 
-def test_a_name_of_digits_is_the_id_on_the_wire():
+def test_a_name_of_digits_is_the_id_in_the_response():
     simulation = Simulation(parse_scenario('fleet: {numbers: [{id: "4915550100", waba: "102290129340398"}]}'))
     assert [found["id"] for found in simulation.numbers()[0]["entities"]][:2] == ["4915550100", "102290129340398"]
 
@@ -87,7 +87,7 @@ def test_a_number_without_sip_is_blocked_overall_while_every_entity_can_send(sim
     assert [error["error_code"] for error in entity(document, "APP")["errors"]] == [138025]
 
 
-def test_messaging_news_leaves_the_reasons_of_calling_in_the_shared_list(simulation):
+def test_a_messaging_change_keeps_the_reasons_of_calling_in_the_shared_list(simulation):
     set_health(simulation, "number", "bookings-no", status="BLOCKED", reasons=[141000])
     number = entity(read(simulation, "bookings-no"), "PHONE_NUMBER")
     assert [error["error_code"] for error in number["errors"]] == [141000, 138024]
@@ -109,14 +109,14 @@ def test_a_blocked_business_shows_in_all_its_numbers_and_in_no_other(simulation)
     }
 
 
-def test_what_only_some_numbers_see_does_not_show_in_the_others(simulation):
+def test_a_change_seen_by_some_numbers_does_not_show_in_the_others(simulation):
     set_health(simulation, "business", "acme", status="BLOCKED")
     set_health(simulation, "business", "acme", heal=True, seen_by=["orders-es"])
     assert entity(read(simulation, "orders-es"), "BUSINESS")["can_send_message"] == "AVAILABLE"
     assert entity(read(simulation, "support-de"), "BUSINESS")["can_send_message"] == "BLOCKED"
 
 
-def test_every_code_of_the_catalogue_has_words_of_its_own():
+def test_every_code_of_the_catalogue_has_its_own_texts():
     assert set(CATALOGUE) == {141000, 141002, 141006, 141010, 141011, 141014, 138024, 138025}
     assert len({reason.description for reason in CATALOGUE.values()}) == 8
     assert all(reason.possible_solution for reason in CATALOGUE.values())
@@ -170,7 +170,7 @@ QUIRK_SHOWS = {
 }
 
 
-def test_repeated_keys_say_first_how_an_entity_is(simulation):
+def test_repeated_keys_give_the_true_status_first(simulation):
     set_health(simulation, "waba", "acme-eu", status="BLOCKED", reasons=[141006])
     set_health(simulation, "number", "support-de", quirks=["repeated_keys"])
     key = simulation.numbers()[0]["key"]
@@ -191,14 +191,14 @@ def test_each_quirk_shows_in_the_answer_and_ends_with_healing(simulation, quirk)
 
 
 def _shows(simulation, quirk):
-    """In one of two readings, because jitter alternates."""
+    """Check two responses, because jitter alternates."""
     try:
         return any(QUIRK_SHOWS[quirk](read(simulation)) for _ in range(2))
     except (KeyError, TypeError):
         return False
 
 
-def test_quirks_go_together(simulation):
+def test_quirks_can_be_combined(simulation):
     set_health(simulation, "number", "support-de", quirks=list(QUIRKS))
     assert read(simulation) == {
         "can_receive_call_sip": "BLOCKED",
@@ -207,7 +207,7 @@ def test_quirks_go_together(simulation):
     }
 
 
-def test_jitter_changes_words_and_order_but_neither_statuses_nor_codes(simulation):
+def test_jitter_changes_texts_and_order_but_neither_statuses_nor_codes(simulation):
     set_health(simulation, "waba", "acme-eu", status="BLOCKED", reasons=[141006, 141014])
     set_health(simulation, "number", "support-de", quirks=["jitter"])
     readings = [read(simulation) for _ in range(6)]

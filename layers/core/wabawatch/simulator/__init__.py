@@ -1,13 +1,13 @@
-"""A health API to develop and demonstrate against: as odd as the real one, and steered by a scenario or by hand.
+"""A simulated health API for development, demonstrations and tests, with the failures and quirks of the real one.
 
-A scenario (see `scenario`) says who exists and what happens when; a `Simulation` is that fleet in motion, without clock
-or sockets; `serve` puts it on a socket, and `running` does so in a thread:
+A `Scenario` defines the numbers and a list of timed changes. A `Simulation` holds the state of the fleet, without clock
+and sockets. `serve` serves it over HTTP; `running` does so in a thread:
 
     with running(Scenario(fleet=generated_fleet(40, businesses=1)), paused=True) as server:
         server.set("business:business-1", status="BLOCKED", reasons=[141010])
         server.set("support-de", failure="reset", …)
 
-The same port takes steering by HTTP under /simulator/; GET / explains it with examples.
+It can also be controlled over HTTP on the same port, under /simulator/; GET / explains how, with examples.
 """
 
 from .changes import Change

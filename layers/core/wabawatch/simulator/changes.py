@@ -1,4 +1,4 @@
-"""What can be done to a fleet: one change, read from a step of the story or from a steering request.
+"""A change to the fleet, parsed from a step of the scenario or from a control request.
 
 Fields: `status` (short for can_send_message), any `can_…`, `reasons`, `info`, `seen_by`, `failure`, `quirks`, `heal`.
 """
@@ -23,10 +23,10 @@ FIELDS = ("status", "reasons", "info", "seen_by", "failure", "quirks", "heal")
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens to some entities of one kind; None means that this side of them stays as it is.
+    """A change to entities of one kind. Fields that are None change nothing.
 
-    `seen_by`: only these numbers' answers show it, as while the provider's caches disagree; empty for all.
-    `failure` and `quirks` belong to numbers; an empty failure kind ends the failure.
+    `seen_by`: only these numbers' responses show the change, as while the provider's caches differ; empty for all.
+    `failure` and `quirks` apply to numbers; an empty failure kind ends the failure.
     """
 
     kind: str
@@ -44,8 +44,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.capabilities) or self.reasons is not None or self.additional_info is not None
 
     def applied_to(self, health: Health) -> Health:
-        """A new status comes with its own reasons; without one, only what is named changes."""
-        kept = self._reasons_of_the_other_capability(health) if self.capabilities else ()
+        """Return the health after the change. A new status also replaces the reasons of its capability."""
+        kept = self._other_reasons(health) if self.capabilities else ()
         before = Health(health.capabilities, kept) if self.capabilities else health
         return Health(
             {**before.capabilities, **self.capabilities},
@@ -53,8 +53,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
             before.additional_info if self.additional_info is None else self.additional_info,
         )
 
-    def _reasons_of_the_other_capability(self, health: Health) -> tuple[Reason, ...]:
-        """Messaging and calling share one list: a change of one leaves the other's reasons there."""
+    def _other_reasons(self, health: Health) -> tuple[Reason, ...]:
+        """Messaging and calling share one list: a change of one keeps the reasons of the other."""
         return tuple(
             reason
             for reason in health.reasons

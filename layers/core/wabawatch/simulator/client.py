@@ -1,6 +1,7 @@
-"""The simulator in a thread of its own: for tests, and for a watcher that brings its simulator along."""
+"""Run the simulator in a thread and control it from other threads: for tests and for `wabawatch demo`."""
 
 import asyncio
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -18,54 +19,51 @@ T = TypeVar("T")
 
 
 class RunningServer:
-    """A handle for other threads; every method runs in the server's own loop and returns when it is done.
+    """Controls a server from other threads: every method runs in the server's event loop and returns when it is done.
 
-    A subject is a number's id, or an entity as "waba:NAME", "business:NAME", "app:NAME", "template:NAME"; "*" is all.
+    A subject is the id of a number, or "waba:NAME", "business:NAME", "app:NAME" or "template:NAME"; "*" is all of them.
     """
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
-        self._stage, self._loop = server.stage, loop
-        self.url, self.port, self.simulation = server.url, server.port, server.stage.simulation
+        self._control, self._loop = server.control, loop
+        self.url, self.port, self.simulation = server.url, server.port, server.control.simulation
 
-    def set(self, subject: str, **fields: Any) -> None:  # noqa: ANN401 - a step's fields, read and refused as such
-        """Change something, as `set("waba:acme", status="BLOCKED", reasons=[141006])`; raises ScenarioError."""
-        kind, name = _split(subject)
+    def set(self, subject: str, **fields: Any) -> None:  # noqa: ANN401 - the fields of a step, parsed and checked as such
+        """Change something: `set("waba:acme", status="BLOCKED", reasons=[141006])`. Raises ScenarioError."""
+        kind, colon, name = subject.partition(":")
+        if not colon or kind not in TYPES:
+            kind, name = "number", subject
         self._call(lambda: self.simulation.apply(self.simulation.change(kind, name, fields)))
 
     def heal(self, subject: str = EVERYTHING) -> None:
         self.set(subject, heal=True)
 
     def numbers(self) -> list[dict[str, Any]]:
-        """As GET /simulator/numbers."""
+        """Return the numbers as GET /simulator/numbers does."""
         return self._call(self.simulation.numbers)
 
     def requests(self) -> dict[str, Any]:
-        """As GET /simulator/requests."""
-        return self._call(self._stage.requests.document)
+        """Return the request counts as GET /simulator/requests does."""
+        return self._call(self._control.requests.document)
 
-    def forget_requests(self) -> None:
-        self._call(self._stage.requests.clear)
+    def clear_requests(self) -> None:
+        self._call(self._control.requests.clear)
 
     def pause(self) -> None:
-        self._call(self._stage.clock.pause)
+        self._call(self._control.clock.pause)
 
     def resume(self) -> None:
-        self._call(self._stage.clock.resume)
+        self._call(self._control.clock.resume)
 
     def go_to(self, elapsed: timedelta) -> None:
-        """Set the story to this moment after its start; going back starts it anew."""
-        self._call(lambda: self._stage.go_to(elapsed))
+        """Set the clock to this time after the scenario's start. An earlier time starts the scenario again."""
+        self._call(lambda: self._control.go_to(elapsed))
 
-    def _call(self, work: Callable[[], T]) -> T:
-        async def there() -> T:
-            return work()
+    def _call(self, function: Callable[[], T]) -> T:
+        async def call() -> T:
+            return function()
 
-        return asyncio.run_coroutine_threadsafe(there(), self._loop).result()
-
-
-def _split(subject: str) -> tuple[str, str]:
-    kind, colon, name = subject.partition(":")
-    return (kind, name) if colon and kind in TYPES else ("number", subject)
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
 
 
 @contextmanager
@@ -77,19 +75,20 @@ def running(
     paused: bool = False,
     on_step: Callable[[Step], None] | None = None,
 ) -> Iterator[RunningServer]:
-    """Serve until the block ends; without a scenario, the story that comes with the package.
+    """Serve a scenario, by default the one of the package, until the block ends.
 
-    `paused` holds the story at its start, for tests that move it with `go_to`. `on_step` is called in the server's
-    thread. Raises OSError where the address cannot be had.
+    `paused` stops the clock at the start, for tests that set it with `go_to`. `on_step` is called in the server's
+    thread. Raises OSError if the address is not available.
     """
     simulation = scenario if isinstance(scenario, Simulation) else Simulation(scenario or load_scenario())
-    started: Future[tuple[RunningServer, Callable[[], None]]] = Future()
+    started: Future[tuple[RunningServer, Callable[[], object]]] = Future()
 
     async def main() -> None:
         stopped = asyncio.Event()
         async with await serve(simulation, host, port, paused=paused, on_step=on_step) as server:
             loop = asyncio.get_running_loop()
-            started.set_result((RunningServer(server, loop), lambda: _signal(loop, stopped)))
+            stop = functools.partial(loop.call_soon_threadsafe, stopped.set)
+            started.set_result((RunningServer(server, loop), stop))
             await stopped.wait()
 
     thread = threading.Thread(target=_run, args=(main, started), name="simulator", daemon=True)
@@ -102,14 +101,10 @@ def running(
         thread.join()
 
 
-def _signal(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
-    loop.call_soon_threadsafe(stopped.set)
-
-
 def _run(main: Callable[[], Any], started: "Future[Any]") -> None:
     try:
         asyncio.run(main())
-    except OSError as refusal:
+    except OSError as error:
         if started.done():
             raise
-        started.set_exception(refusal)
+        started.set_exception(error)

@@ -1,4 +1,4 @@
-"""Who exists and who shares what: numbers, and the accounts, businesses, apps and templates they stand under."""
+"""The simulated numbers, and the accounts, businesses, apps and templates that they share."""
 
 import hashlib
 import itertools
@@ -19,9 +19,10 @@ CALLING_USES = ("absent", "unused", "used")
 
 
 class Number(msgspec.Struct, frozen=True, kw_only=True):
-    """One WhatsApp number. `waba`, `business`, `app`, `templates` are names; whoever shares a name shares the entity.
+    """One WhatsApp number.
 
-    `calling` is "absent" (the answer does not mention calls), "unused" (blocked for ever, as without SIP) or "used".
+    `waba`, `business`, `app` and `templates` are names; numbers with the same name share the entity.
+    `calling` is "absent" (responses do not mention calls), "unused" (always blocked, as without SIP) or "used".
     """
 
     id: str
@@ -36,37 +37,37 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """The D360-API-KEY of this number: the same in every start, so that a written configuration stays right."""
+        """The D360-API-KEY of this number: the same at every start, so that a written configuration stays valid."""
         return self.api_key or f"sim_{hashlib.sha256(f'key of {self.id}'.encode()).hexdigest()[:40]}"
 
     def entities(self) -> Iterator[tuple[str, str]]:
-        """(kind, name) of each entity of the answer, in the order the provider lists them."""
+        """Yield (kind, name) of each entity, in the order of the provider's response."""
         yield from (("number", self.id), ("waba", self.waba), ("business", self.business), ("app", self.app))
         yield from (("template", name) for name in self.templates)
 
 
 class Fleet(msgspec.Struct, frozen=True):
-    """All numbers that one simulator answers for."""
+    """All numbers of one simulator."""
 
     numbers: tuple[Number, ...]
 
     def names(self, kind: str) -> set[str]:
-        return {name for number in self.numbers for found, name in number.entities() if found == kind}
+        return {name for number in self.numbers for entity_kind, name in number.entities() if entity_kind == kind}
 
     def baselines(self) -> dict[tuple[str, str], Health]:
-        """What each entity, by (kind, name), reports when nothing was done to it; names of a kind keep their order."""
-        known: dict[tuple[str, str], Health] = {}
+        """Return what each entity, by (kind, name), reports before any change, in the order of the numbers."""
+        baselines: dict[tuple[str, str], Health] = {}
         for number in self.numbers:
             for kind, name in number.entities():
                 if kind in ("number", "app"):
-                    known[kind, name] = _with_calling(known.get((kind, name), Health()), kind, number.calling)
+                    baselines[kind, name] = _add_calling(baselines.get((kind, name), Health()), kind, number.calling)
                 else:
-                    known.setdefault((kind, name), Health())
-        return known
+                    baselines.setdefault((kind, name), Health())
+        return baselines
 
 
-def _with_calling(health: Health, kind: str, use: str) -> Health:
-    """One number that uses calling makes it work for the app it shares."""
+def _add_calling(health: Health, kind: str, use: str) -> Health:
+    """Add the calling capability. One number that uses calling makes it AVAILABLE for the app that it shares."""
     if use == "used":
         return Health({MESSAGING: "AVAILABLE", CALLING: "AVAILABLE"})
     if use == "unused" and CALLING not in health.capabilities:
@@ -76,7 +77,7 @@ def _with_calling(health: Health, kind: str, use: str) -> Health:
 
 
 def wire_id(kind: str, name: str) -> str:
-    """The id on the wire: a name of digits is itself, any other gets 15 digits that are always the same."""
+    """Return the id in responses: a name of digits is the id itself, any other name gets 15 digits, always the same."""
     if name.isdecimal():
         return name
     digits = int.from_bytes(hashlib.sha256(f"{kind}:{name}".encode()).digest()[:8])
@@ -106,10 +107,9 @@ _COUNTRIES = {
 def generated_fleet(
     count: int, *, wabas: int | None = None, businesses: int | None = None, calling: str = "absent"
 ) -> Fleet:
-    """`count` numbers with plausible names, spread evenly over the accounts, and those over the businesses.
+    """Generate `count` numbers with plausible names, distributed evenly over accounts, and those over businesses.
 
-    Without figures: about five numbers for each account (waba-1, waba-2, …), four accounts for each business
-    (business-1, …).
+    By default an account (waba-1, waba-2, …) has about five numbers, and a business (business-1, …) four accounts.
     """
     wabas = min(wabas or -(-count // 5), count)
     businesses = min(businesses or -(-wabas // 4), wabas)
@@ -122,17 +122,17 @@ def generated_fleet(
             calling=calling,
             labels={"team": name.split()[0].lower()},
         )
-        for index, (number_id, name) in enumerate(itertools.islice(_identities(), count))
+        for index, (number_id, name) in enumerate(itertools.islice(_ids_and_names(), count))
     )
     return Fleet(tuple(numbers))
 
 
-def _identities() -> Iterator[tuple[str, str]]:
+def _ids_and_names() -> Iterator[tuple[str, str]]:
     pairs: Sequence[tuple[str, str]] = [
         (f"{purpose.lower()}-{code}", f"{purpose} {country}")
         for code, country in _COUNTRIES.items()
         for purpose in _PURPOSES
     ]
     yield from pairs
-    for lap in itertools.count(2):
-        yield from ((f"{number_id}-{lap}", f"{name} {lap}") for number_id, name in pairs)
+    for suffix in itertools.count(2):
+        yield from ((f"{number_id}-{suffix}", f"{name} {suffix}") for number_id, name in pairs)

@@ -1,7 +1,7 @@
-"""What an entity says about itself: its capabilities, and the reasons beside them.
+"""The health of an entity: its capabilities and the reasons for them.
 
-The codes are those that Meta documents or that users report (the provider publishes no full list); the wordings,
-English and German, are invented for the simulator, so nothing may be recognised by them.
+The codes are documented by Meta or reported by users; the provider publishes no complete list. The English and German
+texts are invented for the simulator, so a client must not recognise anything by them.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ STATUSES = ("AVAILABLE", "LIMITED", "BLOCKED")
 class Reason(
     msgspec.Struct, frozen=True, omit_defaults=True, rename={"code": "error_code", "description": "error_description"}
 ):
-    """One entry of an entity's `errors`, with the wire's field names; an absent field is left out of the answer."""
+    """One entry of an entity's `errors`, with the field names of the API. Fields that are None are omitted."""
 
     code: int | str | None = None
     description: str | None = None
@@ -24,12 +24,12 @@ class Reason(
 
     @property
     def is_about_calling(self) -> bool:
-        """Codes 138000 to 138999 belong to calling, although one list carries both kinds."""
+        """Codes 138000 to 138999 are about calling; one list contains both kinds."""
         return str(self.code).startswith("138")
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What one entity reports. `capabilities` maps a wire name such as can_send_message to a status word."""
+    """What one entity reports. `capabilities` maps API names such as can_send_message to statuses."""
 
     capabilities: Mapping[str, str] = msgspec.field(default_factory=lambda: {MESSAGING: "AVAILABLE"})
     reasons: tuple[Reason, ...] = ()
@@ -94,6 +94,6 @@ GERMAN: Mapping[int, str] = {
 }
 
 
-def worst(statuses: list[str]) -> str:
-    """The documented overall status: blocked, else limited, else available; a foreign word counts for nothing."""
-    return next((word for word in reversed(STATUSES) if word in statuses), STATUSES[0])
+def worst_status(statuses: list[str]) -> str:
+    """Return the documented overall status: blocked, else limited, else available; unknown statuses are ignored."""
+    return next((status for status in reversed(STATUSES) if status in statuses), STATUSES[0])

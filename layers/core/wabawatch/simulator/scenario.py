@@ -1,8 +1,8 @@
-"""A scenario: who exists, how fast they answer, and what happens when; read from YAML.
+"""Scenarios: the numbers, the latency of responses, and timed changes; parsed from YAML.
 
     title: One number loses its billing
-    latency: 80ms                 # before each answer
-    repeat: false                 # start again when `length` is over (by default the last step's moment)
+    latency: 80ms                 # before each response
+    repeat: false                 # start again after `length` (by default the time of the last step)
     fleet:
       numbers:
         - {id: support-de, name: Support Germany, waba: acme-eu, business: acme, app: care-app,
@@ -13,7 +13,7 @@
       - {at: 40s, number: support-de, failure: {kind: slow, delay: 8s, times: 3}}
       - {at: 60s, number: '*', heal: true}
 
-A number needs only its id. `waba`, `business` and `app` are names; whoever writes the same name shares the entity.
+A number needs only an id. `waba`, `business` and `app` are names; numbers with the same name share the entity.
 """
 
 from collections import Counter
@@ -89,7 +89,7 @@ class ScenarioFields(Fields):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One change of the story, `at` after its start; the caption tells a person what happens."""
+    """A change that happens `at` after the start. The caption describes it for people."""
 
     at: timedelta
     change: Change
@@ -97,7 +97,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """A fleet and its story; `steps` are in the order of time, `length` is when a repeated story starts again."""
+    """A fleet and its timed changes. `steps` are in order of time. A repeated scenario starts again after `length`."""
 
     fleet: Fleet
     title: str = ""

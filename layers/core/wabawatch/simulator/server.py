@@ -1,30 +1,26 @@
-"""The simulator on a socket: GET /health_status, steering under /simulator/, help at /."""
+"""The simulator's HTTP server: GET /health_status, control under /simulator/, help at /."""
 
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from .answers import Reply, plain
-from .control import Control
-from .http import Conversation, Request
+from .control import Control, ScenarioClock
+from .http import Connection, Reply, Request, text_response
 from .scenario import Step
 from .simulation import Simulation
-from .stage import Stage
-from .storyclock import StoryClock
 
-_LOOK_EVERY = 0.2
-"""Seconds between two looks at the story, for those who want to be told of its steps."""
+_STEP_INTERVAL = 0.2
+"""Seconds between two checks for due steps, so that `on_step` is called even if no request arrives."""
 
 
 class Server:
-    """A simulation that listens. Belongs to one event loop; other threads steer it through `running`."""
+    """Serves a simulation. Belongs to one event loop; other threads use the `RunningServer` of `running`."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
+    def __init__(self, control: Control) -> None:
+        self.control = control
         self.url = ""
         self.port = 0
-        self._control = Control(stage)
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
 
@@ -37,47 +33,47 @@ class Server:
         await self.close()
 
     async def listen(self, host: str, port: int) -> None:
-        """Start; raises OSError where the address cannot be had."""
-        self._listener = await asyncio.start_server(self._converse, host, port, backlog=1024)
+        """Start to listen. Raises OSError if the address is not available."""
+        self._listener = await asyncio.start_server(self._handle_connection, host, port, backlog=1024)
         address, self.port = self._listener.sockets[0].getsockname()[:2]
         self.url = f"http://[{address}]:{self.port}" if ":" in address else f"http://{address}:{self.port}"
-        self._keep(asyncio.create_task(self._follow_story()))
+        self._track(asyncio.create_task(self._apply_steps()))
 
     async def close(self) -> None:
-        """Stop listening and drop every connection, those that trickle too."""
+        """Stop listening and close every connection, also one whose response never ends."""
         if self._listener:
             self._listener.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _follow_story(self) -> None:
+    async def _apply_steps(self) -> None:
         while True:
-            self.stage.catch_up()
-            await asyncio.sleep(_LOOK_EVERY)
+            self.control.apply_due_steps()
+            await asyncio.sleep(_STEP_INTERVAL)
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
+    def _track(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _handle_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if task := asyncio.current_task():
-            self._keep(task)
-        await Conversation(reader, writer, self._respond).run()
+            self._track(task)
+        await Connection(reader, writer, self._respond).run()
 
     async def _respond(self, request: Request) -> Reply:
-        self.stage.catch_up()
+        self.control.apply_due_steps()
         if request.path.partition("?")[0] != "/health_status":
-            return self._control.respond(request)
+            return self.control.respond(request)
         if request.method != "GET":
-            return plain(405, "Only GET is answered here", headers=(("Allow", "GET"),))
+            return text_response(405, "Only GET is answered here", headers=(("Allow", "GET"),))
         return await self._health(request)
 
     async def _health(self, request: Request) -> Reply:
-        """What is true when the answer leaves, not when the question came."""
-        simulation, key = self.stage.simulation, request.headers.get("d360-api-key")
+        """Answer with the state after the latency, not with the state when the request arrived."""
+        simulation, key = self.control.simulation, request.headers.get("d360-api-key")
         number = simulation.number_of(key)
-        with self.stage.requests.request(number.id if number else None, request.headers, reused=request.reused):
+        with self.control.requests.record(number.id if number else None, request.headers, reused=request.reused):
             await asyncio.sleep(simulation.scenario.latency.total_seconds())
             return simulation.answer(key, reused=request.reused)
 
@@ -90,10 +86,10 @@ async def serve(
     paused: bool = False,
     on_step: Callable[[Step], None] | None = None,
 ) -> Server:
-    """A server that listens; the story starts now, unless paused. `on_step` hears of each step as it is taken.
+    """Start a server. The scenario's clock starts too, unless `paused`. `on_step` is called with each applied step.
 
-    Raises OSError where the address cannot be had. Close the server, or use it in `async with`.
+    Raises OSError if the address is not available. Close the server, or use it in `async with`.
     """
-    server = Server(Stage(simulation, StoryClock(paused=paused), on_step))
+    server = Server(Control(simulation, ScenarioClock(paused=paused), on_step))
     await server.listen(host, port)
     return server

@@ -1,81 +1,177 @@
-"""The fleet as it is now: applies changes, follows the story, answers for a key. No clock, no sockets."""
+"""The state of the simulated fleet: apply changes and timed steps, answer requests. No clock, no sockets."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from .answers import Reply, snake_envelope
+import msgspec
+
 from .changes import EVERYTHING, Change, ChangeFields, check_names, make_change
-from .fleet import Number
-from .live import LiveEntity, LiveNumber, described
+from .failures import Failure, snake_envelope
+from .fleet import TYPES, Number, wire_id
+from .http import Reply, Response
+from .quirks import JITTER_PERIOD, Document, apply_quirks
 from .reading import read_fields
+from .reasons import MESSAGING, Health, worst_status
 from .scenario import Scenario, Step
 
 UNKNOWN_KEY = snake_envelope(401, "Invalid api key: no number is known by it")
 
 
+class EntityState:
+    """What one entity reports at present; `health_by_number` is for numbers whose responses differ from `health`."""
+
+    def __init__(self, kind: str, name: str, baseline: Health) -> None:
+        self.kind, self.name, self.baseline = kind, name, baseline
+        self.type, self.id = TYPES[kind], wire_id(kind, name)
+        self.health = baseline
+        self.health_by_number: dict[str, Health] = {}
+        self.numbers: list[NumberState] = []
+
+    def apply(self, change: Change) -> None:
+        for number_id in change.seen_by:
+            health = self.health_by_number.get(number_id, self.health)
+            self.health_by_number[number_id] = self._changed(health, change)
+        if not change.seen_by:
+            self.health = self._changed(self.health, change)
+            self.health_by_number.clear()
+
+    def _changed(self, health: Health, change: Change) -> Health:
+        return self.baseline if change.heal else change.applied_to(health)
+
+    def heal(self) -> None:
+        self.health = self.baseline
+        self.health_by_number.clear()
+
+
+class NumberState:
+    """The entities of one number, its failure and quirks at present, and its cached responses."""
+
+    def __init__(self, number: Number, entities: list[EntityState]) -> None:
+        self.number, self.entities = number, entities
+        self.failure: Failure | None = None
+        self.failures_left: int | None = None
+        self.quirks: tuple[str, ...] = ()
+        self.requests = 0
+        self.cache: dict[int, Response] = {}
+        """Healthy responses by variant; more than one with the "jitter" quirk."""
+
+    def reply(self, *, reused: bool) -> Reply:
+        """Answer one request; `reused`: the connection has carried a response before."""
+        self.requests += 1
+        healthy, failure = self._healthy_response(), self.failure
+        if failure is None or (failure.needs_reused_connection and not reused):
+            return healthy
+        if self.failures_left is not None:
+            self.failures_left -= 1
+            if self.failures_left == 0:
+                self.failure = None
+        return failure.reply(healthy)
+
+    def _healthy_response(self) -> Response:
+        variant = self.requests % JITTER_PERIOD if "jitter" in self.quirks else 0
+        if variant not in self.cache:
+            document = apply_quirks(self.document(), self.quirks, variant)
+            self.cache[variant] = Response(200, msgspec.json.encode(document))
+        return self.cache[variant]
+
+    def document(self) -> Document:
+        """Build the response document, as documented by the provider."""
+        entities = ((entity.type, entity.id, health) for entity, health in self.entity_health())
+        return health_document(self.entities[0].id, entities)
+
+    def entity_health(self) -> Iterator[tuple[EntityState, Health]]:
+        """Yield each entity with the health that this number's responses show."""
+        return ((entity, entity.health_by_number.get(self.number.id, entity.health)) for entity in self.entities)
+
+    def apply(self, change: Change) -> None:
+        if change.heal:
+            self.heal()
+        if change.failure is not None:
+            self.failure = change.failure if change.failure.kind else None
+            self.failures_left = change.failure.times
+        if change.quirks is not None:
+            self.quirks = change.quirks
+
+    def heal(self) -> None:
+        self.failure, self.quirks = None, ()
+        self.cache.clear()
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the number and its entities for GET /simulator/numbers."""
+        number, entities = self.number, list(self.entity_health())
+        return {
+            "id": number.id,
+            "name": number.name,
+            "key": number.key,
+            "labels": dict(number.labels),
+            "status": worst_status([health.capabilities.get(MESSAGING, "") for _, health in entities]),
+            "overall": self.document()["health_status"][MESSAGING],
+            "failure": self.failure.kind if self.failure else None,
+            "quirks": list(self.quirks),
+            "entities": [
+                {
+                    "kind": entity.kind,
+                    "name": entity.name,
+                    "entity_type": entity.type,
+                    "id": entity.id,
+                    "capabilities": dict(health.capabilities),
+                    "codes": [reason.code for reason in health.reasons],
+                    "info": list(health.additional_info),
+                }
+                for entity, health in entities
+            ],
+        }
+
+
+def health_document(number_id: str, entities: Iterable[tuple[str, str, Health]]) -> Document:
+    """Build the health response for one number; `entities` are (type, id on the wire, health), in order.
+
+    The overall status is the worst of all capabilities, calling included, as Meta documents it: a number without SIP is
+    BLOCKED overall although it can send.
+    """
+    described = [_entity_document(entity_type, entity_id, health) for entity_type, entity_id, health in entities]
+    statuses = [value for entity in described for name, value in entity.items() if name.startswith("can_")]
+    return {"health_status": {"can_send_message": worst_status(statuses), "entities": described}, "id": number_id}
+
+
+def _entity_document(entity_type: str, entity_id: str, health: Health) -> Document:
+    entity: Document = {"entity_type": entity_type, "id": entity_id, **health.capabilities}
+    if health.reasons:
+        entity["errors"] = [msgspec.to_builtins(reason) for reason in health.reasons]
+    if health.additional_info:
+        entity["additional_info"] = list(health.additional_info)
+    return entity
+
+
 class Simulation:
-    """A scenario in motion. Not for several threads at once: a running server is steered through its own methods."""
+    """The state of a scenario's fleet. Not thread-safe: use the methods of `RunningServer` once it is served."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
-        baselines = scenario.fleet.baselines()
-        self._entities = {(kind, name): LiveEntity(kind, name, health) for (kind, name), health in baselines.items()}
-        self._numbers = {number.id: self._live(number) for number in scenario.fleet.numbers}
+        self._entities = {
+            (kind, name): EntityState(kind, name, health) for (kind, name), health in scenario.fleet.baselines().items()
+        }
+        self._numbers = {number.id: self._number_state(number) for number in scenario.fleet.numbers}
         self._by_key = {number.key: self._numbers[number.id] for number in scenario.fleet.numbers}
         self.elapsed = timedelta()
-        self._told = 0
+        self._next_step = 0
         self.advance(timedelta())
 
-    def _live(self, number: Number) -> LiveNumber:
-        live = LiveNumber(number, [self._entities[subject] for subject in number.entities()])
-        for entity in live.entities:
-            entity.numbers.append(live)
-        return live
+    def _number_state(self, number: Number) -> NumberState:
+        state = NumberState(number, [self._entities[subject] for subject in number.entities()])
+        for entity in state.entities:
+            entity.numbers.append(state)
+        return state
 
     def number_of(self, key: str | None) -> Number | None:
-        live = self._by_key.get(key or "")
-        return live.number if live else None
+        state = self._by_key.get(key or "")
+        return state.number if state else None
 
     def answer(self, key: str | None, *, reused: bool = False) -> Reply:
-        """What GET /health_status gets for this key; `reused`: the connection has carried an answer before."""
-        live = self._by_key.get(key or "")
-        return live.reply(reused=reused) if live else UNKNOWN_KEY
-
-    def apply(self, change: Change) -> None:
-        """Do the change at once."""
-        if change.kind == "number" and change.heal and EVERYTHING in change.names:
-            self._heal_everything()
-            return
-        for name in self._meant(change):
-            self._apply_to(self._entities[change.kind, name], change)
-
-    def _meant(self, change: Change) -> list[str]:
-        if EVERYTHING in change.names:
-            return [name for kind, name in self._entities if kind == change.kind]
-        return list(change.names)
-
-    def _apply_to(self, entity: LiveEntity, change: Change) -> None:
-        if change.heal or change.touches_health:
-            entity.change(change)
-        for live in entity.numbers:
-            live.ready.clear()
-        if change.kind == "number":
-            self._apply_to_number(self._numbers[entity.name], change)
-
-    def _apply_to_number(self, live: LiveNumber, change: Change) -> None:
-        if change.heal:
-            live.heal()
-        if change.failure is not None:
-            live.fail(change.failure)
-        if change.quirks is not None:
-            live.quirks = change.quirks
-
-    def _heal_everything(self) -> None:
-        for entity in self._entities.values():
-            entity.heal()
-        for live in self._numbers.values():
-            live.heal()
+        """Answer GET /health_status for this key; `reused`: the connection has carried a response before."""
+        state = self._by_key.get(key or "")
+        return state.reply(reused=reused) if state else UNKNOWN_KEY
 
     def change(self, kind: str, name: str, fields: Mapping[Any, Any]) -> Change:
         """Read a change given by hand, with a step's fields; raises ScenarioError. It is not applied yet."""
@@ -87,25 +183,47 @@ class Simulation:
 
         return read_fields(dict(fields), "the change", ChangeFields, build)
 
-    def advance(self, elapsed: timedelta) -> list[Step]:
-        """Bring the story to this moment after its start and return the steps taken; going back starts it again."""
-        position, scenario = elapsed, self.scenario
-        lap = elapsed // scenario.length if scenario.repeat else 0
-        position -= lap * scenario.length
-        if elapsed < self.elapsed or (scenario.repeat and lap != self.elapsed // scenario.length):
-            self._told = 0
-            self._heal_everything()
-        self.elapsed = elapsed
-        return self._tell(position)
+    def apply(self, change: Change) -> None:
+        """Apply the change now. Healing all numbers heals every entity of the fleet."""
+        if change.kind == "number" and change.heal and EVERYTHING in change.names:
+            self._heal_fleet()
+            return
+        names: Iterable[str] = change.names
+        if EVERYTHING in change.names:
+            names = [name for kind, name in self._entities if kind == change.kind]
+        for name in names:
+            entity = self._entities[change.kind, name]
+            if change.heal or change.touches_health:
+                entity.apply(change)
+            for number in entity.numbers:
+                number.cache.clear()
+            if change.kind == "number":
+                self._numbers[name].apply(change)
 
-    def _tell(self, position: timedelta) -> list[Step]:
-        steps = self.scenario.steps
-        first = self._told
-        while self._told < len(steps) and steps[self._told].at <= position:
-            self.apply(steps[self._told].change)
-            self._told += 1
-        return list(steps[first : self._told])
+    def _heal_fleet(self) -> None:
+        for entity in self._entities.values():
+            entity.heal()
+        for number in self._numbers.values():
+            number.heal()
+
+    def advance(self, elapsed: timedelta) -> list[Step]:
+        """Apply the steps up to `elapsed` after the start, and return them.
+
+        An earlier moment than before, or a new repetition, starts again with a healthy fleet.
+        """
+        scenario = self.scenario
+        repetition = elapsed // scenario.length if scenario.repeat else 0
+        position = elapsed - repetition * scenario.length
+        if elapsed < self.elapsed or (scenario.repeat and repetition != self.elapsed // scenario.length):
+            self._next_step = 0
+            self._heal_fleet()
+        self.elapsed = elapsed
+        first = self._next_step
+        while self._next_step < len(scenario.steps) and scenario.steps[self._next_step].at <= position:
+            self.apply(scenario.steps[self._next_step].change)
+            self._next_step += 1
+        return list(scenario.steps[first : self._next_step])
 
     def numbers(self) -> list[dict[str, Any]]:
-        """Every number as steering shows it, keys included: they open nothing but this simulator."""
-        return [described(live) for live in self._numbers.values()]
+        """Describe every number. API keys are included; they are valid for this simulator only."""
+        return [number.describe() for number in self._numbers.values()]

@@ -1,4 +1,4 @@
-"""The configuration that makes Wabawatch watch the simulator."""
+"""The written configuration that monitors the simulator."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""The story: steps taken in time, repeated, paused and set."""
+"""Timed steps: applied, repeated, paused, and set to a time."""
 
 import time
 from datetime import timedelta
@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from wabawatch.simulator import Simulation, parse_scenario, running
-from wabawatch.simulator.storyclock import StoryClock
+from wabawatch.simulator.control import ScenarioClock
 
-STORY = """
+SCENARIO = """
 repeat: true
 length: 40s
 fleet:
@@ -38,7 +38,7 @@ def seconds(amount):
 
 @pytest.fixture
 def simulation():
-    return Simulation(parse_scenario(STORY))
+    return Simulation(parse_scenario(SCENARIO))
 
 
 def at(simulation, moment):
@@ -50,7 +50,7 @@ def waba(number):
     return next(entity for entity in number["entities"] if entity["kind"] == "waba")
 
 
-def test_before_its_moment_a_step_is_not_taken(simulation):
+def test_a_step_is_not_applied_before_its_time(simulation):
     assert at(simulation, 9.9)["support-de"]["status"] == "AVAILABLE"
 
 
@@ -63,7 +63,7 @@ def test_reasons_change_while_the_status_stays(simulation):
     assert (number["status"], waba(number)["codes"]) == ("BLOCKED", [141006, 141014])
 
 
-def test_additional_info_comes_without_touching_the_rest(simulation):
+def test_additional_info_changes_nothing_else(simulation):
     entity = waba(at(simulation, 14)["orders-es"])
     assert (entity["codes"], entity["info"]) == ([141006, 141014], ["The bill is 30 days old"])
 
@@ -78,51 +78,51 @@ def test_a_partial_recovery_shows_to_some_and_then_to_all(simulation):
     assert [number["status"] for number in at(simulation, 22).values()] == ["AVAILABLE", "AVAILABLE"]
 
 
-def test_a_failure_and_a_quirk_begin_and_end(simulation):
+def test_a_failure_and_a_quirk_start_and_end(simulation):
     number = at(simulation, 24)["orders-es"]
     assert (number["failure"], number["quirks"]) == ("unauthorized", ["no_id"])
     number = at(simulation, 26)["orders-es"]
     assert (number["failure"], number["quirks"]) == (None, [])
 
 
-def test_calling_is_blocked_beside_messaging_and_for_several_at_once(simulation):
+def test_calling_is_blocked_while_messaging_is_available_for_several_numbers_at_once(simulation):
     for number in at(simulation, 28).values():
         assert (number["status"], number["overall"]) == ("AVAILABLE", "BLOCKED")
 
 
-def test_a_template_blocks_only_those_who_use_it(simulation):
+def test_a_template_blocks_only_the_numbers_that_use_it(simulation):
     assert [number["status"] for number in at(simulation, 30).values()] == ["AVAILABLE", "BLOCKED"]
 
 
-def test_healing_returns_to_what_was_before_the_story(simulation):
+def test_healing_restores_the_state_before_the_first_step(simulation):
     before = at(simulation, 0)
     assert at(simulation, 32) == before
     assert before["support-de"]["entities"][0]["capabilities"]["can_receive_call_sip"] == "AVAILABLE"
 
 
-def test_steps_are_handed_out_once_with_their_captions(simulation):
+def test_each_step_is_returned_once_with_its_caption(simulation):
     assert [step.caption for step in simulation.advance(seconds(11))] == ["The card is declined"]
     assert simulation.advance(seconds(11.5)) == []
 
 
-def test_a_repeated_story_begins_again_healed(simulation):
+def test_a_repeated_scenario_starts_again_healthy(simulation):
     assert at(simulation, 15)["support-de"]["status"] == "BLOCKED"
     assert at(simulation, 41)["support-de"]["status"] == "AVAILABLE"
     assert at(simulation, 51)["support-de"]["status"] == "BLOCKED"
 
 
-def test_a_story_that_is_not_repeated_stays_at_its_end():
-    once = msgspec.structs.replace(parse_scenario(STORY), repeat=False)
-    assert at(Simulation(once), 51)["support-de"]["status"] == "AVAILABLE"
+def test_a_scenario_that_is_not_repeated_stays_at_its_end():
+    not_repeated = msgspec.structs.replace(parse_scenario(SCENARIO), repeat=False)
+    assert at(Simulation(not_repeated), 51)["support-de"]["status"] == "AVAILABLE"
 
 
-def test_going_back_starts_the_story_anew(simulation):
+def test_an_earlier_time_starts_the_scenario_again(simulation):
     at(simulation, 30)
     assert at(simulation, 11)["support-de"]["status"] == "BLOCKED"
     assert at(simulation, 5)["support-de"]["status"] == "AVAILABLE"
 
 
-def test_a_change_by_hand_lasts_until_the_story_touches_it(simulation):
+def test_a_manual_change_lasts_until_a_step_changes_it(simulation):
     simulation.apply(simulation.change("number", "support-de", {"status": "LIMITED"}))
     assert at(simulation, 5)["support-de"]["status"] == "LIMITED"
     assert at(simulation, 35)["support-de"]["status"] == "AVAILABLE"
@@ -130,7 +130,7 @@ def test_a_change_by_hand_lasts_until_the_story_touches_it(simulation):
 
 def test_the_clock_pauses_resumes_and_is_set():
     now = [100.0]
-    clock = StoryClock(lambda: now[0])
+    clock = ScenarioClock(lambda: now[0])
     now[0] = 105.0
     assert clock.elapsed() == seconds(5)
     clock.pause()
@@ -146,16 +146,16 @@ def test_the_clock_pauses_resumes_and_is_set():
     assert clock.elapsed() == seconds(61)
 
 
-def test_a_paused_server_moves_only_when_told():
-    heard = []
-    with running(parse_scenario(STORY), paused=True, on_step=lambda step: heard.append(step.caption)) as server:
+def test_a_paused_server_applies_steps_only_on_request():
+    captions = []
+    with running(parse_scenario(SCENARIO), paused=True, on_step=lambda step: captions.append(step.caption)) as server:
         server.go_to(seconds(10))
-        assert heard == ["The card is declined"]
+        assert captions == ["The card is declined"]
         assert server.numbers()[0]["status"] == "BLOCKED"
 
 
-def test_a_running_story_moves_by_itself():
-    quick = parse_scenario(STORY.replace("at: 10s", "at: 10ms"))
+def test_a_running_scenario_applies_steps_without_requests():
+    quick = parse_scenario(SCENARIO.replace("at: 10s", "at: 10ms"))
     with running(quick) as server:
         deadline = time.monotonic() + 10
         while server.numbers()[0]["status"] != "BLOCKED" and time.monotonic() < deadline:
@@ -165,15 +165,15 @@ def test_a_running_story_moves_by_itself():
         server.resume()
 
 
-def test_the_story_is_steered_over_http():
+def test_the_clock_is_controlled_over_http():
     def post(action, body=None):
         connection = HTTPConnection("127.0.0.1", server.port, timeout=5)
         connection.request("POST", f"/simulator/{action}", body, {"Content-Type": "application/json"})
-        answer = msgspec.json.decode(connection.getresponse().read())
+        document = msgspec.json.decode(connection.getresponse().read())
         connection.close()
-        return answer
+        return document
 
-    with running(parse_scenario(STORY), paused=True) as server:
+    with running(parse_scenario(SCENARIO), paused=True) as server:
         assert post("skip", '{"to": "11s"}')["elapsed"] == 11
         assert server.numbers()[0]["status"] == "BLOCKED"
         assert post("skip", '{"by": "6s"}')["elapsed"] == 17
