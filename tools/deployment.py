@@ -28,7 +28,7 @@ import yaml
 from wabawatch.adapters.stack import asked
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.bootstrap import aws_client
-from wabawatch.cli.exits import guarded
+from wabawatch.cli.exit_codes import run_and_exit_code
 
 SAMCONFIG: Final = Path(__file__).parents[1] / "samconfig.toml"
 DEFAULT_ARCHITECTURE: Final = "arm64"
@@ -275,4 +275,4 @@ def protect_stack(target: Target) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: cli(standalone_mode=False)))
+    sys.exit(run_and_exit_code(lambda: cli(standalone_mode=False)))

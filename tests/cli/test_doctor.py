@@ -17,7 +17,7 @@ from wabawatch.adapters import stack
 from wabawatch.adapters.stack import Subscription
 from wabawatch.application.poll import Pass
 from wabawatch.bootstrap import SystemClock, assemble
-from wabawatch.cli import examining
+from wabawatch.cli import stack_checks
 from wabawatch.domain.sharding import shard_of
 
 STACK = "wabawatch"
@@ -296,7 +296,7 @@ def test_a_run_that_takes_longer_than_the_interval_is_to_do_by_the_time_that_it_
         seen.append(load)
         return "9 numbers take 400 s (as the latest run took); the interval is 300 s: raise PollConcurrency to 8"
 
-    monkeypatch.setattr(examining, "explain_overload", explain)
+    monkeypatch.setattr(stack_checks, "explain_overload", explain)
     examined = deployment.doctor()
     assert examined.exit_code == 1
     assert "capacity: 9 numbers take 400 s (as the latest run took); the interval is 300 s" in examined.stdout

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from wabawatch.application.errors import ConfigurationError, SchemaError, StoreError
-from wabawatch.cli import health, incidents
-from wabawatch.cli.exits import guarded
+from wabawatch.cli.commands import incidents, status
+from wabawatch.cli.exit_codes import run_and_exit_code
 
 USAGE = [
     pytest.param(["prob"], "no command 'prob'; did you mean probe?", id="a mistyped command gets the nearest"),
@@ -97,7 +97,7 @@ def test_a_bug_exits_70_with_one_line_that_quotes_nothing(site, monkeypatch):
     def broken(*_):
         raise ValueError("https://hooks.example/secret-token")
 
-    monkeypatch.setattr(health, "fleet", broken)
+    monkeypatch.setattr(status, "fleet", broken)
     done = site.call("status")
     assert done.exit_code == 70
     assert "unexpected ValueError at test_exits.py:" in done.stderr
@@ -111,7 +111,7 @@ def test_a_bug_shows_with_vv_where_it_is_and_still_quotes_nothing(site, monkeypa
         text = "https://hooks.example/secret-token"
         raise ValueError(text)
 
-    monkeypatch.setattr(health, "fleet", broken)
+    monkeypatch.setattr(status, "fleet", broken)
     done = site.call("status", "-vv")
     assert done.exit_code == 70
     assert "Traceback" in done.stderr
@@ -141,7 +141,7 @@ def test_each_kind_of_error_has_its_code(error, code, capsys):
     def work():
         raise error
 
-    assert guarded(work) == code
+    assert run_and_exit_code(work) == code
     assert capsys.readouterr().err == "wabawatch: x\n"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from wabawatch.application.poll import Pass
 from wabawatch.bootstrap import SystemClock, assemble
-from wabawatch.cli.health import plugin_code
+from wabawatch.cli.target_view import plugin_code
 
 INTERVAL = timedelta(minutes=5)
 STATUSES = [("AVAILABLE", 0), ("LIMITED", 1), ("BLOCKED", 2), ("UNKNOWN", 3)]

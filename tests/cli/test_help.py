@@ -14,8 +14,7 @@ from click.testing import CliRunner
 
 from wabawatch import __version__
 from wabawatch.adapters.stores.sqlite import SqliteStore
-from wabawatch.cli import program
-from wabawatch.cli.program import COMMANDS
+from wabawatch.cli.main import COMMANDS, program
 from wabawatch.domain.silence import Matcher, Silence
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -77,7 +76,7 @@ def test_the_readme_s_table_names_no_command_that_is_not_there():
 
 @named([(name, command) for name, command in ALL if " " not in name])
 def test_the_summary_in_the_list_is_the_command_s_own(name, command):
-    summaries = {each: summary for commands in COMMANDS.values() for each, (_, summary) in commands.items()}
+    summaries = {each: summary for commands in COMMANDS.values() for each, summary in commands.items()}
     assert command.short_help == summaries[name]
 
 
@@ -85,7 +84,7 @@ def test_help_and_the_list_of_commands_load_no_heavy_module():
     program_text = (
         "import sys\n"
         "sys.argv = ['wabawatch', '--help']\n"
-        "from wabawatch.cli import main\n"
+        "from wabawatch.cli.main import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "heavy = {'boto3', 'botocore', 'rich', 'yaml', 'msgspec', 'pycurl', 'requests', 'sqlite3'}\n"

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from wabawatch.cli.listing import Listing
+from wabawatch.cli.output import Listing
 
 HEADINGS = ("INCIDENT", "STATUS", "?SEVERITY", "~WHAT", "?ENTITY", "~WHY", "?NOTE")
 WHY = "141010 The business behind this account has not passed verification, which restricts what it may send."

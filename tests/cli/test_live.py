@@ -16,9 +16,9 @@ import pytest
 from rich.console import Console
 
 from wabawatch.application.ports import Target
-from wabawatch.cli.drawing import draw
-from wabawatch.cli.picture import Picture
-from wabawatch.cli.scene import Alert, OpenIncident, Scene
+from wabawatch.cli.live.layout import draw
+from wabawatch.cli.live.state import Alert, OpenIncident, Scene
+from wabawatch.cli.target_view import Picture
 from wabawatch.domain.health import Reason
 
 NOW = datetime(2026, 3, 1, 3, 5, tzinfo=UTC)

@@ -87,12 +87,12 @@ def test_what_people_say_is_refused_with_control_characters(site, text):
     }.items():
         done = site.call(*command, option, text)
         assert done.exit_code == 64, done.output
-        assert f"Invalid value for '{option}': holds a control character" in done.stderr
+        assert f"Invalid value for '{option}': contains a control character" in done.stderr
         assert text not in done.output
     for option, value in {"--entity": text, "--capability": text, "--label": f"team={text}"}.items():
         done = site.call("silence", "add", "--for", "1h", "--reason", "move", option, value)
         assert done.exit_code == 64, done.output
-        assert f"Invalid value for '{option}': holds a control character" in done.stderr
+        assert f"Invalid value for '{option}': contains a control character" in done.stderr
     assert site.call("ack", incident, "--author", text).exit_code == 64
     assert site.document("silence", "list", "--all")["silences"] == []
 

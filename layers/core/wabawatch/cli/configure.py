@@ -11,12 +11,11 @@ import click
 
 from wabawatch.application.errors import ConfigurationError
 from wabawatch.bootstrap import read_settings, remove, upload
-from wabawatch.cli.bounds import explain_bounds
+from wabawatch.cli.commands.config_route_test import route_test
 from wabawatch.cli.options import Command, Commands, as_json
 from wabawatch.cli.output import document, show, words
-from wabawatch.cli.routetest import route_test
-from wabawatch.cli.secret_names import refuse_unreadable_secrets
 from wabawatch.cli.session import Session, session
+from wabawatch.cli.stack_checks import explain_bounds, refuse_unreadable_secrets
 from wabawatch.config import Settings, canonical_json, effective
 from wabawatch.config.references import is_reference
 from wabawatch.domain.phrases import counted

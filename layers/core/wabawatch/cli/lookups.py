@@ -1,0 +1,92 @@
+"""Finding what a command is about: an incident by the beginning of its id, and the facts around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from wabawatch.application.membership import affected_targets, some_affected_targets
+from wabawatch.application.ports import Target
+from wabawatch.bootstrap import Application
+from wabawatch.cli.options import unknown
+from wabawatch.cli.target_view import Picture, is_doubtful, pictures
+from wabawatch.domain.composition import NAMED, News, subject
+from wabawatch.domain.coverage import ShardCoverage
+from wabawatch.domain.incident import Incident, NotificationState
+from wabawatch.domain.matching import IncidentFacts
+from wabawatch.domain.messages import Subject
+from wabawatch.domain.pen import Pen, Room
+from wabawatch.domain.phrases import utc
+from wabawatch.domain.rules import OperatorActions
+from wabawatch.domain.wording import title
+
+_SEARCHED = 1000
+_SHORTEST = 3
+
+
+def find_incident(app: Application, wanted: str) -> Incident | None:
+    """By its id, or by a beginning of it that no other one has."""
+    exact = app.store.incident(wanted)
+    if exact is not None or len(wanted) < _SHORTEST:
+        return exact
+    found = {one.id: one for one in [*app.store.open_incidents(), *app.store.incidents(_SEARCHED)]}
+    matching = [one for name, one in found.items() if name.startswith(wanted)]
+    return matching[0] if len(matching) == 1 else None
+
+
+def need_incident(app: Application, wanted: str) -> Incident:
+    found = find_incident(app, wanted)
+    if found is None:
+        raise unknown("incident", wanted, (one.id for one in app.store.open_incidents() if one.is_open))
+    return found
+
+
+def steering(app: Application) -> OperatorActions:
+    """What people have said."""
+    return OperatorActions(tuple(app.store.silences()), app.store.acknowledgements())
+
+
+def facts(app: Application, incident: Incident) -> IncidentFacts:
+    """What the rules see of it."""
+    targets = affected_targets(app.store, incident) if app.rules.look_at_targets(()) else ()
+    return app.rules.facts(incident, targets, app.audience.fleet)
+
+
+def severity(app: Application, incident: Incident) -> str:
+    return facts(app, incident).severity
+
+
+def told_of(app: Application, incident: Incident, kind: str = "opened") -> Subject:
+    """The incident as it would be put to somebody who knows nothing of it."""
+    targets = some_affected_targets(app.store, incident, NAMED)
+    return subject(News(incident, targets, NotificationState(), kind, severity(app, incident)), app.audience)
+
+
+def pen() -> Pen:
+    return Pen(Room(short=120, long=400, names=5), when=utc)
+
+
+def title_of(app: Application, incident: Incident) -> str:
+    """`40 numbers cannot send messages`; what it was, for one that is over."""
+    is_over = not incident.is_open
+    return title(told_of(app, incident, "brief" if is_over else "opened"), pen(), past=is_over)
+
+
+_MOST_DOUBTFUL: Final = 50
+"""For so many targets it is looked up why their latest reading failed: each costs a query."""
+
+
+def fleet(app: Application, coverages: Sequence[ShardCoverage], now: datetime) -> list[Picture]:
+    """Every configured target now."""
+    targets: Sequence[Target] = app.settings.targets
+    snapshots = app.store.snapshots([one.id for one in targets])
+    doubtful = [one.id for one in targets if is_doubtful(snapshots.get(one.id))][:_MOST_DOUBTFUL]
+    latest = {one.target: one for name in doubtful for one in app.store.observations(name, limit=1)}
+    return pictures(targets, snapshots, latest, coverages, now)
+
+
+def open_ones(app: Application) -> list[Incident]:
+    """What is open now, the latest change first."""
+    found = [one for one in app.store.open_incidents() if one.is_open]
+    return sorted(found, key=lambda one: one.changed_at, reverse=True)
