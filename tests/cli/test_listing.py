@@ -20,7 +20,7 @@ def lines(width, note="", rows=1):
     for _ in range(rows):
         listing.add_row(*ROW, Text(note))
     out = Console(file=io.StringIO(), width=width or 500, color_system=None)
-    out.print(listing.fitted(width))
+    out.print(listing.fit(width))
     return [line.rstrip() for line in out.file.getvalue().splitlines()]
 
 

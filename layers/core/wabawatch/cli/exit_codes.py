@@ -30,7 +30,7 @@ PIPE: Final = 141
 """The reader of standard output has closed it."""
 
 
-class NotNowError(click.ClickException):
+class TemporaryError(click.ClickException):
     """A temporary failure, for example of the network, the state store or AWS."""
 
     exit_code = LATER

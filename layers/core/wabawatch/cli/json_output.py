@@ -1,16 +1,19 @@
-"""The JSON documents that commands print: versioned public interface. Every field is always there; instants are RFC
-3339 in UTC, durations seconds. Within a version fields are added, never removed or given another meaning."""
+"""The JSON documents that commands print: a versioned public interface.
+
+Every field is always present; instants are RFC 3339 in UTC, durations are seconds. Within a version fields may be
+added, but never removed or given another meaning."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
 
 from wabawatch.application.membership import affected_targets
 from wabawatch.bootstrap import Application
-from wabawatch.cli.lookups import severity, title_of
-from wabawatch.cli.target_view import Picture
+from wabawatch.cli.lookups import acknowledged_by, incident_severity, incident_title
+from wabawatch.cli.target_view import TargetView
 from wabawatch.domain.health import Reason
 from wabawatch.domain.incident import Incident
 from wabawatch.domain.rules import OperatorActions
@@ -18,7 +21,7 @@ from wabawatch.domain.snapshot import Transition
 
 
 class ReasonDocument(msgspec.Struct, frozen=True):
-    """Why; an additional info has a null code."""
+    """A reason; one without a code has a null code."""
 
     code: int | None
     description: str
@@ -27,6 +30,8 @@ class ReasonDocument(msgspec.Struct, frozen=True):
 
 
 class EntityDocument(msgspec.Struct, frozen=True):
+    """An entity of a report."""
+
     entity_type: str
     id: str
     capabilities: dict[str, str]
@@ -34,7 +39,7 @@ class EntityDocument(msgspec.Struct, frozen=True):
 
 
 class ProbeDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
-    """`probe --json`. `cause` and `detail` are null unless the target could not be read."""
+    """`probe --json`. `cause` and `detail` say why a target could not be read, and are null otherwise."""
 
     target: str
     observed_at: datetime
@@ -47,7 +52,7 @@ class ProbeDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
 
 
 class TransitionDocument(msgspec.Struct, frozen=True):
-    """One line of the transition log."""
+    """A transition."""
 
     target: str
     entity_type: str
@@ -60,7 +65,7 @@ class TransitionDocument(msgspec.Struct, frozen=True):
 
 
 class LoggedDocument(TransitionDocument, frozen=True, kw_only=True):
-    """A transition with everything that the log holds of it. `caused_by` names the entity that explains it."""
+    """A transition as the log stores it. `caused_by` names the entity that is its root cause."""
 
     since: datetime
     reasons: list[ReasonDocument]
@@ -69,11 +74,12 @@ class LoggedDocument(TransitionDocument, frozen=True, kw_only=True):
 
 
 class TargetDocument(msgspec.Struct, frozen=True):
-    """One target in `status --json`. `entity` is the one at fault; `last_known` is the status before it was UNKNOWN,
-    because it could not be read or because its latest reading is older than two intervals; `last_read_at` is the start
-    of the last run that read it, null where none did.
+    """A target in `status --json`.
 
-    `cause` and `detail` say why the latest reading failed, confirmed (then `status` is UNKNOWN) or not yet."""
+    `entity` is the entity at fault. `last_known` is the status of an UNKNOWN target before it could not be read, or
+    before its latest reading was older than two intervals. `last_read_at` is the start of the last run that read the
+    target, or null. `cause` and `detail` say why the latest reading failed, whether that is confirmed (then `status` is
+    UNKNOWN) or not."""
 
     target: str
     name: str
@@ -91,8 +97,8 @@ class TargetDocument(msgspec.Struct, frozen=True):
 
 
 class StatusDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
-    """`status --json`: the targets, the worst first. `read_at` is when the latest run ended; `warning` says that the
-    monitor has stopped or cannot read most targets, and is null otherwise."""
+    """`status --json`: the targets, the worst first. `read_at` is the end of the latest run. `warning` says that the
+    monitor has stopped or cannot read most targets; it is null otherwise."""
 
     at: datetime
     deployment: str
@@ -104,6 +110,8 @@ class StatusDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
 
 
 class RunTargets(msgspec.Struct, frozen=True):
+    """How many targets a run was to read, and how many it read, failed to read and skipped."""
+
     expected: int
     answered: int
     unknown: int
@@ -111,12 +119,16 @@ class RunTargets(msgspec.Struct, frozen=True):
 
 
 class RunIncidents(msgspec.Struct, frozen=True):
+    """How many incidents are open, and how many the run opened and resolved."""
+
     open: int
     opened: int
     resolved: int
 
 
 class RunDeliveries(msgspec.Struct, frozen=True):
+    """How many notifications were sent, failed and are pending."""
+
     sent: int
     failed: int
     pending: int
@@ -134,13 +146,13 @@ class RunDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     deliveries: RunDeliveries
 
 
-class ToldDocument(msgspec.Struct, frozen=True):
-    """What a destination knows of an incident. `decision` is what it would be told now (null: nothing), `why` the
-    reason, `due_at` when that changes by itself."""
+class NotifiedDocument(msgspec.Struct, frozen=True):
+    """What a destination was sent about an incident. `decision` is the notification it would get now (null: none),
+    `why` the reason, `due_at` when the decision is due to change."""
 
     destination: str
     notified: str | None
-    told_at: datetime | None
+    notified_at: datetime | None
     times: int
     decision: str | None
     why: str
@@ -152,6 +164,8 @@ class ToldDocument(msgspec.Struct, frozen=True):
 
 
 class ChangeDocument(msgspec.Struct, frozen=True):
+    """A change of an incident."""
+
     at: datetime
     status: str
     affected: int
@@ -159,7 +173,7 @@ class ChangeDocument(msgspec.Struct, frozen=True):
 
 
 class IncidentDocument(msgspec.Struct, frozen=True):
-    """One incident, as `incidents --json` lists it. `affected` holds the ids of the targets it touches now."""
+    """An incident in `incidents --json`. `affected` holds the IDs of the targets that it affects now."""
 
     id: str
     entity_type: str
@@ -186,66 +200,21 @@ class IncidentsDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1)
 
 
 class HistoryDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
-    """`history --json`, the latest first."""
+    """`history --json`, the latest transition first."""
 
     transitions: list[LoggedDocument]
 
 
-def reasons_document(reasons: tuple[Reason, ...]) -> list[ReasonDocument]:
-    return [ReasonDocument(one.code, one.description, one.possible_solution, one.capability) for one in reasons]
-
-
-def transition_document(one: Transition) -> TransitionDocument:
-    return TransitionDocument(
-        one.target, one.entity_type, one.entity_id, one.capability, one.old, one.new, one.seq, one.at
-    )
-
-
-def logged_document(one: Transition) -> LoggedDocument:
-    return LoggedDocument(
-        one.target,
-        one.entity_type,
-        one.entity_id,
-        one.capability,
-        one.old,
-        one.new,
-        one.seq,
-        one.at,
-        since=one.since,
-        reasons=reasons_document(one.reasons),
-        caused_by=one.caused_by,
-        run_id=one.run_id,
-    )
-
-
-def target_document(one: Picture) -> TargetDocument:
-    return TargetDocument(
-        one.target.id,
-        one.target.name,
-        dict(one.target.labels),
-        one.status,
-        one.since,
-        one.cause or (one.missed.cause if one.missed else None),
-        (one.missed.detail if one.missed and not one.is_stale else one.detail) or None,
-        one.last_known,
-        {"entity_type": one.entity[0], "id": one.entity[1]} if one.entity else None,
-        reasons_document(one.reasons if one.cause is None else ()),
-        dict(one.capabilities),
-        list(one.contradictions),
-        one.last_read_at,
-    )
-
-
 class ObservationDocument(msgspec.Struct, frozen=True):
-    """One reading that counted. `cause` is null for one that could be read."""
+    """An observation. `cause` says why the target could not be read, and is null otherwise."""
 
     observed_at: datetime
     status: str
     cause: str | None
 
 
-class SeenDocument(msgspec.Struct, frozen=True):
-    """A transition with the observations that confirmed it, and how many were needed."""
+class EvidenceDocument(msgspec.Struct, frozen=True):
+    """A transition with the observations that confirmed it. `needed` is the number of observations required."""
 
     transition: LoggedDocument
     needed: int
@@ -253,7 +222,7 @@ class SeenDocument(msgspec.Struct, frozen=True):
 
 
 class RouteDocument(msgspec.Struct, frozen=True):
-    """A route that matches; `number` counts from 1 in the configuration."""
+    """A matching route. `number` is its position in the configuration, from 1."""
 
     number: int
     to: list[str]
@@ -261,20 +230,22 @@ class RouteDocument(msgspec.Struct, frozen=True):
 
 
 class IncidentExplained(msgspec.Struct, frozen=True, tag_field="version", tag=1):
-    """`explain INCIDENT --json`. `routes` null: none is configured, so that everything goes everywhere; empty: none
-    matches, and only what the monitor says of itself goes everywhere. Of an incident about a destination, routes that
-    lead only there are left out."""
+    """`explain INCIDENT --json`.
+
+    `routes` is null if none is configured (every destination gets everything), and empty if none matches (only
+    incidents of the monitor itself are sent, to every destination). Routes that lead only to the destination that the
+    incident is about are left out."""
 
     at: datetime
     incident: IncidentDocument
-    seen: list[SeenDocument]
+    seen: list[EvidenceDocument]
     changes: list[ChangeDocument]
     routes: list[RouteDocument] | None
-    destinations: list[ToldDocument]
+    destinations: list[NotifiedDocument]
 
 
 class TrackDocument(msgspec.Struct, frozen=True):
-    """One state machine of a target. `towards` is the status that `count` of `needed` observations speak for."""
+    """The state of one capability of an entity. `count` of `needed` observations in a row confirm `towards`."""
 
     entity_type: str
     entity_id: str
@@ -289,7 +260,7 @@ class TrackDocument(msgspec.Struct, frozen=True):
 
 
 class TargetExplained(msgspec.Struct, frozen=True, tag_field="version", tag=1):
-    """`explain TARGET --json`: the readings that changed something, the latest first, and what it is part of."""
+    """`explain TARGET --json`: stored observations and transitions, the latest first, and the open incidents."""
 
     at: datetime
     target: TargetDocument
@@ -299,27 +270,77 @@ class TargetExplained(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     incidents: list[IncidentExplained]
 
 
-def incident_document(app: Application, one: Incident, said: OperatorActions) -> IncidentDocument:
-    """One incident, as `incidents --json` and `explain --json` print it."""
-    return IncidentDocument(
-        one.id,
-        *one.key,
-        title=title_of(app, one),
-        status=one.notified_status,
-        worst=one.worst,
-        severity=severity(app, one),
-        opened_at=one.opened_at,
-        changed_at=one.changed_at,
-        resolved_at=one.resolved_at,
-        resolution=one.resolution or None,
-        preexisting=one.preexisting,
-        flapping_since=one.flapping_since,
-        acknowledged_by=_acknowledged_by(one, said),
-        affected=sorted(affected_targets(app.store, one)) if one.is_open else [],
-        reasons=reasons_document(one.reasons),
+def reason_documents(reasons: Iterable[Reason]) -> list[ReasonDocument]:
+    """Return reasons as documents."""
+    return [
+        ReasonDocument(reason.code, reason.description, reason.possible_solution, reason.capability)
+        for reason in reasons
+    ]
+
+
+def transition_document(transition: Transition) -> TransitionDocument:
+    """Return a transition as `run --json` prints it."""
+    return TransitionDocument(
+        target=transition.target,
+        entity_type=transition.entity_type,
+        entity_id=transition.entity_id,
+        capability=transition.capability,
+        old=transition.old,
+        new=transition.new,
+        seq=transition.seq,
+        at=transition.at,
     )
 
 
-def _acknowledged_by(one: Incident, said: OperatorActions) -> str | None:
-    acknowledgement = said.acknowledgements.get(one.id)
-    return acknowledgement.author if acknowledgement else None
+def logged_document(transition: Transition) -> LoggedDocument:
+    """Return a transition as `history --json` and `explain --json` print it."""
+    return LoggedDocument(
+        **msgspec.structs.asdict(transition_document(transition)),
+        since=transition.since,
+        reasons=reason_documents(transition.reasons),
+        caused_by=transition.caused_by,
+        run_id=transition.run_id,
+    )
+
+
+def target_document(view: TargetView) -> TargetDocument:
+    """Return a target as `status --json` prints it."""
+    failure = view.unconfirmed
+    return TargetDocument(
+        target=view.target.id,
+        name=view.target.name,
+        labels=dict(view.target.labels),
+        status=view.status,
+        since=view.since,
+        cause=view.cause or (failure.cause if failure else None),
+        detail=(failure.detail if failure and not view.is_stale else view.detail) or None,
+        last_known=view.last_known,
+        entity={"entity_type": view.entity[0], "id": view.entity[1]} if view.entity else None,
+        reasons=reason_documents(view.reasons if view.cause is None else ()),
+        capabilities=dict(view.capabilities),
+        contradictions=list(view.contradictions),
+        last_read_at=view.last_read_at,
+    )
+
+
+def incident_document(app: Application, incident: Incident, actions: OperatorActions) -> IncidentDocument:
+    """Return an incident as `incidents --json` and `explain --json` print it."""
+    return IncidentDocument(
+        id=incident.id,
+        entity_type=incident.key[0],
+        entity_id=incident.key[1],
+        capability=incident.key[2],
+        title=incident_title(app, incident),
+        status=incident.notified_status,
+        worst=incident.worst,
+        severity=incident_severity(app, incident),
+        opened_at=incident.opened_at,
+        changed_at=incident.changed_at,
+        resolved_at=incident.resolved_at,
+        resolution=incident.resolution or None,
+        preexisting=incident.preexisting,
+        flapping_since=incident.flapping_since,
+        acknowledged_by=acknowledged_by(incident, actions),
+        affected=sorted(affected_targets(app.store, incident)) if incident.is_open else [],
+        reasons=reason_documents(incident.reasons),
+    )

@@ -9,7 +9,7 @@ from typing import Final
 from rich.text import Text
 
 from wabawatch.cli.output import status_text, words
-from wabawatch.cli.target_view import Picture
+from wabawatch.cli.target_view import TargetView
 from wabawatch.domain.health import AVAILABLE, NOT_ASKED, Failure, Reason
 from wabawatch.domain.phrases import lasted
 from wabawatch.domain.run import Run
@@ -20,22 +20,22 @@ _TODAY: Final = timedelta(hours=20)
 _ID_LONG: Final = 8
 _ID_END: Final = 4
 _WHYS: Final[Mapping[str, str]] = {
-    "up_to_date": "knows how it stands",
-    "not_routed": "no route leads there",
-    "about_itself": "it is about this destination itself",
-    "group_wait": "waits for company, so that one cause is one message",
-    "group_interval": "news of more or fewer numbers waits for its turn",
-    "extent_quiet": "a few more or fewer numbers, or some that come and go, are told with the next reminder",
-    "reasons_interval": "news of other reasons waits for its turn",
-    "reasons_quiet": "other reasons are told only for what is BLOCKED",
-    "muted_throughout": "it was muted from its beginning to its end",
-    "joined_later": "it was over before this destination was configured",
-    "working_hours": "waits for working hours",
-    "flapping": "keeps changing; quiet until it settles",
-    "mass_failure": "the monitor is blind, which is told in place of this",
-    "acknowledged": "someone has it: no reminders",
-    "retry_wait": "a delivery failed and is tried again",
-    "no_more_reminders": "knows how it stands, and there are no reminders for this status",
+    "up_to_date": "up to date",
+    "not_routed": "no route matches",
+    "about_itself": "the incident is about this destination",
+    "group_wait": "waiting to group related changes (group_wait)",
+    "group_interval": "waiting to send the new number of targets (group_interval)",
+    "extent_quiet": "small or repeated changes of the number of targets are sent with the next reminder",
+    "reasons_interval": "waiting to send the new reasons (group_interval)",
+    "reasons_quiet": "new reasons are sent only while the status is BLOCKED",
+    "muted_throughout": "muted from start to end",
+    "joined_later": "resolved before this destination was configured",
+    "working_hours": "waiting for working hours",
+    "flapping": "flapping; no updates until it is stable",
+    "mass_failure": "most numbers cannot be checked, which is sent instead",
+    "acknowledged": "acknowledged: no reminders",
+    "retry_wait": "a delivery failed and will be retried",
+    "no_more_reminders": "up to date; no reminders for this status",
 }
 """The planner's words for saying nothing, in sentences."""
 
@@ -86,20 +86,20 @@ def reason_text(reason: Reason) -> Text:
     return words(f"{label}{': ' if known and said else ' '}{said}".strip())
 
 
-def why(one: Picture, *, is_short: bool = False) -> Text:
+def why(one: TargetView, *, is_short: bool = False) -> Text:
     """The entity at fault and its first reason, or why the target cannot be read; nothing for a healthy target.
 
     `is_short` leaves of long ids only their end: there the ids of a company's entities differ."""
     if one.is_stale:
         return _unread(one)
-    if one.missed is not None and one.entity is None:
-        return _missed(one.missed)
+    if one.unconfirmed is not None and one.entity is None:
+        return _missed(one.unconfirmed)
     if one.cause is not None or one.detail:
         return _unread(one)
     if one.entity is not None:
         return _fault(one.entity, one.reasons, is_short=is_short)
-    if one.also:
-        track = one.also[0]
+    if one.other_problems:
+        track = one.other_problems[0]
         entity = named(track.entity_type, track.entity_id, is_short=is_short)
         label = words(f"{entity} {track.capability} ", "dim")
         said = Text("; ") + reason_text(track.reasons[0]) if track.reasons else Text("")
@@ -113,8 +113,8 @@ def _missed(one: Failure) -> Text:
     )
 
 
-def _unread(one: Picture) -> Text:
-    cause = one.missed.cause if one.missed else one.cause
+def _unread(one: TargetView) -> Text:
+    cause = one.unconfirmed.cause if one.unconfirmed else one.cause
     said = words(": ".join(part for part in (cause, one.detail) if part))
     return said + words(f"; was {one.last_known}", "dim") if one.last_known else said
 

@@ -1,4 +1,4 @@
-"""Finding what a command is about: an incident by the beginning of its id, and the facts around it."""
+"""Look up what a command is about: targets, incidents, and the facts around them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wabawatch.application.membership import affected_targets, some_affected_tar
 from wabawatch.application.ports import Target
 from wabawatch.bootstrap import Application
 from wabawatch.cli.options import unknown
-from wabawatch.cli.target_view import Picture, is_doubtful, pictures
+from wabawatch.cli.target_view import TargetView, has_unconfirmed_failure, view_targets
 from wabawatch.domain.composition import NAMED, News, subject
 from wabawatch.domain.coverage import ShardCoverage
 from wabawatch.domain.incident import Incident, NotificationState
@@ -21,72 +21,78 @@ from wabawatch.domain.phrases import utc
 from wabawatch.domain.rules import OperatorActions
 from wabawatch.domain.wording import title
 
-_SEARCHED = 1000
-_SHORTEST = 3
+_MAX_SEARCHED: Final = 1000
+_MIN_PREFIX: Final = 3
+_MAX_FAILURES: Final = 50
+"""For so many targets the cause of an unconfirmed failure is looked up: each costs a query."""
 
 
 def find_incident(app: Application, wanted: str) -> Incident | None:
-    """By its id, or by a beginning of it that no other one has."""
+    """Return the incident with this ID, or the only one whose ID begins with it."""
     exact = app.store.incident(wanted)
-    if exact is not None or len(wanted) < _SHORTEST:
+    if exact is not None or len(wanted) < _MIN_PREFIX:
         return exact
-    found = {one.id: one for one in [*app.store.open_incidents(), *app.store.incidents(_SEARCHED)]}
-    matching = [one for name, one in found.items() if name.startswith(wanted)]
-    return matching[0] if len(matching) == 1 else None
+    searched = [*app.store.open_incidents(), *app.store.incidents(_MAX_SEARCHED)]
+    matching = {incident.id: incident for incident in searched if incident.id.startswith(wanted)}
+    return next(iter(matching.values())) if len(matching) == 1 else None
 
 
-def need_incident(app: Application, wanted: str) -> Incident:
-    found = find_incident(app, wanted)
-    if found is None:
-        raise unknown("incident", wanted, (one.id for one in app.store.open_incidents() if one.is_open))
-    return found
+def require_incident(app: Application, wanted: str) -> Incident:
+    """As `find_incident`; raise UsageError if there is none."""
+    incident = find_incident(app, wanted)
+    if incident is None:
+        raise unknown("incident", wanted, (found.id for found in app.store.open_incidents() if found.is_open))
+    return incident
 
 
-def steering(app: Application) -> OperatorActions:
-    """What people have said."""
+def list_open_incidents(app: Application) -> list[Incident]:
+    """Return the open incidents, the latest change first."""
+    incidents = [incident for incident in app.store.open_incidents() if incident.is_open]
+    return sorted(incidents, key=lambda incident: incident.changed_at, reverse=True)
+
+
+def operator_actions(app: Application) -> OperatorActions:
+    """Load silences and acknowledgements."""
     return OperatorActions(tuple(app.store.silences()), app.store.acknowledgements())
 
 
-def facts(app: Application, incident: Incident) -> IncidentFacts:
-    """What the rules see of it."""
+def acknowledged_by(incident: Incident, actions: OperatorActions) -> str | None:
+    """Return who acknowledged the incident, or None."""
+    acknowledgement = actions.acknowledgements.get(incident.id)
+    return acknowledgement.author if acknowledgement else None
+
+
+def load_facts(app: Application, incident: Incident) -> IncidentFacts:
+    """Return the facts that routes and matchers are compared with."""
     targets = affected_targets(app.store, incident) if app.rules.look_at_targets(()) else ()
     return app.rules.facts(incident, targets, app.audience.fleet)
 
 
-def severity(app: Application, incident: Incident) -> str:
-    return facts(app, incident).severity
+def incident_severity(app: Application, incident: Incident) -> str:
+    """Return the severity that the configuration gives the incident."""
+    return load_facts(app, incident).severity
 
 
-def told_of(app: Application, incident: Incident, kind: str = "opened") -> Subject:
-    """The incident as it would be put to somebody who knows nothing of it."""
+def summarize_incident(app: Application, incident: Incident, kind: str = "opened") -> Subject:
+    """Summarize the incident as for a destination that was not notified of it."""
     targets = some_affected_targets(app.store, incident, NAMED)
-    return subject(News(incident, targets, NotificationState(), kind, severity(app, incident)), app.audience)
+    return subject(News(incident, targets, NotificationState(), kind, incident_severity(app, incident)), app.audience)
 
 
 def pen() -> Pen:
     return Pen(Room(short=120, long=400, names=5), when=utc)
 
 
-def title_of(app: Application, incident: Incident) -> str:
-    """`40 numbers cannot send messages`; what it was, for one that is over."""
+def incident_title(app: Application, incident: Incident) -> str:
+    """Return the title, `40 numbers cannot send messages`; in the past tense for a resolved incident."""
     is_over = not incident.is_open
-    return title(told_of(app, incident, "brief" if is_over else "opened"), pen(), past=is_over)
+    return title(summarize_incident(app, incident, "brief" if is_over else "opened"), pen(), past=is_over)
 
 
-_MOST_DOUBTFUL: Final = 50
-"""For so many targets it is looked up why their latest reading failed: each costs a query."""
-
-
-def fleet(app: Application, coverages: Sequence[ShardCoverage], now: datetime) -> list[Picture]:
-    """Every configured target now."""
+def view_fleet(app: Application, coverages: Sequence[ShardCoverage], now: datetime) -> list[TargetView]:
+    """Return the current state of every configured target, the worst first."""
     targets: Sequence[Target] = app.settings.targets
-    snapshots = app.store.snapshots([one.id for one in targets])
-    doubtful = [one.id for one in targets if is_doubtful(snapshots.get(one.id))][:_MOST_DOUBTFUL]
-    latest = {one.target: one for name in doubtful for one in app.store.observations(name, limit=1)}
-    return pictures(targets, snapshots, latest, coverages, now)
-
-
-def open_ones(app: Application) -> list[Incident]:
-    """What is open now, the latest change first."""
-    found = [one for one in app.store.open_incidents() if one.is_open]
-    return sorted(found, key=lambda one: one.changed_at, reverse=True)
+    snapshots = app.store.snapshots([target.id for target in targets])
+    failing = [target.id for target in targets if has_unconfirmed_failure(snapshots.get(target.id))][:_MAX_FAILURES]
+    latest = {name: observation for name in failing for observation in app.store.observations(name, limit=1)}
+    return view_targets(targets, snapshots, latest, coverages, now)

@@ -17,24 +17,24 @@ COMMANDS: Final = {
     "Monitor": {
         "run": "Poll and notify until stopped; a live view on a terminal.",
         "probe": "Read one target once; change nothing.",
-        "status": "Show every target now, the worst first.",
-        "demo": "Watch the simulator's story: all in one, nothing to set up.",
+        "status": "Show the status of every target, worst first.",
+        "demo": "Monitor a simulated fleet; needs no setup.",
         "simulate": "Serve a simulated health API.",
     },
     "Explain": {
-        "incidents": "List what is open.",
-        "history": "Show what happened, the latest first.",
-        "explain": "Tell why each destination was told, or was not.",
-        "replay": "Show what another policy would have told.",
+        "incidents": "List open incidents.",
+        "history": "Show transitions, latest first.",
+        "explain": "Show why each destination was notified, or was not.",
+        "replay": "Show what another configuration would have sent.",
     },
     "Respond": {
-        "ack": "Say that someone has it: reminders stop.",
-        "silence": "Mute by matchers, for a while.",
+        "ack": "Acknowledge an incident: reminders stop.",
+        "silence": "Mute alerts by matchers, for a while.",
     },
     "Set up": {
         "config": "Check, show and upload the configuration; try its routes.",
         "notify-test": "Deliver a marked test to a destination.",
-        "doctor": "Examine a deployment and say what to do.",
+        "doctor": "Check a deployment and say what to fix.",
         "completion": "Print the completion script for a shell.",
     },
 }
@@ -64,8 +64,7 @@ class Program(click.Group):
         if cmd_name not in self._names:
             return None
         name = cmd_name.replace("-", "_")
-        place = "configure" if name == "config" else f"commands.{name}"
-        command: click.Command = getattr(import_module(f"wabawatch.cli.{place}"), name)
+        command: click.Command = getattr(import_module(f"wabawatch.cli.commands.{name}"), name)
         return command
 
     def resolve_command(

@@ -1,4 +1,4 @@
-"""Check a configuration and a deployed stack."""
+"""Check a configuration against a deployed stack, and the stack itself."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from wabawatch.domain.sharding import SHARD_SIZE, shards_for
 
 
 def explain_bounds(settings: Settings, stack: Stack | None) -> Iterator[str]:
-    """What to know before it runs: on a stack, or on this machine (None) at the usual interval."""
+    """Yield notes about limits that the configuration exceeds: of the stack, or of this machine (None)."""
     source = settings.source
     concurrency, lowered = lower_concurrency(source.concurrency, None if stack is None else ON_LAMBDA)
     if lowered:
@@ -48,7 +48,7 @@ def explain_bounds(settings: Settings, stack: Stack | None) -> Iterator[str]:
 
 
 def workload_of(settings: Settings, stack: Stack, shard_time: timedelta | None = None) -> Workload:
-    """What a stack has to do in an interval; `shard_time` where it was measured."""
+    """Return what a stack has to do in an interval. `shard_time` is a measured duration of a shard."""
     numbers = len(settings.targets)
     return Workload(
         numbers=numbers,
@@ -61,18 +61,18 @@ def workload_of(settings: Settings, stack: Stack, shard_time: timedelta | None =
     )
 
 
-def interval_of(stack: Stack | None, usual: timedelta) -> timedelta:
-    """How often a stack runs; `usual` for a monitor on this machine."""
-    said = stack.environment.get("WABAWATCH_POLL_INTERVAL", "") if stack else ""
-    return parse(said) if said else usual
+def interval_of(stack: Stack | None, default: timedelta) -> timedelta:
+    """Return the polling interval of a stack, or the default."""
+    interval = stack.environment.get("WABAWATCH_POLL_INTERVAL", "") if stack else ""
+    return parse(interval) if interval else default
 
 
-_SHOWN: Final = 3
+_MAX_LISTED: Final = 3
 
 
 class _Readable(NamedTuple):
-    """What may be read of a part of the configuration: by which function, below which name, and the one secret that a
-    parameter of the stack names, by the functions' variable for it."""
+    """The secrets that the role of a function may read for a part of the configuration: those below a name, and the
+    secret that a parameter of the stack names (by the functions' variable)."""
 
     function: str
     name: str
@@ -103,11 +103,11 @@ def unreadable_secrets(settings: Settings, stack: Stack) -> Iterator[str]:
 
 
 def refuse_unreadable_secrets(place: str, settings: Settings, stack: Stack | None) -> None:
-    """Raise ConfigurationError if the stack's functions may not read a secret. Without a stack nothing is known."""
+    """Raise ConfigurationError if the stack's functions may not read a secret. Without a stack, check nothing."""
     found = list(unreadable_secrets(settings, stack)) if stack else []
     if found:
-        further = f"\n{place}: and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise ConfigurationError("\n".join(f"{place}: {one}" for one in found[:_SHOWN]) + further)
+        further = f"\n{place}: and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
+        raise ConfigurationError("\n".join(f"{place}: {text}" for text in found[:_MAX_LISTED]) + further)
 
 
 def _name(place: str) -> str:
@@ -118,16 +118,16 @@ def _name(place: str) -> str:
     return place.removeprefix("/")
 
 
-_SHARDS: Final = 64
-_WITHOUT: Final = {
+_MAX_SHARDS: Final = 64
+_EFFECTS_WITHOUT: Final = {
     "poll": "no number is read",
     "notify": "no retry or reminder is sent, and alerts depend on the table's stream alone",
 }
-"""What does not happen while a function's schedule is off."""
+"""The effect of a function's schedule that is off."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Something looked at. `todo` says what to do where it is not `ok`."""
+    """The result of a check. `todo` says what to do if it is not `ok`."""
 
     subject: str
     ok: bool
@@ -135,120 +135,121 @@ class Finding(msgspec.Struct, frozen=True):
     todo: str = ""
 
 
-class Patient(msgspec.Struct, frozen=True):
-    """What is examined; `stack` None: a monitor on this machine."""
+class DoctorContext(msgspec.Struct, frozen=True):
+    """What `doctor` checks. `stack` is None for a monitor on this machine."""
 
     app: Application
     interval: timedelta
     stack: deployed.Stack | None = None
     purge: bool = False
-    """Whether what lies in the queues is deleted once it was shown."""
+    """Whether messages of the queues are deleted after they are shown."""
 
 
-def _stack(patient: Patient) -> Iterator[Finding]:
-    status = patient.stack.status if patient.stack else ""
-    is_whole = status.endswith("_COMPLETE") and "ROLLBACK" not in status and "DELETE" not in status
-    yield Finding(
-        "stack", is_whole, status, "" if is_whole else "read the stack's events in CloudFormation; deploy again"
-    )
+def check_stack(context: DoctorContext) -> Iterator[Finding]:
+    status = context.stack.status if context.stack else ""
+    is_ok = status.endswith("_COMPLETE") and "ROLLBACK" not in status and "DELETE" not in status
+    yield Finding("stack", is_ok, status, "" if is_ok else "read the stack's events in CloudFormation; deploy again")
 
 
-def _schedules(patient: Patient) -> Iterator[Finding]:
-    found = deployed.schedules(patient.stack, aws_client) if patient.stack else {}
-    for purpose, one in found.items():
+def check_schedules(context: DoctorContext) -> Iterator[Finding]:
+    found = deployed.schedules(context.stack, aws_client) if context.stack else {}
+    for purpose, schedule in found.items():
         subject = f"{purpose} schedule"
-        if one is None:
-            yield Finding(subject, ok=False, said="it does not exist", todo="deploy again")
+        if schedule is None:
+            yield Finding(subject, ok=False, said="does not exist", todo="deploy again")
             continue
-        todo = "" if one.is_on else f"{_WITHOUT[purpose]}: enable schedule {one.name}"
-        yield Finding(subject, one.is_on, f"{'on' if one.is_on else 'OFF'}, {one.expression}", todo)
+        todo = "" if schedule.is_on else f"{_EFFECTS_WITHOUT[purpose]}: enable schedule {schedule.name}"
+        yield Finding(subject, schedule.is_on, f"{'on' if schedule.is_on else 'OFF'}, {schedule.expression}", todo)
 
 
-def _capacity(patient: Patient) -> Iterator[Finding]:
-    """Whether a run fits into the interval, by what the slowest shard of the latest run took."""
-    parts = latest_run(patient.app.store.runs(_SHARDS))
+def check_capacity(context: DoctorContext) -> Iterator[Finding]:
+    """Check that a run fits into the interval, by the slowest shard of the latest run."""
+    parts = latest_run(context.app.store.runs(_MAX_SHARDS))
     times = [part.finished_at - part.started_at for part in parts if part.finished_at is not None]
-    if patient.stack is None or not times:  # of stacks alone
+    if context.stack is None or not times:
         return
-    load = workload_of(patient.app.settings, patient.stack, max(times))
+    load = workload_of(context.app.settings, context.stack, max(times))
     overload = explain_overload(load)
     if overload:
         said, _, todo = overload.rpartition(": ")
         yield Finding("capacity", ok=False, said=said, todo=todo)
         return
-    interval = patient.interval.total_seconds()
+    interval = context.interval.total_seconds()
     yield Finding("capacity", ok=True, said=f"a run takes {math.ceil(load.seconds):,} of {interval:,.0f} s")
 
 
 def latest_run(runs: Sequence[Run]) -> list[Run]:
-    """All shards of the latest run."""
+    """Return all shards of the latest run."""
     return [run for run in runs if run.id == runs[0].id]
 
 
-def _subscriptions(patient: Patient) -> Iterator[Finding]:
-    for name, one in patient.app.notifiers.items():
-        if isinstance(one, Topic):
-            yield from _of_topic(name, one.topic_arn, may_be_empty=one.may_be_empty)
-    alarms = patient.stack.outputs.get("AlarmTopicArns", "") if patient.stack else ""
+def check_topics(context: DoctorContext) -> Iterator[Finding]:
+    for name, notifier in context.app.notifiers.items():
+        if isinstance(notifier, Topic):
+            yield from _check_topic(name, notifier.topic_arn, may_be_empty=notifier.may_be_empty)
+    alarms = context.stack.outputs.get("AlarmTopicArns", "") if context.stack else ""
     for arn in filter(None, alarms.split(",")):
-        yield from _of_topic("the monitor's own alarms", arn)
+        yield from _check_topic("the monitor's own alarms", arn)
 
 
-def _of_topic(name: str, arn: str, *, may_be_empty: bool = False) -> Iterator[Finding]:
+def _check_topic(name: str, arn: str, *, may_be_empty: bool = False) -> Iterator[Finding]:
     found = deployed.subscriptions(arn, aws_client)
-    confirmed = [one for one in found if one.is_confirmed]
+    confirmed = [subscription for subscription in found if subscription.is_confirmed]
     topic = arn.rpartition(":")[2]
     if not found:
         todo = f"aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint you@example.com"
-        said = f"{name}: nobody subscribes to {topic}"
+        said = f"{name}: no subscriber on topic {topic}"
         yield Finding("topic", may_be_empty, said, "" if may_be_empty else todo)
         return
     yield Finding(
-        "topic", len(confirmed) == len(found), f"{name}: {len(confirmed)} of {len(found)} confirmed", _confirm(found)
+        "topic",
+        len(confirmed) == len(found),
+        f"{name}: {len(confirmed)} of {len(found)} confirmed",
+        _confirm_text(found),
     )
 
 
-def _confirm(found: Sequence[deployed.Subscription]) -> str:
-    waiting = [f"{one.protocol} {one.endpoint}" for one in found if not one.is_confirmed]
-    return f"the link in AWS's first message confirms {', '.join(waiting[:3])}" if waiting else ""
+def _confirm_text(found: Sequence[deployed.Subscription]) -> str:
+    pending = [f"{entry.protocol} {entry.endpoint}" for entry in found if not entry.is_confirmed]
+    return f"confirm {', '.join(pending[:3])} with the link in AWS's first message" if pending else ""
 
 
-def _dead_letters(patient: Patient) -> Iterator[Finding]:
-    """Nothing in them has to be sent again: each run, and each round of notify, does what an earlier one did not."""
-    if patient.stack is None:
+def check_dead_letters(context: DoctorContext) -> Iterator[Finding]:
+    """Check the dead-letter queues. Their messages need not be sent again: the next run repeats the work."""
+    if context.stack is None:
         return
-    full = [one for one in deployed.dead_letters(patient.stack, aws_client) if one.count]
+    full = [queue for queue in deployed.dead_letters(context.stack, aws_client) if queue.count]
     if not full:
         yield Finding("dead letters", ok=True, said="all queues are empty")
-    for one in full:
-        said = ", ".join((f"{counted(one.count, 'message')} in {one.queue}", *one.causes))
-        if patient.purge:
-            deployed.purge(one, aws_client)
+    for queue in full:
+        said = ", ".join((f"{counted(queue.count, 'message')} in {queue.queue}", *queue.causes))
+        if context.purge:
+            deployed.purge(queue, aws_client)
             yield Finding("dead letters", ok=True, said=f"{said}; deleted")
         else:
-            yield Finding("dead letters", ok=False, said=said, todo=_CLEAR)
+            yield Finding("dead letters", ok=False, said=said, todo=_HOW_TO_CLEAR)
 
 
-_CLEAR: Final = (
-    "read the functions' logs of that time and repair the cause; then delete them with `doctor --purge`: nothing has to"
-    " be sent again, because the next run does the same work"
+_HOW_TO_CLEAR: Final = (
+    "read the functions' logs of that time and fix the cause; then delete the messages with `doctor --purge`: the next"
+    " run repeats the work"
 )
 
 
-def _heartbeat(patient: Patient) -> Iterator[Finding]:
-    if patient.app.heartbeat:
-        yield Finding("heartbeat", ok=True, said="is sent for each complete run")
+def check_heartbeat(context: DoctorContext) -> Iterator[Finding]:
+    if context.app.heartbeat:
+        yield Finding("heartbeat", ok=True, said="sent after each complete run")
     else:
-        said = "none; where AWS itself or this account is down, nobody hears of it (parameter HeartbeatSecret)"
+        said = "none: if AWS or this account is down, nobody is notified (set parameter HeartbeatSecret)"
         yield Finding("heartbeat", ok=True, said=said)
 
 
-def _alarms(patient: Patient) -> Iterator[Finding]:
-    if patient.stack is None:
+def check_alarms(context: DoctorContext) -> Iterator[Finding]:
+    if context.stack is None:
         return
-    found = deployed.alarms(patient.stack, aws_client)
-    todo = f"see the dashboard: {patient.stack.outputs.get('DashboardUrl')}" if found.ringing else ""
+    found = deployed.alarms(context.stack, aws_client)
+    todo = f"see the dashboard: {context.stack.outputs.get('DashboardUrl')}" if found.ringing else ""
     unarmed = (
-        "" if found.is_armed else "; silence of the functions rings none yet: it takes ten minutes from their start"
+        "" if found.is_armed else "; for ten minutes after the first start no alarm fires if the functions don't run"
     )
-    yield Finding("alarms", not found.ringing, (", ".join(found.ringing) or "none rings") + unarmed, todo)
+    yield Finding("alarms", not found.ringing, (", ".join(found.ringing) or "none in ALARM") + unarmed, todo)

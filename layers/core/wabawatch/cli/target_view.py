@@ -1,4 +1,4 @@
-"""What is known of a target now, for people and for `status --json`: from its snapshot, pure."""
+"""The current state of a target, for people and for `status --json`: a pure function of what is stored."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ from wabawatch.domain.phrases import lasted
 from wabawatch.domain.policy import MassFailure
 from wabawatch.domain.snapshot import CapabilityState, Snapshot
 
-NOT_READ: Final = "no answer so far"
+NOT_READ: Final = "not read yet"
+_EXIT_CODES: Final = {AVAILABLE: 0, LIMITED: 1, BLOCKED: 2, UNKNOWN: 3}
 
 
-class Picture(msgspec.Struct, frozen=True):
-    """One target now. `entity` is the (type, id) at fault; `since` is when the status was first seen; `detail` says why
-    the target is UNKNOWN, `last_known` what its status was before that.
+class TargetView(msgspec.Struct, frozen=True):
+    """The current state of a target.
 
-    `also` holds the troubles of other capabilities that are known to have worked; `missed` is the latest reading where
-    it failed and that is not confirmed yet.
+    `entity` is the (type, ID) at fault; `since` is when the status was first seen. For an UNKNOWN target, `detail` says
+    why and `last_known` is the status before. `other_problems` are capabilities that worked once and don't now;
+    `unconfirmed` is the latest reading if it failed and the failure is not confirmed yet.
 
-    `last_read_at` is the start of the last pass that read it; `stale_at` is when that is too old to say how it is now
-    (None: that is not known). `is_stale` tells that it is, and that the target counts as UNKNOWN because of it."""
+    `last_read_at` is the start of the last pass that read the target; `stale_at` is when that reading is too old (None
+    if unknown). `is_stale`: it is too old, and so the target is UNKNOWN."""
 
     target: Target
     status: str
@@ -53,98 +54,58 @@ class Picture(msgspec.Struct, frozen=True):
     capabilities: Mapping[str, str] = {}
     contradictions: tuple[str, ...] = ()
     observed_at: datetime | None = None
-    also: tuple[CapabilityState, ...] = ()
-    missed: Failure | None = None
+    other_problems: tuple[CapabilityState, ...] = ()
+    unconfirmed: Failure | None = None
     last_read_at: datetime | None = None
     stale_at: datetime | None = None
     is_stale: bool = False
 
 
-def picture(target: Target, snapshot: Snapshot | None, latest: Observation | None = None) -> Picture:
-    """Nothing read yet is UNKNOWN; so is a target that cannot be read, whatever was known before.
+def view_targets(
+    targets: Sequence[Target],
+    snapshots: Mapping[str, Snapshot],
+    latest: Mapping[str, Observation],
+    coverages: Sequence[ShardCoverage],
+    now: datetime,
+) -> list[TargetView]:
+    """Return all targets, the worst first; then the latest change, then by name."""
+    readings = LastReadings(coverages)
+    views = [view_target(target, snapshots.get(target.id), latest.get(target.id)) for target in targets]
+    return sorted((mark_stale(add_last_reading(view, readings), now) for view in views), key=_worst_first)
 
-    `latest` is the latest reading of a target that `is_doubtful`."""
+
+def view_target(target: Target, snapshot: Snapshot | None, latest: Observation | None = None) -> TargetView:
+    """Return a target's state. A target that was never read, or can't be read now, is UNKNOWN.
+
+    `latest` is the latest observation of a target that `has_unconfirmed_failure`."""
     if snapshot is None or not (snapshot.tracks or snapshot.observed_at):
-        return Picture(target, UNKNOWN, detail=NOT_READ)
+        return TargetView(target, UNKNOWN, detail=NOT_READ)
     capabilities = _capabilities(snapshot)
     last_known = capabilities.get(MESSAGING)
-    seen = Picture(
+    view = TargetView(
         target,
         last_known or UNKNOWN,
         capabilities=capabilities,
         contradictions=snapshot.contradictions,
         observed_at=snapshot.observed_at,
         detail="" if last_known else "not confirmed yet",
-        also=_also(snapshot),
+        other_problems=_other_problems(snapshot),
     )
     readable = snapshot.track((TARGET, target.id, READABLE))
     if readable is not None and readable.status == UNKNOWN:
-        return _unread(seen, readable, last_known)
-    if latest is not None and isinstance(latest.outcome, Failure) and is_doubtful(snapshot):
-        seen = msgspec.structs.replace(seen, missed=latest.outcome)
-    return _blamed(seen, _culprit(snapshot))
-
-
-def with_reading(one: Picture, readings: LastReadings) -> Picture:
-    """Add when a target was last read. A target of which nothing is known was not read, whatever the passes did."""
-    row = readings.coverage(one.target.id)
-    if row is None or one.detail == NOT_READ:
-        return one
-    read_at = row.unread.get(one.target.id, row.started_at)
-    stale_at = (read_at or row.started_at) + row.stale_after
-    return msgspec.structs.replace(one, last_read_at=read_at, stale_at=stale_at)
-
-
-def aged(one: Picture, now: datetime) -> Picture:
-    """Make a target UNKNOWN whose latest reading is too old; the same picture where it is not."""
-    if one.stale_at is None or now <= one.stale_at or one.status == UNKNOWN:
-        return one
-    since = one.last_read_at or one.stale_at
-    return msgspec.structs.replace(
-        one,
-        status=UNKNOWN,
-        since=since,
-        entity=None,
-        reasons=(),
-        detail=f"not read for {lasted(now - since)}",
-        last_known=one.status,
-        is_stale=True,
-    )
-
-
-def aged_all(found: Sequence[Picture], now: datetime) -> Sequence[Picture]:
-    """As `aged`, the worst first; the same pictures where time has changed none of them."""
-    later = [aged(one, now) for one in found]
-    if all(one is other for one, other in zip(found, later, strict=True)):
-        return found
-    return sorted(later, key=_worst_first)
-
-
-def is_doubtful(snapshot: Snapshot | None) -> bool:
-    """Whether the latest readings failed, and too few of them to say that the target cannot be read."""
-    readable = snapshot.track((TARGET, snapshot.target, READABLE)) if snapshot else None
-    return readable is not None and readable.status != UNKNOWN and bool(readable.streak)
-
-
-def _unread(seen: Picture, readable: CapabilityState, last_known: str | None) -> Picture:
-    why = readable.reasons[0] if readable.reasons else Reason()
-    return msgspec.structs.replace(
-        seen,
-        status=UNKNOWN,
-        since=readable.since,
-        reasons=readable.reasons,
-        cause=why.description or None,
-        detail=why.detail,
-        last_known=last_known,
-    )
-
-
-def _blamed(seen: Picture, culprit: CapabilityState | None) -> Picture:
-    if culprit is None:
-        return seen
-    entity = None if rank(seen.status) == 0 else (culprit.entity_type, culprit.entity_id)
-    reasons = () if entity is None else culprit.reasons
-    return msgspec.structs.replace(seen, since=culprit.since, entity=entity, reasons=reasons)
+        reason = readable.reasons[0] if readable.reasons else Reason()
+        return msgspec.structs.replace(
+            view,
+            status=UNKNOWN,
+            since=readable.since,
+            reasons=readable.reasons,
+            cause=reason.description or None,
+            detail=reason.detail,
+            last_known=last_known,
+        )
+    if latest is not None and isinstance(latest.outcome, Failure) and has_unconfirmed_failure(snapshot):
+        view = msgspec.structs.replace(view, unconfirmed=latest.outcome)
+    return _add_entity_at_fault(view, snapshot)
 
 
 def _capabilities(snapshot: Snapshot) -> dict[str, str]:
@@ -155,17 +116,7 @@ def _capabilities(snapshot: Snapshot) -> dict[str, str]:
     return {capability: worst(statuses) for capability, statuses in sorted(found.items())}
 
 
-def _culprit(snapshot: Snapshot) -> CapabilityState | None:
-    """The worst track of messaging that nothing else explains; for a healthy target, the one that changed last."""
-    tracks = [track for track in snapshot.tracks if track.capability == MESSAGING and track.status is not None]
-    if all(rank(track.status or "") == 0 for track in tracks):
-        return max(tracks, key=lambda track: track.since.timestamp() if track.since else 0.0, default=None)
-    return min(
-        tracks, key=lambda track: (-rank(track.status or ""), track.caused_by is not None, upstream(track.entity_type))
-    )
-
-
-def _also(snapshot: Snapshot) -> tuple[CapabilityState, ...]:
+def _other_problems(snapshot: Snapshot) -> tuple[CapabilityState, ...]:
     return tuple(
         track
         for track in snapshot.tracks
@@ -173,55 +124,96 @@ def _also(snapshot: Snapshot) -> tuple[CapabilityState, ...]:
     )
 
 
-def pictures(
-    targets: Sequence[Target],
-    snapshots: Mapping[str, Snapshot],
-    latest: Mapping[str, Observation],
-    coverages: Sequence[ShardCoverage],
-    now: datetime,
-) -> list[Picture]:
-    """All of them, the worst first; among equals the latest change first, then by name."""
-    readings = LastReadings(coverages)
-    found = [picture(target, snapshots.get(target.id), latest.get(target.id)) for target in targets]
-    return sorted((aged(with_reading(one, readings), now) for one in found), key=_worst_first)
+def _add_entity_at_fault(view: TargetView, snapshot: Snapshot) -> TargetView:
+    """Add the worst messaging entity without a root cause elsewhere; for a healthy target, only its last change."""
+    tracks = [track for track in snapshot.tracks if track.capability == MESSAGING and track.status is not None]
+    if not tracks:
+        return view
+    if all(rank(track.status or "") == 0 for track in tracks):
+        changed_last = max(tracks, key=lambda track: track.since.timestamp() if track.since else 0.0)
+        return msgspec.structs.replace(view, since=changed_last.since)
+    fault = min(
+        tracks, key=lambda track: (-rank(track.status or ""), track.caused_by is not None, upstream(track.entity_type))
+    )
+    if rank(view.status) == 0:
+        return msgspec.structs.replace(view, since=fault.since)
+    entity = (fault.entity_type, fault.entity_id)
+    return msgspec.structs.replace(view, since=fault.since, entity=entity, reasons=fault.reasons)
 
 
-def warning(
-    found: Sequence[Picture], coverages: Sequence[ShardCoverage], mass_failure: MassFailure, now: datetime
+def has_unconfirmed_failure(snapshot: Snapshot | None) -> bool:
+    """Return whether the latest readings failed, but too few of them to confirm UNKNOWN."""
+    readable = snapshot.track((TARGET, snapshot.target, READABLE)) if snapshot else None
+    return readable is not None and readable.status != UNKNOWN and bool(readable.streak)
+
+
+def add_last_reading(view: TargetView, readings: LastReadings) -> TargetView:
+    """Add when the target was last read. A target without any result was not read, whatever the coverage says."""
+    row = readings.coverage(view.target.id)
+    if row is None or view.detail == NOT_READ:
+        return view
+    read_at = row.unread.get(view.target.id, row.started_at)
+    stale_at = (read_at or row.started_at) + row.stale_after
+    return msgspec.structs.replace(view, last_read_at=read_at, stale_at=stale_at)
+
+
+def mark_stale(view: TargetView, now: datetime) -> TargetView:
+    """Make the target UNKNOWN if its latest reading is too old; return the same object otherwise."""
+    if view.stale_at is None or now <= view.stale_at or view.status == UNKNOWN:
+        return view
+    since = view.last_read_at or view.stale_at
+    return msgspec.structs.replace(
+        view,
+        status=UNKNOWN,
+        since=since,
+        entity=None,
+        reasons=(),
+        detail=f"not read for {lasted(now - since)}",
+        last_known=view.status,
+        is_stale=True,
+    )
+
+
+def mark_all_stale(views: Sequence[TargetView], now: datetime) -> Sequence[TargetView]:
+    """Apply `mark_stale` to all and sort them again; return the same list if nothing changed."""
+    marked = [mark_stale(view, now) for view in views]
+    if all(before is after for before, after in zip(views, marked, strict=True)):
+        return views
+    return sorted(marked, key=_worst_first)
+
+
+def _worst_first(view: TargetView) -> tuple[int, int, float, str]:
+    since = view.since.timestamp() // 1 if view.since and rank(view.status) else 0.0
+    return (-rank(view.status), -bool(view.other_problems), -since, view.target.name.casefold())
+
+
+def fleet_warning(
+    views: Sequence[TargetView], coverages: Sequence[ShardCoverage], limits: MassFailure, now: datetime
 ) -> str:
-    """What a reader must know before believing the pictures: that no pass has ended for too long, or that most numbers
-    are not read; empty where neither is so."""
+    """Return a warning if no pass has ended for too long, or most targets are not read; otherwise an empty text."""
     latest = max(coverages, key=lambda row: row.finished_at, default=None)
     if latest is not None and now - latest.finished_at > latest.stale_after:
-        return f"no run has ended for {lasted(now - latest.finished_at)}: the monitor has stopped, or is late"
-    known = {one.target.id for one in found}
+        return f"no run has ended for {lasted(now - latest.finished_at)}: the monitor has stopped or is late"
+    known = {view.target.id for view in views}
     unread = {target for row in coverages for target in row.unread if target in known}
-    if len(unread) >= mass_failure.at_least and len(unread) > mass_failure.share * len(found):
-        return f"{len(unread)} of {len(found)} targets could not be read by the last run; what is shown of them is old"
+    if len(unread) >= limits.at_least and len(unread) > limits.share * len(views):
+        return f"{len(unread)} of {len(views)} targets could not be read by the last run; their status is out of date"
     return ""
 
 
-def _worst_first(one: Picture) -> tuple[int, int, float, str]:
-    since = one.since.timestamp() // 1 if one.since and rank(one.status) else 0.0
-    return (-rank(one.status), -bool(one.also), -since, one.target.name.casefold())
+def count_statuses(views: Iterable[TargetView]) -> dict[str, int]:
+    """Return how many targets have each status, the worst first."""
+    counts: dict[str, int] = {}
+    for view in views:
+        counts[view.status] = counts.get(view.status, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: -rank(item[0])))
 
 
-def counts(found: Iterable[Picture]) -> dict[str, int]:
-    """How many have each status, the worst first."""
-    tally: dict[str, int] = {}
-    for one in found:
-        tally[one.status] = tally.get(one.status, 0) + 1
-    return dict(sorted(tally.items(), key=lambda item: -rank(item[0])))
+def fleet_status(views: Iterable[TargetView]) -> str:
+    """Return the worst status; AVAILABLE for an empty fleet."""
+    return worst([AVAILABLE, *(view.status for view in views)])
 
 
-def worst_status(found: Iterable[Picture]) -> str:
-    """AVAILABLE for an empty fleet, too."""
-    return worst([AVAILABLE, *(one.status for one in found)])
-
-
-_CODES: Final = {AVAILABLE: 0, LIMITED: 1, BLOCKED: 2, UNKNOWN: 3}
-
-
-def plugin_code(status: str) -> int:
-    """0 AVAILABLE, 1 LIMITED, 2 BLOCKED, 3 UNKNOWN; a word that nobody knows is 3, and never healthy."""
-    return _CODES.get(status, _CODES[UNKNOWN])
+def status_exit_code(status: str) -> int:
+    """Return the exit code of a monitoring plugin: 0 AVAILABLE, 1 LIMITED, 2 BLOCKED, 3 UNKNOWN or an unknown word."""
+    return _EXIT_CODES.get(status, _EXIT_CODES[UNKNOWN])

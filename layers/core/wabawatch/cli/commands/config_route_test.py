@@ -1,4 +1,4 @@
-"""`config route-test`: where an example would go, and why."""
+"""`config route-test`: show where an example incident would be sent, and why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from wabawatch.application.membership import affected_targets
 from wabawatch.bootstrap import Application
 from wabawatch.cli.labels import matcher_text, moment
-from wabawatch.cli.lookups import need_incident, steering
+from wabawatch.cli.lookups import operator_actions, require_incident
 from wabawatch.cli.options import Command, Instant, Pair, as_json, complete_incident, complete_target, unknown
 from wabawatch.cli.output import document, show, status_text, words
 from wabawatch.cli.session import session
@@ -23,8 +23,8 @@ from wabawatch.domain.routing import Route
 from wabawatch.domain.silence import Matcher
 
 
-class Tried(msgspec.Struct, frozen=True):
-    """A route before the example. `failing` names the conditions that do not hold; `reached` is False behind a stop."""
+class RouteMatch(msgspec.Struct, frozen=True):
+    """The result of a route. `failing` lists conditions that do not hold; `reached` is false after a matching stop."""
 
     number: int
     match: str
@@ -34,8 +34,8 @@ class Tried(msgspec.Struct, frozen=True):
     failing: list[str]
 
 
-class Going(msgspec.Struct, frozen=True):
-    """A destination: whether it is told, and from when on (null: at once). `muted_by` names what holds it back."""
+class DestinationVerdict(msgspec.Struct, frozen=True):
+    """Whether a destination is notified, and when (null: at once). `muted_by` is what delays it."""
 
     destination: str
     notified: bool
@@ -44,12 +44,12 @@ class Going(msgspec.Struct, frozen=True):
 
 
 class RouteTest(msgspec.Struct, frozen=True, tag_field="version", tag=1):
-    """What `config route-test --json` prints."""
+    """`config route-test --json`."""
 
     status: str
     severity: str
-    routes: list[Tried]
-    destinations: list[Going]
+    routes: list[RouteMatch]
+    destinations: list[DestinationVerdict]
 
 
 @click.command(
@@ -62,17 +62,30 @@ class RouteTest(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     """,
 )
 @click.option("--target", "targets", metavar="ID", multiple=True, shell_complete=complete_target, help="Repeatable.")
-@click.option("--status", default=BLOCKED, show_default=True, metavar="STATUS", help="The example's status.")
-@click.option("--entity-type", default="WABA", show_default=True, metavar="TYPE", help="What is at fault.")
-@click.option("--entity", default="example", metavar="ID", help="The id of what is at fault.")
-@click.option("--capability", default=MESSAGING, show_default=True, metavar="NAME", help="What it cannot do.")
-@click.option("--reason-code", type=int, multiple=True, metavar="CODE", help="Why; repeatable.")
-@click.option("--cause", metavar="WORD", help="Why it cannot be read, such as unauthorized; makes it UNKNOWN.")
-@click.option("--label", "labels", type=Pair(), multiple=True, metavar="KEY=VALUE", help="All targets that have it.")
+@click.option("--status", default=BLOCKED, show_default=True, metavar="STATUS", help="The status of the example.")
 @click.option(
-    "--incident", metavar="INCIDENT", shell_complete=complete_incident, help="A real one in place of all that."
+    "--entity-type", default="WABA", show_default=True, metavar="TYPE", help="The type of the entity at fault."
 )
-@click.option("--at", type=Instant(ahead=True), help="When; by default now. Working hours and windows depend on it.")
+@click.option("--entity", default="example", metavar="ID", help="The ID of the entity at fault.")
+@click.option(
+    "--capability", default=MESSAGING, show_default=True, metavar="NAME", help="The capability that is impaired."
+)
+@click.option("--reason-code", type=int, multiple=True, metavar="CODE", help="A reason code; repeatable.")
+@click.option(
+    "--cause", metavar="WORD", help="Why the target cannot be read, such as unauthorized; the status is then UNKNOWN."
+)
+@click.option(
+    "--label",
+    "labels",
+    type=Pair(),
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="All targets with this label; repeatable.",
+)
+@click.option(
+    "--incident", metavar="INCIDENT", shell_complete=complete_incident, help="Use this incident instead of an example."
+)
+@click.option("--at", type=Instant(ahead=True), help="The time for working hours and windows; by default now.")
 @as_json
 def route_test(
     targets: tuple[str, ...],
@@ -87,16 +100,16 @@ def route_test(
     at: datetime | None,
     as_json: bool,
 ) -> None:
-    """Show where an example would go, and why: each route with the conditions that hold or do not, its severity,
-    working hours, maintenance windows and silences. Nothing is sent."""
+    """Show where an example incident would be sent, and why: the routes and their conditions, the severity, working
+    hours, maintenance windows and silences. Nothing is sent."""
     app = session().application()
     when = at or app.clock.now()
     if incident is not None:
-        example = need_incident(app, incident)
+        example = require_incident(app, incident)
     else:
-        chosen = _chosen(app, targets, dict(labels))
+        chosen = _choose_targets(app, targets, dict(labels))
         key = (entity_type.upper(), entity, capability)
-        example = _example(key, UNKNOWN if cause else status.upper(), chosen, reason_code, cause, when)
+        example = _build_example(key, status=status.upper(), targets=chosen, codes=reason_code, cause=cause, at=when)
     found = try_routes(app, example, when)
     if as_json:
         document(found)
@@ -104,20 +117,21 @@ def route_test(
         show(*_lines(found, when))
 
 
-def _chosen(app: Application, targets: Sequence[str], labels: Mapping[str, str]) -> list[str]:
-    """The targets named, and those with all the labels; with neither, the first of the fleet."""
-    known = {one.id: one for one in app.settings.targets}
-    for one in targets:
-        if one not in known:
-            raise unknown("target", one, known)
-    labelled = [one.id for one in known.values() if labels and labels.items() <= one.labels.items()]
+def _choose_targets(app: Application, targets: Sequence[str], labels: Mapping[str, str]) -> list[str]:
+    """Return the named targets and those with all the labels; without either, the first configured target."""
+    known = {target.id: target for target in app.settings.targets}
+    for name in targets:
+        if name not in known:
+            raise unknown("target", name, known)
+    labelled = [target.id for target in known.values() if labels and labels.items() <= target.labels.items()]
     if labels and not labelled:
         raise click.UsageError("no target has these labels", click.get_current_context())
     return list(dict.fromkeys([*targets, *labelled])) or list(known)[:1]
 
 
-def _example(
+def _build_example(
     key: tuple[str, str, str],
+    *,
     status: str,
     targets: Sequence[str],
     codes: Sequence[int],
@@ -126,37 +140,42 @@ def _example(
 ) -> Incident:
     reasons = tuple(Reason(code) for code in codes) + ((Reason(description=cause),) if cause else ())
     if cause:
-        key = ("TARGET", targets[0], "health_status")
-    members = {one: Member(status, at) for one in targets}
+        key, status = ("TARGET", targets[0], "health_status"), UNKNOWN
+    members = {name: Member(status, at) for name in targets}
     counts = {status: len(members)}
     return Incident("example", *key, status, status, at, at, at, reasons=reasons, counts=counts, named=members)
 
 
 def try_routes(app: Application, example: Incident, at: datetime) -> RouteTest:
-    """Put an incident before the rules; changes nothing."""
-    rules, said = app.rules, steering(app)
+    """Apply routes, working hours, windows and silences to an incident; change nothing."""
+    rules, actions = app.rules, operator_actions(app)
     facts = rules.facts(example, affected_targets(app.store, example), app.audience.fleet)
     names = app.settings.destinations
-    cases = {name: rules.case(example, name, NotificationState(), said, at, facts=facts).situation for name in names}
-    going = [
-        Going(name, one.routed, one.opens_at if one.routed else None, one.mute.why if one.mute and one.routed else None)
-        for name, one in cases.items()
+    cases = {name: rules.case(example, name, NotificationState(), actions, at, facts=facts).situation for name in names}
+    verdicts = [
+        DestinationVerdict(
+            destination=name,
+            notified=case.routed,
+            opens_at=case.opens_at if case.routed else None,
+            muted_by=case.mute.why if case.mute and case.routed else None,
+        )
+        for name, case in cases.items()
     ]
-    return RouteTest(example.status, facts.severity, list(_tried(rules.routes, facts)), going)
+    return RouteTest(example.status, facts.severity, list(_match_routes(rules.routes, facts)), verdicts)
 
 
-def _tried(routes: Sequence[Route], facts: IncidentFacts) -> Iterator[Tried]:
+def _match_routes(routes: Sequence[Route], facts: IncidentFacts) -> Iterator[RouteMatch]:
     stopped = False
     for number, route in enumerate(routes, 1):
-        failing = [matcher_text(one) for one in _conditions(route.match) if not matches(one, facts)]
+        failing = [matcher_text(part) for part in _conditions(route.match) if not matches(part, facts)]
         if not failing and not matches(route.match, facts):
-            failing = ["no single target meets target and label together"]
-        yield Tried(number, matcher_text(route.match), list(route.to), route.stop, not stopped, failing)
+            failing = ["no single target matches both target and label"]
+        yield RouteMatch(number, matcher_text(route.match), list(route.to), route.stop, not stopped, failing)
         stopped = stopped or (route.stop and not failing)
 
 
 def _conditions(match: Matcher) -> Iterator[Matcher]:
-    """Each condition by itself."""
+    """Yield each condition as a matcher of its own."""
     for name, value in msgspec.structs.asdict(match).items():
         if value:
             yield Matcher(**{name: value})
@@ -165,24 +184,27 @@ def _conditions(match: Matcher) -> Iterator[Matcher]:
 def _lines(found: RouteTest, at: datetime) -> Iterator[Text]:
     yield status_text(found.status) + Text(f", severity {found.severity}, at {at:%Y-%m-%d %H:%M} UTC")
     if not found.routes:
-        yield Text("no routes are configured: every destination is told of everything", "dim")
-    for one in found.routes:
-        yield words(f"  route {one.number}: {one.match} → {', '.join(one.to)}") + Text("  ") + _verdict(one)
-    for going in found.destinations:
-        yield words(f"{going.destination}: ", "bold") + words(_said(going, at))
+        yield Text("no routes are configured: every destination gets every notification", "dim")
+    for route in found.routes:
+        line = words(f"  route {route.number}: {route.match} → {', '.join(route.to)}")
+        yield line + Text("  ") + _route_result(route)
+    for verdict in found.destinations:
+        yield words(f"{verdict.destination}: ", "bold") + words(_verdict_text(verdict, at))
 
 
-def _verdict(one: Tried) -> Text:
-    if not one.reached:
+def _route_result(route: RouteMatch) -> Text:
+    if not route.reached:
         return Text("not reached", "dim")
-    if one.failing:
-        return words(f"no: not {'; not '.join(one.failing)}", "dim")
-    return Text("matches, and is the last" if one.stop else "matches", "green")
+    if route.failing:
+        return words(f"no: not {'; not '.join(route.failing)}", "dim")
+    return Text("matches, and stops" if route.stop else "matches", "green")
 
 
-def _said(going: Going, at: datetime) -> str:
-    if not going.notified:
-        return "not told"
-    if going.muted_by:
-        return f"told when the mute ends ({going.muted_by})"
-    return f"told when its hours begin, at {moment(going.opens_at, at)} UTC" if going.opens_at else "told at once"
+def _verdict_text(verdict: DestinationVerdict, at: datetime) -> str:
+    if not verdict.notified:
+        return "not notified"
+    if verdict.muted_by:
+        return f"notified when the mute ends ({verdict.muted_by})"
+    if verdict.opens_at:
+        return f"notified when working hours begin, at {moment(verdict.opens_at, at)} UTC"
+    return "notified at once"

@@ -8,13 +8,15 @@ import click
 from rich.text import Text
 
 from wabawatch.bootstrap import Application
-from wabawatch.cli.json_output import (
-    IncidentsDocument,
-    _acknowledged_by,
-    incident_document,
-)
+from wabawatch.cli.json_output import IncidentsDocument, incident_document
 from wabawatch.cli.labels import reason_text
-from wabawatch.cli.lookups import open_ones, severity, steering, title_of
+from wabawatch.cli.lookups import (
+    acknowledged_by,
+    incident_severity,
+    incident_title,
+    list_open_incidents,
+    operator_actions,
+)
 from wabawatch.cli.options import Command, as_json
 from wabawatch.cli.output import Listing, document, show, status_text, words
 from wabawatch.cli.session import session
@@ -25,46 +27,52 @@ from wabawatch.domain.rules import OperatorActions
 
 @click.command(
     cls=Command,
-    short_help="List what is open.",
+    short_help="List open incidents.",
     examples="""
     $ wabawatch incidents
     $ wabawatch incidents --all --limit 20
     $ wabawatch incidents --json | jq -r '.incidents[].title'
     """,
 )
-@click.option("--all", "everything", is_flag=True, help="Those that are over, too.")
+@click.option("--all", "everything", is_flag=True, help="Include resolved incidents.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most this many with --all.")
 @as_json
 def incidents(everything: bool, limit: int, as_json: bool) -> None:
-    """List the incidents that are open, the latest change first; with --all those that are over, too."""
+    """List the open incidents, the latest change first; with --all resolved incidents too."""
     app = session().application()
-    found = app.store.incidents(limit) if everything else open_ones(app)
-    said = steering(app)
+    found = app.store.incidents(limit) if everything else list_open_incidents(app)
+    actions = operator_actions(app)
     if as_json:
-        document(IncidentsDocument(app.clock.now(), [incident_document(app, one, said) for one in found]))
+        documents = [incident_document(app, incident, actions) for incident in found]
+        document(IncidentsDocument(app.clock.now(), documents))
     else:
-        _show_incidents(app, found, said)
+        _show_incidents(app, found, actions)
 
 
-def _show_incidents(app: Application, found: Sequence[Incident], said: OperatorActions) -> None:
+def _show_incidents(app: Application, found: Sequence[Incident], actions: OperatorActions) -> None:
     if not found:
-        show("nothing is open")
+        show("no open incidents")
         return
     now = app.clock.now()
-    listing = Listing("INCIDENT", "STATUS", "LASTED", "?SEVERITY", "~WHAT", "?ENTITY", "~WHY", "?TOLD", "?ACKNOWLEDGED")
-    for one in found:
+    listing = Listing(
+        "INCIDENT", "STATUS", "DURATION", "?SEVERITY", "~WHAT", "?ENTITY", "~WHY", "?NOTIFIED", "?ACKNOWLEDGED BY"
+    )
+    for incident in found:
+        destinations = ", ".join(name for name, row in incident.notification_log.items() if row.status is not None)
         listing.add_row(
-            one.id,
-            status_text(one.notified_status),
-            lasted((one.resolved_at or now) - one.opened_at),
-            severity(app, one),
-            words(title_of(app, one)),
-            words(f"{one.entity_type} {one.entity_id}"),
-            reason_text(one.reasons[0]) if one.reasons else "",
-            words(
-                ", ".join(name for name, notified in one.notification_log.items() if notified.status is not None)
-                or "nobody yet"
-            ),
-            words(_acknowledged_by(one, said) or ""),
+            incident.id,
+            status_text(incident.notified_status),
+            lasted((incident.resolved_at or now) - incident.opened_at),
+            incident_severity(app, incident),
+            words(incident_title(app, incident)),
+            words(f"{incident.entity_type} {incident.entity_id}"),
+            reason_text(incident.reasons[0]) if incident.reasons else "",
+            words(destinations or _not_notified(incident)),
+            words(acknowledged_by(incident, actions) or ""),
         )
-    show(listing, Text(f"{counted(len(found), 'incident')}; more about one: wabawatch explain {found[0].id}", "dim"))
+    hint = f"details: wabawatch explain {found[0].id}"
+    show(listing, Text(f"{counted(len(found), 'incident')}; {hint}", "dim"))
+
+
+def _not_notified(incident: Incident) -> str:
+    return "not yet" if incident.is_open else "nobody"

@@ -9,7 +9,7 @@ import click
 from wabawatch.application.delivery import Deliverer
 from wabawatch.application.errors import DeliveryError
 from wabawatch.bootstrap import Application
-from wabawatch.cli.exit_codes import NotNowError
+from wabawatch.cli.exit_codes import TemporaryError
 from wabawatch.cli.options import Command, complete_destination, unknown
 from wabawatch.cli.output import show, words
 from wabawatch.cli.session import session
@@ -38,7 +38,7 @@ def notify_test(destination: str) -> None:
         show(words(f"delivered to {destination}"))
         return
     said = f"{destination} did not take it: {trouble}"
-    raise click.ClickException(said) if trouble.permanent else NotNowError(said)
+    raise click.ClickException(said) if trouble.permanent else TemporaryError(said)
 
 
 def try_destination(app: Application, destination: str) -> DeliveryError | None:

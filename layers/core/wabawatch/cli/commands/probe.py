@@ -6,12 +6,12 @@ import click
 from rich.text import Text
 
 from wabawatch.application.ports import Target
-from wabawatch.cli.json_output import EntityDocument, ProbeDocument, reasons_document
+from wabawatch.cli.json_output import EntityDocument, ProbeDocument, reason_documents
 from wabawatch.cli.labels import reason_text
 from wabawatch.cli.options import Command, as_json, complete_target, unknown
 from wabawatch.cli.output import document, joined, show, status_text, words
 from wabawatch.cli.session import session
-from wabawatch.cli.target_view import plugin_code
+from wabawatch.cli.target_view import status_exit_code
 from wabawatch.domain.health import UNKNOWN, Observation, Reason, Report, status_of
 from wabawatch.domain.phrases import clean
 from wabawatch.domain.runbook import Overrides, advise, meaning
@@ -28,12 +28,12 @@ from wabawatch.domain.runbook import Overrides, advise, meaning
 @click.argument("target", shell_complete=complete_target)
 @as_json
 def probe(target: str, as_json: bool) -> int:
-    """Read one target once; change nothing: no state is read or written, and nobody is told.
+    """Read one target once. No state is read or written, and nothing is sent.
 
     Exit code: 0 AVAILABLE, 1 LIMITED, 2 BLOCKED, 3 UNKNOWN.
     """
     app = session().application(resolve=True)
-    known = {one.id: one for one in app.settings.targets}
+    known = {configured.id: configured for configured in app.settings.targets}
     if target not in known:
         raise unknown("target", target, known)
     observation = next(iter(app.source.observe([known[target]], until=None)))
@@ -42,42 +42,42 @@ def probe(target: str, as_json: bool) -> int:
         document(found)
     else:
         _show_probe(known[target], observation, found, app.settings.runbook)
-    return plugin_code(found.status)
+    return status_exit_code(found.status)
 
 
 def probe_document(observation: Observation) -> ProbeDocument:
-    """One reading, as `probe --json` prints it."""
+    """Return an observation as `probe --json` prints it."""
     outcome = observation.outcome
     if not isinstance(outcome, Report):
-        detail = outcome.detail or meaning_of(outcome.cause)
         return ProbeDocument(
-            observation.target, observation.observed_at, UNKNOWN, outcome.cause, detail or None, {}, [], []
+            target=observation.target,
+            observed_at=observation.observed_at,
+            status=UNKNOWN,
+            cause=outcome.cause,
+            detail=outcome.detail or meaning(Reason(description=outcome.cause)) or None,
+            capabilities={},
+            entities=[],
+            contradictions=[],
         )
-    entities = [
-        EntityDocument(one.entity_type, one.id, dict(one.capabilities), reasons_document(one.reasons))
-        for one in outcome.entities
-    ]
     return ProbeDocument(
-        observation.target,
-        observation.observed_at,
-        status_of(outcome),
-        None,
-        None,
-        _capabilities(outcome),
-        entities,
-        list(outcome.contradictions),
+        target=observation.target,
+        observed_at=observation.observed_at,
+        status=status_of(outcome),
+        cause=None,
+        detail=None,
+        capabilities=_capabilities(outcome),
+        entities=[
+            EntityDocument(entity.entity_type, entity.id, dict(entity.capabilities), reason_documents(entity.reasons))
+            for entity in outcome.entities
+        ],
+        contradictions=list(outcome.contradictions),
     )
 
 
 def _capabilities(report: Report) -> dict[str, str]:
-    """The target's own: the worst that any entity reports of each, and the overall status where it says more."""
-    said = {capability for entity in report.entities for capability in entity.capabilities}
-    return {capability: status_of(report, capability) for capability in sorted(said | report.overall.keys())}
-
-
-def meaning_of(cause: str) -> str:
-    """What a cause of UNKNOWN means, from the runbook."""
-    return meaning(Reason(description=cause))
+    """Return the target's capabilities: the worst status that any entity or the report as a whole has for each."""
+    names = {name for entity in report.entities for name in entity.capabilities} | report.overall.keys()
+    return {name: status_of(report, name) for name in sorted(names)}
 
 
 def _show_probe(target: Target, observation: Observation, found: ProbeDocument, runbook: Overrides) -> None:
@@ -86,15 +86,13 @@ def _show_probe(target: Target, observation: Observation, found: ProbeDocument, 
         Text(f"read at {found.observed_at:%Y-%m-%d %H:%M:%S} UTC", "dim"),
     )
     if found.cause:
-        show(words(f"  {found.cause}: {found.detail or 'no more is known'}"))
-        advised = advise(Reason(description=found.cause), runbook)
-        show(words(f"    → {advised.who}: {advised.action}"))
+        show(words(f"  {found.cause}: {found.detail or 'no details'}"))
+        advice = advise(Reason(description=found.cause), runbook)
+        show(words(f"    → {advice.who}: {advice.action}"))
     outcome = observation.outcome
     for entity in outcome.entities if isinstance(outcome, Report) else ():
-        said = joined(
-            (Text(f"{clean(name)} ") + status_text(status) for name, status in entity.capabilities.items()), ", "
-        )
-        show(Text("  ") + words(f"{entity.entity_type} {entity.id}", "bold") + Text("  ") + said)
+        statuses = (Text(f"{clean(name)} ") + status_text(status) for name, status in entity.capabilities.items())
+        show(Text("  ") + words(f"{entity.entity_type} {entity.id}", "bold") + Text("  ") + joined(statuses, ", "))
         for reason in entity.reasons:
             show(Text("    ") + reason_text(reason))
             if reason.possible_solution:

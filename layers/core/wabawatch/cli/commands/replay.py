@@ -1,4 +1,4 @@
-"""`replay`: what another policy would have told."""
+"""`replay`: show what another configuration would have sent."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import clean, counted
 from wabawatch.domain.wording import headline, mark
 
-_MOST: Final = 100_000
+_MAX_ROWS: Final = 100_000
 """Runs, and observations of one target: a year of five-minute runs."""
 
 
-class WouldDocument(msgspec.Struct, frozen=True):
-    """A notification that would have been delivered."""
+class ReplayedDocument(msgspec.Struct, frozen=True):
+    """A notification that would have been sent."""
 
     at: datetime
     destination: str
@@ -38,17 +38,17 @@ class WouldDocument(msgspec.Struct, frozen=True):
 
 
 class ReplayDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
-    """What `replay --json` prints. `present` counts what the configuration in force would have told in that time."""
+    """`replay --json`. `present` is how many notifications the current configuration would have sent in that time."""
 
     since: datetime
     until: datetime
-    notifications: list[WouldDocument]
+    notifications: list[ReplayedDocument]
     present: int
 
 
 @click.command(
     cls=Command,
-    short_help="Show what another policy would have told.",
+    short_help="Show what another configuration would have sent.",
     examples="""
     $ wabawatch replay calmer.yaml
     $ wabawatch replay calmer.yaml --since 30d --target support-de
@@ -56,47 +56,48 @@ class ReplayDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     """,
 )
 @click.argument("file", required=False, metavar="[FILE]")
-@click.option("--since", type=Instant(), default="7d", show_default=True, help="From this time on, or so long ago.")
-@click.option("--until", type=Instant(), help="Up to this time; by default now.")
+@click.option("--since", type=Instant(), default="7d", show_default=True, help="From this time or age on.")
+@click.option("--until", type=Instant(), help="Until this time; by default now.")
 @click.option("--target", "targets", metavar="ID", multiple=True, shell_complete=complete_target, help="Repeatable.")
 @as_json
 def replay(file: str | None, since: datetime, until: datetime | None, targets: tuple[str, ...], as_json: bool) -> None:
-    """Run the stored observations through the configuration FILE (without one: the configuration in force) and show
-    what would have been told. Nothing is delivered or recorded.
+    """Apply the configuration FILE (by default the current configuration) to the stored observations, and show what
+    would have been sent. Nothing is sent or recorded.
 
-    Stored are the readings that changed something; between them a target is taken to have read the same.
+    Only observations that changed something are stored; between them the status is assumed to be the same.
     """
     own = session()
     app = own.application()
     end = until or app.clock.now()
     if since >= end:
-        raise click.UsageError("--since is not before the end", click.get_current_context())
-    past = _past(app, targets, end)
-    would = _replayed(app, past, since, end)
-    present = len(would)
+        raise click.UsageError("--since must be before --until", click.get_current_context())
+    past = _load_past(app, targets, end)
+    sent = _replay(app, past, since, end)
+    present = len(sent)
     if file is not None:
-        would = _replayed(assemble(own.where, file, own.environment, remember=False, resolve=False), past, since, end)
+        other = assemble(own.where, file, own.environment, remember=False, resolve=False)
+        sent = _replay(other, past, since, end)
     if as_json:
-        document(ReplayDocument(since, end, [_document(one) for one in would], present))
+        document(ReplayDocument(since, end, [_document(would) for would in sent], present))
     else:
-        _show(would, present if file is not None else None, since)
+        _show(sent, present if file is not None else None, since)
 
 
-def _past(app: Application, targets: Sequence[str], until: datetime) -> Past:
-    """Everything that is stored up to then: what was open before the time asked for is told of in it."""
-    known = [one.id for one in app.settings.targets]
-    for one in targets:
-        if one not in known:
-            raise unknown("target", one, known)
+def _load_past(app: Application, targets: Sequence[str], until: datetime) -> Past:
+    """Load everything stored until then. Incidents opened before --since matter too."""
+    known = [target.id for target in app.settings.targets]
+    for name in targets:
+        if name not in known:
+            raise unknown("target", name, known)
     observations: dict[str, list[Observation]] = {}
     for name in targets or known:
-        observations[name] = app.store.observations(name, None, until, _MOST)[::-1]
-    runs = [run.finished_at or run.started_at for run in app.store.runs(_MOST)]
+        observations[name] = app.store.observations(name, None, until, _MAX_ROWS)[::-1]
+    runs = [run.finished_at or run.started_at for run in app.store.runs(_MAX_ROWS)]
     return Past(observations, sorted(at for at in runs if at <= until))
 
 
-def _replayed(app: Application, past: Past, since: datetime, until: datetime) -> list[Would]:
-    kinds = {name: one.kind for name, one in app.settings.destinations.items()}
+def _replay(app: Application, past: Past, since: datetime, until: datetime) -> list[Would]:
+    kinds = {name: destination.kind for name, destination in app.settings.destinations.items()}
     with tempfile.TemporaryDirectory(prefix="wabawatch-") as folder:
         scratch = open_store(f"sqlite:{folder}/replay.db", timedelta(days=1))
         try:
@@ -105,36 +106,36 @@ def _replayed(app: Application, past: Past, since: datetime, until: datetime) ->
             found = Replay(past, scratch, app.rules, app.audience, kinds)(until)
         finally:
             scratch.close()
-    return [one for one in found if one.at >= since]
+    return [would for would in found if would.at >= since]
 
 
-def _document(one: Would) -> WouldDocument:
-    said = one.notification
+def _document(would: Would) -> ReplayedDocument:
+    said = would.notification
     severities = [subject.severity for subject in said.subjects]
-    return WouldDocument(
-        one.at,
-        said.destination,
-        said.kind,
-        severities[0] if severities else "info",
-        [subject.incident_id for subject in said.subjects],
-        headline(said, Pen(Room())),
+    return ReplayedDocument(
+        at=would.at,
+        destination=said.destination,
+        kind=said.kind,
+        severity=severities[0] if severities else "info",
+        incidents=[subject.incident_id for subject in said.subjects],
+        headline=headline(said, Pen(Room())),
     )
 
 
-def _show(would: Sequence[Would], present: int | None, since: datetime) -> None:
-    if would:
-        listing = Listing("AT (UTC)", "DESTINATION", "", "~WOULD HAVE BEEN TOLD")
-        for one in would:
-            said = one.notification
+def _show(sent: Sequence[Would], present: int | None, since: datetime) -> None:
+    if sent:
+        listing = Listing("AT (UTC)", "DESTINATION", "", "~NOTIFICATION")
+        for would in sent:
+            said = would.notification
             listing.add_row(
-                f"{one.at:%Y-%m-%d %H:%M:%S}",
+                f"{would.at:%Y-%m-%d %H:%M:%S}",
                 words(said.destination),
                 mark(said).word,
                 words(headline(said, Pen(Room()))),
             )
         show(listing)
-    by_destination = Counter(one.notification.destination for one in would)
+    by_destination = Counter(would.notification.destination for would in sent)
     parts = ", ".join(f"{count} to {clean(name)}" for name, count in sorted(by_destination.items()))
-    now = "" if present is None else f"; the configuration in force: {present}"
-    total = f"{counted(len(would), 'notification')} since {since:%Y-%m-%d %H:%M} UTC"
+    now = "" if present is None else f"; the current configuration: {present}"
+    total = f"{counted(len(sent), 'notification')} since {since:%Y-%m-%d %H:%M} UTC"
     show(Text(f"{total}{': ' if parts else ''}{parts}{now}", "dim"))

@@ -12,15 +12,15 @@ from wabawatch.application.errors import WabawatchError
 from wabawatch.application.notify import Notified
 from wabawatch.bootstrap import Application
 from wabawatch.cli.exit_codes import INTERRUPTED, OK
-from wabawatch.cli.live.reporter import JsonLines, Lines, Reporter
+from wabawatch.cli.live.reporter import JsonLines, Lines, ProgressBar, Reporter
 from wabawatch.cli.options import Command, Duration, as_json
 from wabawatch.cli.session import Session, session
 from wabawatch.cli.signals import Stop
 
-_LOOK_EVERY: Final = timedelta(seconds=5)
-"""Between two passes: whether a retry, a reminder or the end of a mute is due."""
-_ROUND_EVERY: Final = timedelta(minutes=1)
-"""The longest time between two rounds of notify, so that what people say with `ack` and `silence` is soon obeyed."""
+_CHECK_INTERVAL: Final = timedelta(seconds=5)
+"""Between two passes: how often to check whether a retry, a reminder or the end of a silence is due."""
+_MAX_NOTIFY_INTERVAL: Final = timedelta(minutes=1)
+"""The longest time between two rounds of notify, so that `ack` and `silence` take effect soon."""
 
 
 @click.command(
@@ -32,50 +32,48 @@ _ROUND_EVERY: Final = timedelta(minutes=1)
     $ wabawatch --config fleet.yaml run --once --json
     """,
 )
-@click.option("--once", is_flag=True, help="One pass and one round of notify; for cron.")
+@click.option("--once", is_flag=True, help="Run one pass and one round of notify; for cron.")
 @click.option(
-    "--interval", type=Duration(), default="5m", show_default=True, help="Time between two passes; with --once, cron's."
+    "--interval", type=Duration(), default="5m", show_default=True, help="Time between passes; with --once, cron's."
 )
 @as_json
 def run(once: bool, interval: timedelta, as_json: bool) -> int:
-    """Read every target, record what changed, and tell the destinations; again and again until stopped.
+    """Read every target, record changes and send notifications; repeat until stopped.
 
-    On a terminal it is a live view; elsewhere a line for each transition and notification, or with --json one
-    document for each run. Ctrl-C ends it in order: what was read is recorded and told first.
+    A terminal gets a live view. Other outputs get a line for each transition and notification, or with --json a
+    document for each run. Ctrl-C stops after what was read is recorded and sent.
     """
     with Stop() as stop:
         if not once:
-            return watch(session(), interval, stop, as_json=as_json)
+            return monitor(session(), interval, stop, as_json=as_json)
         app = session().application(console=sys.stderr if as_json else None, working=True)
         app.interval = interval
-        reporter: Reporter = JsonLines() if as_json else _lines_once()
-        with reporter:
-            return _once(app, stop, reporter)
+        with _reporter_of_one_run(as_json=as_json) as reporter:
+            return _run_once(app, stop, reporter)
 
 
-def _lines_once() -> Reporter:
-    from wabawatch.cli.live.reporter import Bar  # noqa: PLC0415 - rich's progress is needed on a terminal only
+def _reporter_of_one_run(*, as_json: bool) -> Reporter:
+    if as_json:
+        return JsonLines()
+    return ProgressBar() if sys.stderr.isatty() else Lines(summary=True)
 
-    return Bar() if sys.stderr.isatty() else Lines(summary=True)
 
-
-def _once(app: Application, stop: Stop, reporter: Reporter) -> int:
-    trouble = app.refresh()
-    if trouble is not None:
-        reporter.trouble(trouble.detail)
-    reporter.passing(len(app.settings.targets))
-    reporter.passed(app, app.cycle(stopped=stop, heard=reporter.heard))
+def _run_once(app: Application, stop: Stop, reporter: Reporter) -> int:
+    error = app.refresh()
+    if error is not None:
+        reporter.on_error(error.detail)
+    reporter.on_start(len(app.settings.targets))
+    reporter.on_cycle(app, app.cycle(stopped=stop, heard=reporter.on_observation))
     app.purge_if_due()
     return INTERRUPTED if stop.interrupted else OK
 
 
-def watch(own: Session, interval: timedelta, stop: Stop, *, as_json: bool = False) -> int:
-    """Pass after pass until somebody asks for an end. What is wrong at the start is raised; later it is shown, and
-    tried again."""
+def monitor(own: Session, interval: timedelta, stop: Stop, *, as_json: bool = False) -> int:
+    """Run passes until stopped. An error at the start is raised; a later error is shown and retried."""
     if not as_json and sys.stdout.isatty():
-        from wabawatch.cli.live.view import Live  # noqa: PLC0415 - a terminal only
+        from wabawatch.cli.live.view import LiveView  # noqa: PLC0415 - loads parts of rich that only a terminal needs
 
-        reporter: Reporter = Live(interval)
+        reporter: Reporter = LiveView(interval)
     else:
         reporter = JsonLines() if as_json else Lines()
     app = own.application(console=reporter.console, working=True)
@@ -87,52 +85,53 @@ def watch(own: Session, interval: timedelta, stop: Stop, *, as_json: bool = Fals
 
 
 class Loop:
-    """Passes at their interval, and rounds of notify in between."""
+    """Passes at a fixed interval, and rounds of notify between them."""
 
     def __init__(self, app: Application, interval: timedelta, stop: Stop, reporter: Reporter) -> None:
         self._app = app
         self._interval = interval
         self._stop = stop
         self._reporter = reporter
-        self._told_at = app.clock.now()
+        self._notified_at = app.clock.now()
 
     def run(self) -> None:
+        """Run until stopped."""
         while not self._stop():
             next_at = self._app.clock.now() + self._interval
-            self._pass()
+            self._run_cycle()
             self._wait(next_at)
 
-    def _pass(self) -> None:
+    def _run_cycle(self) -> None:
         try:
-            self._reporter.configured(self._app.refresh())
-            self._reporter.passing(len(self._app.settings.targets))
-            cycle = self._app.cycle(stopped=self._stop, heard=self._reporter.heard, notified=self._show)
-            self._told_at = self._app.clock.now()
-            self._reporter.passed(self._app, cycle)
+            self._reporter.on_config(self._app.refresh())
+            self._reporter.on_start(len(self._app.settings.targets))
+            cycle = self._app.cycle(stopped=self._stop, heard=self._reporter.on_observation, notified=self._show_round)
+            self._notified_at = self._app.clock.now()
+            self._reporter.on_cycle(self._app, cycle)
             self._app.purge_if_due()
         except WabawatchError as error:
-            self._reporter.trouble(str(error))
+            self._reporter.on_error(str(error))
 
-    def _show(self, notified: Notified) -> None:
-        self._reporter.notified(self._app, notified)
+    def _show_round(self, result: Notified) -> None:
+        self._reporter.on_round(self._app, result)
 
     def _wait(self, next_at: datetime) -> None:
-        """Until the next pass; a pass that took longer than the interval is followed by the next one at once."""
-        self._reporter.waiting(next_at)
-        while (rest := next_at - self._app.clock.now()) > timedelta(0):
-            if self._stop.wait(min(rest, _LOOK_EVERY).total_seconds()):
+        """Wait for the next pass. A pass that took longer than the interval is followed by the next pass at once."""
+        self._reporter.on_wait(next_at)
+        while (remaining := next_at - self._app.clock.now()) > timedelta(0):
+            if self._stop.wait(min(remaining, _CHECK_INTERVAL).total_seconds()):
                 return
             if next_at - self._app.clock.now() > timedelta(0):
-                self._look()
+                self._notify_if_due()
 
-    def _look(self) -> None:
+    def _notify_if_due(self) -> None:
         try:
             now = self._app.clock.now()
-            if now - self._told_at < _ROUND_EVERY and not self._app.has_notify_work(now):
+            if now - self._notified_at < _MAX_NOTIFY_INTERVAL and not self._app.has_notify_work(now):
                 return
-            self._told_at = now
-            trouble = self._app.refresh()
-            self._reporter.configured(trouble)
-            self._reporter.notified(self._app, self._app.tell(trouble))
+            self._notified_at = now
+            error = self._app.refresh()
+            self._reporter.on_config(error)
+            self._reporter.on_round(self._app, self._app.tell(error))
         except WabawatchError as error:
-            self._reporter.trouble(str(error))
+            self._reporter.on_error(str(error))

@@ -1,9 +1,9 @@
-"""`silence`: add, list and expire silences."""
+"""`silence`: add, list and expire silences. Notify applies them from its next round on."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -30,17 +30,17 @@ from wabawatch.cli.session import session
 from wabawatch.domain.phrases import lasted, utc
 from wabawatch.domain.silence import Matcher, Silence
 
-_LONGEST: Final = timedelta(days=365)
+_MAX_DURATION: Final = timedelta(days=365)
 
 
-@click.group(cls=Commands, short_help="Mute by matchers, for a while.")
+@click.group(cls=Commands, short_help="Mute alerts by matchers, for a while.")
 def silence() -> None:
-    """Mute incidents by matchers, for a while. What still differs when a silence ends is told then."""
+    """Mute incidents by matchers, for a while. When a silence ends, suppressed alerts that are still true are sent."""
 
 
-def _repeated(name: str, metavar: str, text: str) -> Callable[..., Any]:
+def _matcher_option(name: str, metavar: str, text: str) -> Callable[..., Any]:
     return click.option(
-        f"--{name}", type=Line(), metavar=metavar, multiple=True, help=f"{text}; repeatable: any of them."
+        f"--{name}", type=Line(), metavar=metavar, multiple=True, help=f"{text}; repeatable: any of them matches."
     )
 
 
@@ -52,23 +52,23 @@ def _repeated(name: str, metavar: str, text: str) -> Callable[..., Any]:
     $ wabawatch silence add --label client=acme --start 2026-03-01T22:00Z --for 4h --reason "planned move"
     """,
 )
-@_repeated("target", "ID", "A target's id")
-@_repeated("entity", "ID", "An entity's id, or TYPE:id")
-@_repeated("entity-type", "TYPE", "A type, such as WABA")
-@_repeated("status", "STATUS", "A status, such as LIMITED")
-@_repeated("severity", "SEVERITY", "critical, error, warning or info")
-@_repeated("capability", "NAME", "A capability, such as can_send_message")
+@_matcher_option("target", "ID", "A target's ID")
+@_matcher_option("entity", "ID", "An entity's ID, or TYPE:ID")
+@_matcher_option("entity-type", "TYPE", "An entity type, such as WABA")
+@_matcher_option("status", "STATUS", "A status, such as LIMITED")
+@_matcher_option("severity", "SEVERITY", "critical, error, warning or info")
+@_matcher_option("capability", "NAME", "A capability, such as can_send_message")
 @click.option(
-    "--label", "labels", type=Pair(), multiple=True, metavar="KEY=VALUE", help="A label; all of them must match."
+    "--label", "labels", type=Pair(), multiple=True, metavar="KEY=VALUE", help="A label; repeatable: all must match."
 )
 @click.option(
-    "--reason-code", type=int, multiple=True, metavar="CODE", help="A reason's code; repeatable: any of them."
+    "--reason-code", type=int, multiple=True, metavar="CODE", help="A reason code; repeatable: any of them matches."
 )
-@click.option("--all", "everything", is_flag=True, help="Everything: what a silence without a matcher must say.")
-@click.option("--start", type=Instant(ahead=True), help="When it begins; by default now.")
-@click.option("--for", "duration", type=Duration(), help="How long (2h).")
+@click.option("--all", "everything", is_flag=True, help="Mute everything; required when no matcher is given.")
+@click.option("--start", type=Instant(ahead=True), help="When it starts; by default now.")
+@click.option("--for", "duration", type=Duration(), help="How long it lasts (2h).")
 @click.option("--until", type=Instant(ahead=True), help="When it ends (2026-03-01T18:00Z).")
-@click.option("--reason", type=Line(), required=True, help="Why; shown wherever the silence holds something back.")
+@click.option("--reason", type=Line(), required=True, help="Why; shown wherever the silence suppresses an alert.")
 @author_option
 @as_json
 def add(
@@ -81,15 +81,15 @@ def add(
     as_json: bool,
     **matchers: Any,  # noqa: ANN401 - the options above, by name
 ) -> None:
-    """Add a silence. Of shared entities it mutes only what concerns none but the targets that match."""
-    match = _matcher(everything=everything, **matchers)
+    """Add a silence. An incident of a shared entity is muted only if all affected targets match."""
+    match = _build_matcher(everything=everything, **matchers)
     app = session().application()
-    _refuse_unknown_targets(match.target, (one.id for one in app.settings.targets))
+    _require_known_targets(match.target, {target.id for target in app.settings.targets})
     starts_at = start or app.clock.now()
     ends_at = end_time(duration, until, starts_at)
-    if ends_at is None or ends_at - starts_at > _LONGEST:
+    if ends_at is None or ends_at - starts_at > _MAX_DURATION:
         raise click.UsageError(
-            "a silence needs an end within a year: --for 2h, or --until", click.get_current_context()
+            "a silence must end within a year: give --for 2h, or --until", click.get_current_context()
         )
     added = Silence(secrets.token_hex(4), match, author, reason, starts_at, ends_at)
     app.store.save_silence(added)
@@ -99,30 +99,29 @@ def add(
         show(words(f"silence {added.id} until {utc(ends_at)}: {matcher_text(match)}"))
 
 
-def _matcher(*, everything: bool, labels: Sequence[tuple[str, str]], **given: Any) -> Matcher:  # noqa: ANN401 - by name
+def _build_matcher(*, everything: bool, labels: Sequence[tuple[str, str]], **given: Any) -> Matcher:  # noqa: ANN401 - by name
     for name in ("status", "entity_type"):
-        given[name] = tuple(word.upper() for word in given[name])
+        given[name] = tuple(value.upper() for value in given[name])
     match = Matcher(**given, labels=dict(labels))
     if (match == Matcher()) != everything:
         advice = (
-            "--all mutes everything; leave it or the matchers out"
+            "--all mutes everything: remove it, or the matchers"
             if everything
-            else ("say what to mute: --target, --entity, --status, --label, …; or --all")
+            else "give a matcher (--target, --entity, --status, --label, …), or --all"
         )
         raise click.UsageError(advice, click.get_current_context())
     return match
 
 
-def _refuse_unknown_targets(wanted: Sequence[str], known: Any) -> None:  # noqa: ANN401 - any iterable of names
-    names = set(known)
-    for one in wanted:
-        if one not in names:
-            raise unknown("target", one, names)
+def _require_known_targets(wanted: Sequence[str], known: Collection[str]) -> None:
+    for name in wanted:
+        if name not in known:
+            raise unknown("target", name, known)
 
 
-def silence_document(one: Silence) -> Mapping[str, object]:
-    """One silence, as `silence list --json` prints it; matchers that were not given are left out."""
-    plain: Mapping[str, object] = msgspec.to_builtins(one, builtin_types=(datetime,))
+def silence_document(silence: Silence) -> Mapping[str, object]:
+    """Return a silence as `silence list --json` prints it; empty matchers are left out."""
+    plain: Mapping[str, object] = msgspec.to_builtins(silence, builtin_types=(datetime,))
     return {"version": 1, **plain}
 
 
@@ -134,32 +133,32 @@ def silence_document(one: Silence) -> Mapping[str, object]:
     $ wabawatch silence list --all --json
     """,
 )
-@click.option("--all", "everything", is_flag=True, help="Those of the last days that are over, too.")
+@click.option("--all", "everything", is_flag=True, help="Include those that ended in the last days.")
 @as_json
 def list_(everything: bool, as_json: bool) -> None:
-    """List the silences that hold or are to come."""
+    """List active and future silences."""
     app = session().application()
     now = app.clock.now()
-    found = [one for one in app.store.silences() if everything or one.ends_at > now]
-    found.sort(key=lambda one: one.ends_at)
+    found = [silence for silence in app.store.silences() if everything or silence.ends_at > now]
+    found.sort(key=lambda silence: silence.ends_at)
     if as_json:
-        document({"version": 1, "silences": [silence_document(one) for one in found]})
+        document({"version": 1, "silences": [silence_document(silence) for silence in found]})
     elif not found:
-        show("nothing is muted")
+        show("no silences")
     else:
         _show_silences(found, now)
 
 
-def _show_silences(found: Sequence[Silence], now: datetime) -> None:
-    listing = Listing("SILENCE", "HOLDS", "~WHAT", "?AUTHOR", "~REASON")
-    for one in found:
-        if one.ends_at <= now:
-            when = Text(f"over since {utc(one.ends_at)}", "dim")
-        elif one.starts_at > now:
-            when = Text(f"from {utc(one.starts_at)}")
+def _show_silences(silences: Sequence[Silence], now: datetime) -> None:
+    listing = Listing("SILENCE", "DURATION", "~MATCHES", "?AUTHOR", "~REASON")
+    for found in silences:
+        if found.ends_at <= now:
+            duration = Text(f"ended {utc(found.ends_at)}", "dim")
+        elif found.starts_at > now:
+            duration = Text(f"from {utc(found.starts_at)}")
         else:
-            when = Text(f"for {lasted(one.ends_at - now)} more")
-        listing.add_row(one.id, when, words(matcher_text(one.match)), words(one.author), words(one.reason))
+            duration = Text(f"{lasted(found.ends_at - now)} left")
+        listing.add_row(found.id, duration, words(matcher_text(found.match)), words(found.author), words(found.reason))
     show(listing)
 
 
@@ -171,12 +170,12 @@ def _show_silences(found: Sequence[Silence], now: datetime) -> None:
 )
 @click.argument("silence_id", metavar="SILENCE", shell_complete=complete_silence)
 def expire(silence_id: str) -> None:
-    """End a silence now. What still differs is told with the next round."""
+    """End a silence now. Suppressed alerts that are still true are sent with the next round."""
     app = session().application()
     now = datetime.now(UTC)
-    holding = {one.id: one for one in app.store.silences() if one.ends_at > now}
-    if silence_id not in holding:
-        raise unknown("silence that holds", silence_id, holding)
-    one = holding[silence_id]
-    app.store.save_silence(msgspec.structs.replace(one, starts_at=min(one.starts_at, now), ends_at=now))
-    show(words(f"silence {one.id} is over"))
+    active = {silence.id: silence for silence in app.store.silences() if silence.ends_at > now}
+    if silence_id not in active:
+        raise unknown("active silence", silence_id, active)
+    found = active[silence_id]
+    app.store.save_silence(msgspec.structs.replace(found, starts_at=min(found.starts_at, now), ends_at=now))
+    show(words(f"silence {found.id} expired"))

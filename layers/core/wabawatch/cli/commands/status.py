@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import click
@@ -10,18 +10,18 @@ from rich.text import Text
 
 from wabawatch.cli.json_output import StatusDocument, target_document
 from wabawatch.cli.labels import since_text, unread, why
-from wabawatch.cli.lookups import fleet
+from wabawatch.cli.lookups import view_fleet
 from wabawatch.cli.options import Command, as_json
 from wabawatch.cli.output import Listing, document, show, status_text, words
 from wabawatch.cli.session import session
-from wabawatch.cli.target_view import Picture, counts, plugin_code, warning, worst_status
+from wabawatch.cli.target_view import TargetView, count_statuses, fleet_status, fleet_warning, status_exit_code
 from wabawatch.domain.phrases import clean, lasted
 from wabawatch.domain.run import Run
 
 
 @click.command(
     cls=Command,
-    short_help="Show every target now, the worst first.",
+    short_help="Show the status of every target, worst first.",
     examples="""
     $ wabawatch status
     $ wabawatch --stack wabawatch status --json | jq '.targets[] | select(.status != "AVAILABLE")'
@@ -31,48 +31,51 @@ from wabawatch.domain.run import Run
 def status(as_json: bool) -> int:
     """Show every target as the last runs saw it, the worst first. Nothing is read from the API.
 
-    A target counts as UNKNOWN once its latest reading is older than two intervals, whatever it was before.
+    A target is UNKNOWN if its latest reading is older than two intervals.
 
-    Exit code: 2 where any target is BLOCKED, else 3 where any is UNKNOWN, else 1 where any is LIMITED, else 0.
+    Exit code: 2 if any target is BLOCKED, else 3 if any is UNKNOWN, else 1 if any is LIMITED, else 0.
     """
     app = session().application()
     now = app.clock.now()
     coverages = app.store.coverages()
-    found = fleet(app, coverages, now)
-    last = next(iter(app.store.runs(1)), None)
-    overall = worst_status(found)
-    warned = warning(found, coverages, app.rules.policy.mass_failure, now)
+    views = view_fleet(app, coverages, now)
+    last_run = next(iter(app.store.runs(1)), None)
+    overall = fleet_status(views)
+    warning = fleet_warning(views, coverages, app.rules.policy.mass_failure, now)
     if as_json:
-        targets = [target_document(one) for one in found]
-        read_at = last.finished_at if last else None
-        tally = counts(found)
-        document(StatusDocument(now, app.settings.deployment, overall, read_at, tally, targets, warned or None))
-    else:
-        _show_status(found, last, now)
-        if warned:
-            show(Text(warned, "bold red"))
-    return plugin_code(overall)
-
-
-def _show_status(found: Sequence[Picture], last: Run | None, now: datetime) -> None:
-    listing = Listing("STATUS", "TARGET", "?NAME", "SINCE", "~WHY")
-    for one in found:
-        listing.add_row(
-            status_text(one.status),
-            words(one.target.id),
-            words(one.target.name),
-            Text(since_text(one.since, now)),
-            why(one),
+        document(
+            StatusDocument(
+                at=now,
+                deployment=app.settings.deployment,
+                status=overall,
+                read_at=last_run.finished_at if last_run else None,
+                counts=count_statuses(views),
+                targets=[target_document(view) for view in views],
+                warning=warning or None,
+            )
         )
-    show(listing, Text(f"{counts_text(counts(found))}; {_last_run(last, now)}", "dim"))
+    else:
+        _show_status(views, last_run, now)
+        if warning:
+            show(Text(warning, "bold red"))
+    return status_exit_code(overall)
 
 
-def _last_run(last: Run | None, now: datetime) -> str:
-    if last is None or last.finished_at is None:
+def _show_status(views: Sequence[TargetView], last_run: Run | None, now: datetime) -> None:
+    listing = Listing("STATUS", "TARGET", "?NAME", "DURATION", "~WHY")
+    for view in views:
+        listing.add_row(
+            status_text(view.status),
+            words(view.target.id),
+            words(view.target.name),
+            Text(since_text(view.since, now)),
+            why(view),
+        )
+    counts = ", ".join(f"{count} {clean(name)}" for name, count in count_statuses(views).items())
+    show(listing, Text(f"{counts or 'no targets'}; {_last_run_text(last_run, now)}", "dim"))
+
+
+def _last_run_text(last_run: Run | None, now: datetime) -> str:
+    if last_run is None or last_run.finished_at is None:
         return "no run so far: start `wabawatch run`"
-    return f"last run {lasted(now - last.finished_at)} ago{unread(last)}"
-
-
-def counts_text(tally: Mapping[str, int]) -> str:
-    """As in `1 BLOCKED, 2 LIMITED, 9 AVAILABLE`."""
-    return ", ".join(f"{count} {clean(word)}" for word, count in tally.items()) or "no targets"
+    return f"last run {lasted(now - last_run.finished_at)} ago{unread(last_run)}"

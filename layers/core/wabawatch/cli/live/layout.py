@@ -1,4 +1,4 @@
-"""The picture that the live view shows: pure, from a scene, a size and an instant to lines that fit."""
+"""Lay out the live view: a pure function of its state, the terminal's size and the time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from wabawatch.cli.labels import moment, why
-from wabawatch.cli.live.state import MESSAGE_NEEDS, Alert, OpenIncident, Scene, share_out
+from wabawatch.cli.live.state import MIN_MESSAGE_LINES, Alert, LiveState, OpenIncident, share_lines
 from wabawatch.cli.output import STYLES, status_text, words
-from wabawatch.cli.target_view import Picture, aged_all, counts
+from wabawatch.cli.target_view import TargetView, count_statuses, mark_all_stale
 from wabawatch.domain.phrases import clean, counted, lasted
 
 _MARKS: Final = {
@@ -23,45 +23,45 @@ _MARKS: Final = {
     "FLAPPING": "magenta", "TEST": "cyan",
 }  # fmt: skip
 _BAR_AFTER: Final = timedelta(milliseconds=700)
-"""A pass that is over sooner gets no bar: a calm picture does not flicker."""
-_FRAME: Final = 10
-"""Lines that are always there: two of the header, two rules, three headings, two blanks, the footer."""
-_MOST_WARNINGS: Final = 3
-"""The worst first; more of them would push out what they are about."""
+"""A shorter pass gets no progress bar, so that the view does not flicker."""
+_FIXED_LINES: Final = 10
+"""Lines that are always shown: two of the header, two rules, three headings, two blanks, the footer."""
+_MAX_WARNINGS: Final = 3
+"""The most severe first; more would leave too little room for the targets."""
 _NARROW: Final = 60
-"""Below, there is room for what is wrong, and for little else."""
+"""Narrower terminals show only what is wrong."""
 _WIDE: Final = 100
-"""From here on there is room for what to do."""
-_ROOMY: Final = 140
-"""From here on there is room for whole ids."""
+"""From this width on, incidents show what to do."""
+_VERY_WIDE: Final = 140
+"""From this width on, IDs are shown whole."""
 
 
-def draw(scene: Scene, size: tuple[int, int], now: datetime) -> RenderableType:
-    """At most as many lines as the terminal has."""
+def draw(state: LiveState, size: tuple[int, int], now: datetime) -> RenderableType:
+    """Return the view; it has at most as many lines as the terminal."""
     width, height = size
-    pictures = aged_all(scene.pictures, now)
-    warnings = list(_warnings(scene))
-    message = scene.message.splitlines()
-    alerts = list(scene.alerts)
-    fixed = _FRAME + len(warnings)
-    rooms = share_out(height - fixed, len(pictures), len(scene.incidents), len(alerts), len(message))
+    targets = mark_all_stale(state.targets, now)
+    warnings = list(_warnings(state))
+    message = state.message.splitlines()
+    alerts = list(state.alerts)
+    fixed = _FIXED_LINES + len(warnings)
+    lines = share_lines(height - fixed, len(targets), len(state.incidents), len(alerts), len(message))
     return Group(
-        _header(scene, pictures, now, is_narrow=width < _NARROW),
+        _header(state, targets, now, is_narrow=width < _NARROW),
         *warnings,
         Rule(style="dim"),
-        _targets(pictures, rooms.targets, now, is_roomy=width >= _ROOMY),
+        _targets(targets, lines.targets, now, is_very_wide=width >= _VERY_WIDE),
         Text(""),
-        *_incidents(scene.incidents, rooms.incidents, now, width),
+        *_incidents(state.incidents, lines.incidents, now, width),
         Text(""),
-        *_alerts(alerts, rooms.alerts, now, is_narrow=width < _NARROW),
-        *_message(message, rooms.message),
+        *_alerts(alerts, lines.alerts, now, is_narrow=width < _NARROW),
+        *_message(message, lines.message),
         Rule(style="dim"),
-        _footer(scene, now),
+        _footer(state, now),
     )
 
 
 def _line(*cells: Text) -> Table:
-    """One line over the whole width: the first cell takes what the others leave."""
+    """Return one line as wide as the terminal; the first cell gets the room that the others leave."""
     grid = Table.grid(expand=True, padding=(0, 1))
     grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     for _ in cells[1:]:
@@ -70,130 +70,138 @@ def _line(*cells: Text) -> Table:
     return grid
 
 
-def _header(scene: Scene, pictures: Sequence[Picture], now: datetime, *, is_narrow: bool) -> RenderableType:
-    tally = counts(pictures)
+def _header(state: LiveState, targets: Sequence[TargetView], now: datetime, *, is_narrow: bool) -> RenderableType:
+    tally = count_statuses(targets)
     health = Text("  ").join(
         Text("● ", STYLES.get(status, "bold yellow")) + Text(f"{count} {clean(status)}")
         for status, count in tally.items()
     )
     name = words("wabawatch", "bold")
-    if scene.deployment != "wabawatch":
-        name = name + words(f" {scene.deployment}")
-    about = f"{counted(len(scene.pictures) or scene.expected, 'target')}, read every {lasted(scene.interval)}"
-    at = f" at {scene.base_url.partition('://')[2]}" if scene.base_url else ""
+    if state.deployment != "wabawatch":
+        name = name + words(f" {state.deployment}")
+    about = f"{counted(len(state.targets) or state.expected, 'target')}, read every {lasted(state.interval)}"
+    at = f" at {state.base_url.partition('://')[2]}" if state.base_url else ""
     first = _line(health) if is_narrow else _line(name, health)
     return Group(first, _line(words(about + at, "dim"), Text(f"{now:%H:%M:%S} UTC", "dim")))
 
 
-def _warnings(scene: Scene) -> Iterator[Text]:
+def _warnings(state: LiveState) -> Iterator[Text]:
     red = "bold red"
-    said = ((scene.trouble, red), (scene.warning, red), (scene.stale, red), (scene.note, "yellow"))
-    for text, style in [(text, style) for text, style in said if text][:_MOST_WARNINGS]:
+    texts = ((state.error, red), (state.warning, red), (state.config_error, red), (state.log_line, "yellow"))
+    for text, style in [(text, style) for text, style in texts if text][:_MAX_WARNINGS]:
         line = words(text, style)
         line.no_wrap, line.overflow = True, "ellipsis"
         yield line
 
 
-def _targets(pictures: Sequence[Picture], room: int, now: datetime, *, is_roomy: bool) -> RenderableType:
-    """The worst first; the last line counts those that found no room."""
-    hidden = len(pictures) - room + 1 if len(pictures) > room else 0
-    shown = pictures[: len(pictures) - hidden]
+def _targets(targets: Sequence[TargetView], max_lines: int, now: datetime, *, is_very_wide: bool) -> RenderableType:
+    """Yield the targets, the worst first; the last line counts those that do not fit."""
+    hidden = len(targets) - max_lines + 1 if len(targets) > max_lines else 0
+    shown = targets[: len(targets) - hidden]
     listing = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
     listing.add_column("STATUS", width=9, no_wrap=True)
-    listing.add_column("TARGET", width=_name_width(pictures), no_wrap=True, overflow="ellipsis")
-    listing.add_column("FOR", width=9, no_wrap=True)
+    listing.add_column("TARGET", width=_name_width(targets), no_wrap=True, overflow="ellipsis")
+    listing.add_column("DURATION", width=9, no_wrap=True)
     listing.add_column("WHY", ratio=1, no_wrap=True, overflow="ellipsis")
-    for one in shown:
-        age = lasted(now - one.since) if one.since else ""
+    for view in shown:
+        age = lasted(now - view.since) if view.since else ""
         listing.add_row(
-            status_text(one.status), words(one.target.name), Text(age, "dim"), why(one, is_short=not is_roomy)
+            status_text(view.status), words(view.target.name), Text(age, "dim"), why(view, is_short=not is_very_wide)
         )
     if not hidden:
         return listing
-    rest = ", ".join(f"{count} {clean(word)}" for word, count in counts(pictures[len(shown) :]).items())
+    rest = ", ".join(f"{count} {clean(word)}" for word, count in count_statuses(targets[len(shown) :]).items())
     return Group(listing, Text(f"… and {hidden} more: {rest}", "dim", no_wrap=True, overflow="ellipsis"))
 
 
-def _name_width(pictures: Sequence[Picture]) -> int:
-    """Of the whole fleet, so that the columns stand still while targets come and go."""
-    return max(6, min(max((len(one.target.name) for one in pictures), default=0), 24))
+def _name_width(targets: Sequence[TargetView]) -> int:
+    """Return the width for the names of the whole fleet, so that it does not change with the targets shown."""
+    return max(6, min(max((len(view.target.name) for view in targets), default=0), 24))
 
 
-def _section(title: str, said: str) -> Text:
+def _section(title: str, text: str) -> Text:
     heading = Text(no_wrap=True, overflow="ellipsis")
-    return heading.append(title, "bold").append(f"  {said}", "dim")
+    return heading.append(title, "bold").append(f"  {text}", "dim")
 
 
-def _incidents(incidents: Sequence[OpenIncident], room: int, now: datetime, width: int) -> Iterator[RenderableType]:
+def _incidents(
+    incidents: Sequence[OpenIncident], max_lines: int, now: datetime, width: int
+) -> Iterator[RenderableType]:
     if not incidents:
-        yield _section("Incidents", "none is open")
+        yield _section("Incidents", "none open")
         return
     yield _section("Incidents", f"{len(incidents)} open")
     listing = Table.grid(expand=True, padding=(0, 1, 0, 0))
     listing.add_column(width=9, no_wrap=True)
     listing.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     listing.add_column(no_wrap=True, justify="right")
-    for one in incidents[:room]:
-        notified = words(f"told {', '.join(one.notified)}  " if one.notified else "nobody told yet  ", "dim")
-        about = (one.entity, one.todo if width >= _WIDE else "")
-        title = words(one.title) + words("".join(f"  {part}" for part in about if part), "dim")
-        age = Text(lasted(now - one.opened_at), "dim")
-        listing.add_row(status_text(one.status), title, age if width < _NARROW else notified + age)
+    for incident in incidents[:max_lines]:
+        sent = words(
+            f"notified {', '.join(incident.destinations)}  " if incident.destinations else "not notified yet  ", "dim"
+        )
+        about = (incident.entity, incident.action if width >= _WIDE else "")
+        title = words(incident.title) + words("".join(f"  {part}" for part in about if part), "dim")
+        age = Text(lasted(now - incident.opened_at), "dim")
+        listing.add_row(status_text(incident.status), title, age if width < _NARROW else sent + age)
     yield listing
 
 
-def _alerts(alerts: Sequence[Alert], room: int, now: datetime, *, is_narrow: bool) -> Iterator[RenderableType]:
+def _alerts(alerts: Sequence[Alert], max_lines: int, now: datetime, *, is_narrow: bool) -> Iterator[RenderableType]:
     if not alerts:
         yield _section("Alerts", "none so far")
         return
-    yield _section("Alerts", "the latest first")
+    yield _section("Alerts", "latest first")
     listing = Table.grid(expand=True, padding=(0, 1, 0, 0))
     listing.add_column(no_wrap=True)
     listing.add_column(width=9, no_wrap=True)
     listing.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     listing.add_column(no_wrap=True, justify="right")
-    for one in alerts[:room]:
-        said = (
-            words(f"NOT delivered: {one.failed}; ", "red") + words(one.headline) if one.failed else words(one.headline)
+    for alert in alerts[:max_lines]:
+        text = (
+            words(f"NOT delivered: {alert.failed}; ", "red") + words(alert.headline)
+            if alert.failed
+            else words(alert.headline)
         )
         listing.add_row(
-            Text(moment(one.at, now), "dim"),
-            Text(one.mark, _MARKS.get(one.mark, "")),
-            said,
-            Text("") if is_narrow else words(one.destination, "dim"),
+            Text(moment(alert.at, now), "dim"),
+            Text(alert.mark, _MARKS.get(alert.mark, "")),
+            text,
+            Text("") if is_narrow else words(alert.destination, "dim"),
         )
     yield listing
 
 
-def _message(lines: Sequence[str], room: int) -> Iterator[RenderableType]:
-    if room < MESSAGE_NEEDS:
+def _message(lines: Sequence[str], max_lines: int) -> Iterator[RenderableType]:
+    if max_lines < MIN_MESSAGE_LINES:
         return
     yield Text("")
-    yield _section("The latest message", "as the console gets it")
-    for line in lines[: room - 2]:
+    yield _section("Latest message", "as the console shows it")
+    for line in lines[: max_lines - 2]:
         text = words(f"  {line}")
         text.no_wrap, text.overflow = True, "ellipsis"
         yield text
 
 
-def _footer(scene: Scene, now: datetime) -> RenderableType:
-    if scene.ended:
-        return Text(f"ended at {now:%H:%M:%S} UTC; everything that was read is recorded", "dim")
-    if scene.passing_since is not None and now - scene.passing_since > _BAR_AFTER:
-        return _bar(scene, now - scene.passing_since)
+def _footer(state: LiveState, now: datetime) -> RenderableType:
+    if state.ended:
+        return Text(f"stopped at {now:%H:%M:%S} UTC; all results are recorded", "dim")
+    if state.pass_started_at is not None and now - state.pass_started_at > _BAR_AFTER:
+        return _bar(state, now - state.pass_started_at)
     took = (
-        f"the last took {scene.took.total_seconds():.1f} s" if scene.took is not None else "the first one is under way"
+        f"the last took {state.took.total_seconds():.1f} s" if state.took is not None else "the first pass is running"
     )
-    wait = "reading" if scene.next_at is None or scene.passing_since else f"next pass in {lasted(scene.next_at - now)}"
-    said = Text(wait) + Text(f"  {took}", "dim") + Text(scene.unread, "yellow")
-    return _line(said, Text("Ctrl-C ends it", "dim"))
+    wait = (
+        "reading" if state.next_at is None or state.pass_started_at else f"next pass in {lasted(state.next_at - now)}"
+    )
+    text = Text(wait) + Text(f"  {took}", "dim") + Text(state.unread, "yellow")
+    return _line(text, Text("Ctrl-C to stop", "dim"))
 
 
-def _bar(scene: Scene, took: timedelta) -> RenderableType:
+def _bar(state: LiveState, took: timedelta) -> RenderableType:
     grid = Table.grid(expand=True, padding=(0, 1))
     grid.add_column(no_wrap=True)
     grid.add_column(ratio=1)
     grid.add_column(no_wrap=True, justify="right")
-    bar = ProgressBar(total=max(scene.expected, 1), completed=scene.read)
-    grid.add_row(Text("reading"), bar, Text(f"{scene.read} of {scene.expected}, {lasted(took)}", "dim"))
+    bar = ProgressBar(total=max(state.expected, 1), completed=state.read)
+    grid.add_row(Text("reading"), bar, Text(f"{state.read} of {state.expected}, {lasted(took)}", "dim"))
     return grid

@@ -1,4 +1,4 @@
-"""How `run` reports: plain lines, JSON lines, a progress bar. The live view is in `live`."""
+"""How `run` reports: lines of text, JSON lines, a progress bar. The live view is in `view`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wabawatch.application.notify import Notified
 from wabawatch.bootstrap import Application, Cycle
 from wabawatch.cli.json_output import RunDeliveries, RunDocument, RunIncidents, RunTargets, transition_document
 from wabawatch.cli.labels import causes_text, codes_text, skipped_text
-from wabawatch.cli.output import document
+from wabawatch.cli.output import change_text, document
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.phrases import clean, counted
@@ -26,8 +26,9 @@ logger = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Hears what `run` does; this one says nothing but troubles, to the log. `console` is where the destinations of
-    that kind write, None: standard output."""
+    """Receives the events of `run`; this base class logs errors and ignores the rest.
+
+    `console` is the stream of console destinations; None is standard output."""
 
     console: TextIO | None = None
 
@@ -39,99 +40,99 @@ class Reporter:
     ) -> None:
         """Leave the terminal as it was."""
 
-    def passing(self, expected: int) -> None:
-        """A pass begins."""
+    def on_start(self, expected: int) -> None:
+        """Handle the start of a pass over so many targets."""
 
-    def heard(self, observation: Observation) -> None:
-        """An observation came in."""
+    def on_observation(self, observation: Observation) -> None:
+        """Handle an observation."""
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
-        """A pass has ended, and the round of notify after it."""
+    def on_cycle(self, app: Application, cycle: Cycle) -> None:
+        """Handle the end of a pass and of its round of notify."""
 
-    def notified(self, app: Application, notified: Notified) -> None:
-        """A round of notify between two passes has ended."""
+    def on_round(self, app: Application, result: Notified) -> None:
+        """Handle the end of a round of notify between two passes."""
 
-    def waiting(self, next_at: datetime) -> None:
-        """Nothing to do until then."""
+    def on_wait(self, next_at: datetime) -> None:
+        """Handle the wait for the next pass."""
 
-    def configured(self, trouble: Reason | None) -> None:
-        """The configuration was looked at; why the last good one goes on, if it does."""
-        if trouble is not None:
-            self.trouble(f"the last good configuration goes on: {trouble.detail}")
+    def on_config(self, error: Reason | None) -> None:
+        """Handle a reload of the configuration. With an error, the last good configuration stays in use."""
+        if error is not None:
+            self.on_error(f"the last good configuration stays in use: {error.detail}")
 
-    def trouble(self, text: str) -> None:
-        """Something cannot be done for now, and is tried again."""
+    def on_error(self, text: str) -> None:
+        """Handle an error that will be retried."""
         logger.error("%s", text)
 
 
 class JsonLines(Reporter):
-    """One document for each run. What consoles write goes to standard error: the output is for machines."""
+    """One JSON document for each run. Console destinations write to standard error."""
 
     def __init__(self) -> None:
         self.console = sys.stderr
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def on_cycle(self, app: Application, cycle: Cycle) -> None:
         del app
         document(run_document(cycle))
         sys.stdout.flush()
 
 
 def run_document(cycle: Cycle) -> RunDocument:
-    """One run, as `run --json` prints it."""
-    run, notified = cycle.polled.run, cycle.notified
+    """Return a run as `run --json` prints it."""
+    run, result = cycle.polled.run, cycle.notified
     return RunDocument(
         run.id,
         run.started_at,
         run.finished_at,
         RunTargets(run.expected, run.answered, run.unknown, run.skipped),
-        [transition_document(one) for one in cycle.polled.transitions],
-        RunIncidents(notified.open, notified.opened, notified.resolved),
-        RunDeliveries(notified.sent, notified.failed, notified.pending),
+        [transition_document(transition) for transition in cycle.polled.transitions],
+        RunIncidents(result.open, result.opened, result.resolved),
+        RunDeliveries(result.sent, result.failed, result.pending),
     )
 
 
 class Lines(Reporter):
-    """A line for each transition and each notification, and with `summary` one for the run."""
+    """A line for each transition and notification; with `summary`, also one for the run."""
 
     def __init__(self, *, summary: bool = False) -> None:
         self._summary = summary
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def on_cycle(self, app: Application, cycle: Cycle) -> None:
         for transition in cycle.polled.transitions:
-            _say(transition.at, transition_line(transition))
-        self.notified(app, cycle.notified)
+            _print_line(transition.at, transition_line(transition))
+        self.on_round(app, cycle.notified)
         if self._summary:
-            _say(app.clock.now(), run_line(cycle))
+            _print_line(app.clock.now(), run_line(cycle))
         sys.stdout.flush()
 
-    def notified(self, app: Application, notified: Notified) -> None:
-        for attempt in notified.attempts:
-            _say(app.clock.now(), attempt_line(attempt))
+    def on_round(self, app: Application, result: Notified) -> None:
+        for attempt in result.attempts:
+            _print_line(app.clock.now(), attempt_line(attempt))
         sys.stdout.flush()
 
 
-class Bar(Lines):
-    """Lines, and a bar on the terminal's standard error while a single pass takes long."""
+class ProgressBar(Lines):
+    """Lines, and a progress bar on standard error during the pass."""
 
     def __init__(self) -> None:
-        from rich.console import Console  # noqa: PLC0415 - only on a terminal
+        from rich.console import Console  # noqa: PLC0415 - needed on a terminal only
         from rich.progress import Progress  # noqa: PLC0415
 
         super().__init__(summary=True)
         self._progress = Progress(console=Console(stderr=True), transient=True)
         self._task = self._progress.add_task("reading", total=None)
 
-    def passing(self, expected: int) -> None:
+    def on_start(self, expected: int) -> None:
         self._progress.update(self._task, total=expected)
         self._progress.start()
 
-    def heard(self, observation: Observation) -> None:
+    def on_observation(self, observation: Observation) -> None:
         del observation
         self._progress.advance(self._task)
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def on_cycle(self, app: Application, cycle: Cycle) -> None:
         self._progress.stop()
-        super().passed(app, cycle)
+        super().on_cycle(app, cycle)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -139,34 +140,34 @@ class Bar(Lines):
         self._progress.stop()
 
 
-def _say(at: datetime, text: str) -> None:
+def _print_line(at: datetime, text: str) -> None:
     click.echo(f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} {clean(text)}")
 
 
-def transition_line(one: Transition) -> str:
-    """As in `support-de: WABA 1234 can_send_message AVAILABLE → BLOCKED: 141006 the text`."""
-    moved = f"{one.old or 'found'} → {one.new}" if one.old != one.new else f"{one.new}, other reasons"
-    why = ", ".join(codes_text(reason.code, reason.description) for reason in one.reasons)
-    target = one.target.removeprefix("~")
-    return f"{target}: {one.entity_type} {one.entity_id} {one.capability} {moved}{': ' if why else ''}{why}"
+def transition_line(transition: Transition) -> str:
+    """Format a transition: `support-de: WABA 1234 can_send_message AVAILABLE → BLOCKED: 141006 the text`."""
+    entity = f"{transition.entity_type} {transition.entity_id} {transition.capability}"
+    change = change_text(transition.old, transition.new).plain
+    why = ", ".join(codes_text(reason.code, reason.description) for reason in transition.reasons)
+    return f"{transition.target.removeprefix('~')}: {entity} {change}{': ' if why else ''}{why}"
 
 
 def attempt_line(attempt: Attempt) -> str:
-    """As in `told ops: Support Germany cannot send messages`."""
-    said = headline(attempt.notification, Pen(Room()))
+    """Format a delivery: `notified ops: Support Germany cannot send messages`."""
+    text = headline(attempt.notification, Pen(Room()))
     if attempt.error is None:
-        return f"told {attempt.destination}: {said}"
-    return f"NOT told {attempt.destination}: {said} ({attempt.error})"
+        return f"notified {attempt.destination}: {text}"
+    return f"NOT notified {attempt.destination}: {text} ({attempt.error})"
 
 
 def run_line(cycle: Cycle) -> str:
-    """As in `read 11 of 12 targets, 1 unknown (timeout); 2 transitions; 1 incident open; 1 notification delivered`."""
-    run, notified = cycle.polled.run, cycle.notified
+    """Format a run: `read 11 of 12 targets, 1 unknown (timeout); 2 transitions; 1 incident open; …`."""
+    run, result = cycle.polled.run, cycle.notified
     unknown = f", {run.unknown} unknown ({causes_text(run)})" if run.unknown else ""
     refused = f", {run.refused} not stored" if run.refused else ""
-    failed = f", {notified.failed} failed" if notified.failed else ""
+    failed = f", {result.failed} failed" if result.failed else ""
     return (
         f"read {run.answered} of {counted(run.expected, 'target')}{unknown}{skipped_text(run)}{refused};"
-        f" {counted(run.transitions, 'transition')}; {counted(notified.open, 'incident')} open;"
-        f" {counted(notified.sent, 'notification')} delivered{failed}"
+        f" {counted(run.transitions, 'transition')}; {counted(result.open, 'incident')} open;"
+        f" {counted(result.sent, 'notification')} delivered{failed}"
     )

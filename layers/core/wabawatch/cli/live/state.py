@@ -1,4 +1,4 @@
-"""What the live view knows, and how the lines of a terminal are shared out among its parts."""
+"""The state of the live view, and how many lines each of its parts gets."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.cli.target_view import Picture
+from wabawatch.cli.target_view import TargetView
 
-_FEWEST_ALERTS: Final = 3
-_MOST_INCIDENTS: Final = 5
-_FEWEST_TARGETS: Final = 3
-MESSAGE_NEEDS: Final = 8
-"""Lines below which a message is not worth showing."""
+_MIN_ALERTS: Final = 3
+_MAX_FIRST_INCIDENTS: Final = 5
+_MIN_TARGETS: Final = 3
+MIN_MESSAGE_LINES: Final = 8
+"""A message is hidden where there are fewer lines."""
 
 
 class OpenIncident(msgspec.Struct, frozen=True):
-    """An incident's line; `todo` says who can fix it, and how; `entity` tells those apart that hit as many numbers."""
+    """A line of the incident list. `action` says who can fix it, and how; `entity` is set for several numbers."""
 
     id: str
     status: str
     severity: str
     opened_at: datetime
     title: str
-    notified: tuple[str, ...]
-    todo: str
+    destinations: tuple[str, ...]
+    action: str
     entity: str = ""
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """A delivery's line; `failed` says why it was not taken."""
+    """A line of the list of deliveries. `failed` is the error of a failed delivery."""
 
     at: datetime
     destination: str
@@ -40,16 +40,17 @@ class Alert(msgspec.Struct, frozen=True):
     failed: str
 
 
-class Scene(msgspec.Struct):
-    """All that the view knows. One thread changes it field by field, another one draws it.
+class LiveState(msgspec.Struct):
+    """Everything that the view shows. One thread changes it field by field; another draws it.
 
-    `warning` says that the monitor cannot read most of the fleet."""
+    `error` is the latest error that will be retried; `warning` says that results are late or that most targets cannot
+    be read; `config_error` says why the last good configuration stays in use; `log_line` is the latest log line."""
 
     interval: timedelta
     alerts: deque[Alert]
     deployment: str = "wabawatch"
     base_url: str = ""
-    pictures: tuple[Picture, ...] = ()
+    targets: tuple[TargetView, ...] = ()
     incidents: tuple[OpenIncident, ...] = ()
     message: str = ""
     expected: int = 0
@@ -57,17 +58,17 @@ class Scene(msgspec.Struct):
     passes: int = 0
     took: timedelta | None = None
     unread: str = ""
-    passing_since: datetime | None = None
+    pass_started_at: datetime | None = None
     next_at: datetime | None = None
-    trouble: str = ""
+    error: str = ""
     warning: str = ""
-    stale: str = ""
-    note: str = ""
+    config_error: str = ""
+    log_line: str = ""
     ended: bool = False
 
 
-class Rooms(msgspec.Struct, frozen=True):
-    """How many lines each part gets."""
+class LineCounts(msgspec.Struct, frozen=True):
+    """The number of lines of each part."""
 
     targets: int
     incidents: int
@@ -75,14 +76,14 @@ class Rooms(msgspec.Struct, frozen=True):
     message: int
 
 
-def share_out(lines: int, targets: int, incidents: int, alerts: int, message: int) -> Rooms:
-    """Give each part its least, then the rest to the targets, the incidents, the alerts, and the latest message."""
-    few_alerts = min(alerts, _FEWEST_ALERTS)
-    few_incidents = min(incidents, _MOST_INCIDENTS)
-    shown = max(min(targets, lines - few_alerts - few_incidents), min(targets, _FEWEST_TARGETS))
+def share_lines(lines: int, targets: int, incidents: int, alerts: int, message: int) -> LineCounts:
+    """Give each part its minimum, then distribute the rest: targets, incidents, the latest message, alerts."""
+    few_alerts = min(alerts, _MIN_ALERTS)
+    few_incidents = min(incidents, _MAX_FIRST_INCIDENTS)
+    shown = max(min(targets, lines - few_alerts - few_incidents), min(targets, _MIN_TARGETS))
     rest = max(lines - shown - few_alerts - few_incidents, 0)
     more = min(rest, max(incidents - few_incidents, 0))
     rest -= more
-    text = message + 2 if message and rest >= MESSAGE_NEEDS else 0
+    text = message + 2 if message and rest >= MIN_MESSAGE_LINES else 0
     text = min(text, rest)
-    return Rooms(shown, few_incidents + more, few_alerts + min(rest - text, max(alerts - few_alerts, 0)), text)
+    return LineCounts(shown, few_incidents + more, few_alerts + min(rest - text, max(alerts - few_alerts, 0)), text)

@@ -1,4 +1,4 @@
-"""The live view of `run`: collects what happens and hands it to rich, which draws it from a thread of its own."""
+"""The live view of `run`: collects its events, and lets rich draw them from another thread."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from wabawatch.bootstrap import Application, Cycle
 from wabawatch.cli.labels import named, unread
 from wabawatch.cli.live.layout import draw
 from wabawatch.cli.live.reporter import Reporter
-from wabawatch.cli.live.state import Alert, OpenIncident, Scene
-from wabawatch.cli.lookups import fleet, open_ones, severity, title_of
+from wabawatch.cli.live.state import Alert, LiveState, OpenIncident
+from wabawatch.cli.lookups import incident_severity, incident_title, list_open_incidents, view_fleet
 from wabawatch.cli.output import console
-from wabawatch.cli.target_view import warning
+from wabawatch.cli.target_view import fleet_warning
 from wabawatch.domain.health import Observation, Reason, rank
 from wabawatch.domain.incident import Incident
 from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.runbook import advise
 from wabawatch.domain.wording import headline, mark
 
-_ALERTS = 50
+_MAX_ALERTS = 50
 
 
-class Live(Reporter):
-    """A screen of its own while it lasts; at the end the last picture stays in the terminal."""
+class LiveView(Reporter):
+    """A full-screen view. When it ends, its last state stays in the terminal."""
 
     def __init__(self, interval: timedelta) -> None:
-        self._message = _Message()
+        self._message = _LatestMessage()
         self.console = self._message
         self._terminal = console()
-        self.scene = Scene(interval, alerts=deque(maxlen=_ALERTS))
+        self.state = LiveState(interval, alerts=deque(maxlen=_MAX_ALERTS))
         self._live = RichLive(
-            get_renderable=lambda: draw(self.scene, self._terminal.size, datetime.now(UTC)),
+            get_renderable=lambda: draw(self.state, self._terminal.size, datetime.now(UTC)),
             console=self._terminal,
             screen=True,
             refresh_per_second=4,
@@ -47,13 +47,13 @@ class Live(Reporter):
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._log = _Log(self.scene)
-        self._handlers: list[logging.Handler] = []
+        self._log_handler = _LatestLogLine(self.state)
+        self._previous_handlers: list[logging.Handler] = []
 
     def __enter__(self) -> Self:
-        """Log lines become part of the picture: written to the terminal they would tear it."""
+        """Start drawing. Log lines become part of the view: on the terminal they would break its layout."""
         root = logging.getLogger("wabawatch")
-        self._handlers, root.handlers = root.handlers, [self._log]
+        self._previous_handlers, root.handlers = root.handlers, [self._log_handler]
         self._live.start(refresh=True)
         return self
 
@@ -61,85 +61,89 @@ class Live(Reporter):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
-        logging.getLogger("wabawatch").handlers = self._handlers
-        self.scene.ended = True
+        logging.getLogger("wabawatch").handlers = self._previous_handlers
+        self.state.ended = True
         width, height = self._terminal.size
-        self._terminal.print(draw(self.scene, (width, max(height - 2, 10)), datetime.now(UTC)))
+        self._terminal.print(draw(self.state, (width, max(height - 2, 10)), datetime.now(UTC)))
 
-    def passing(self, expected: int) -> None:
-        self.scene.expected = expected
-        self.scene.read = 0
-        self.scene.passing_since = datetime.now(UTC)
+    def on_start(self, expected: int) -> None:
+        self.state.expected = expected
+        self.state.read = 0
+        self.state.pass_started_at = datetime.now(UTC)
 
-    def heard(self, observation: Observation) -> None:
+    def on_observation(self, observation: Observation) -> None:
         del observation
-        self.scene.read += 1
+        self.state.read += 1
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def on_cycle(self, app: Application, cycle: Cycle) -> None:
         run = cycle.polled.run
-        self.scene.passing_since = None
-        self.scene.passes += 1
-        self.scene.unread = unread(run)
-        self.scene.took = (run.finished_at or app.clock.now()) - run.started_at
-        self.notified(app, cycle.notified)
+        self.state.pass_started_at = None
+        self.state.passes += 1
+        self.state.unread = unread(run)
+        self.state.took = (run.finished_at or app.clock.now()) - run.started_at
+        self.on_round(app, cycle.notified)
 
-    def notified(self, app: Application, notified: Notified) -> None:
-        self.scene.trouble = ""
-        self.scene.deployment = app.settings.deployment
-        self.scene.base_url = app.settings.source.base_url
+    def on_round(self, app: Application, result: Notified) -> None:
+        state = self.state
+        state.error = ""
+        state.deployment = app.settings.deployment
+        state.base_url = app.settings.source.base_url
         now = app.clock.now()
         coverages = app.store.coverages()
-        self.scene.pictures = tuple(fleet(app, coverages, now))
-        self.scene.warning = warning(self.scene.pictures, coverages, app.rules.policy.mass_failure, now)
-        self.scene.incidents = tuple(_incident(app, one) for one in sorted(open_ones(app), key=_worst_first))
-        for attempt in notified.attempts:
-            self.scene.alerts.appendleft(_alert(attempt, app.clock.now()))
-        self.scene.message = self._message.latest
+        state.targets = tuple(view_fleet(app, coverages, now))
+        state.warning = fleet_warning(state.targets, coverages, app.rules.policy.mass_failure, now)
+        worst_first = sorted(list_open_incidents(app), key=lambda incident: -rank(incident.status))
+        state.incidents = tuple(_incident_line(app, incident) for incident in worst_first)
+        for attempt in result.attempts:
+            state.alerts.appendleft(_alert_line(attempt, app.clock.now()))
+        state.message = self._message.latest
 
-    def waiting(self, next_at: datetime) -> None:
-        self.scene.passing_since = None
-        self.scene.next_at = next_at
+    def on_wait(self, next_at: datetime) -> None:
+        self.state.pass_started_at = None
+        self.state.next_at = next_at
 
-    def configured(self, trouble: Reason | None) -> None:
-        self.scene.stale = "" if trouble is None else f"the last good configuration goes on: {trouble.detail}"
+    def on_config(self, error: Reason | None) -> None:
+        text = "" if error is None else f"the last good configuration stays in use: {error.detail}"
+        self.state.config_error = text
 
-    def trouble(self, text: str) -> None:
-        self.scene.passing_since = None
-        self.scene.trouble = text
-
-
-def _worst_first(one: Incident) -> int:
-    return -rank(one.status)
+    def on_error(self, text: str) -> None:
+        self.state.pass_started_at = None
+        self.state.error = text
 
 
-def _incident(app: Application, one: Incident) -> OpenIncident:
-    notified = tuple(name for name, line in one.notification_log.items() if line.status is not None)
-    advice = advise(one.reasons[0], app.settings.runbook) if one.reasons else None
-    todo = f"{advice.who}: {advice.action}" if advice else ""
-    entity = named(*one.key[:2]) if one.affected > 1 else ""
-    title = title_of(app, one)
-    return OpenIncident(one.id, one.notified_status, severity(app, one), one.opened_at, title, notified, todo, entity)
+def _incident_line(app: Application, incident: Incident) -> OpenIncident:
+    advice = advise(incident.reasons[0], app.settings.runbook) if incident.reasons else None
+    return OpenIncident(
+        id=incident.id,
+        status=incident.notified_status,
+        severity=incident_severity(app, incident),
+        opened_at=incident.opened_at,
+        title=incident_title(app, incident),
+        destinations=tuple(name for name, row in incident.notification_log.items() if row.status is not None),
+        action=f"{advice.who}: {advice.action}" if advice else "",
+        entity=named(*incident.key[:2]) if incident.affected > 1 else "",
+    )
 
 
-def _alert(attempt: Attempt, now: datetime) -> Alert:
+def _alert_line(attempt: Attempt, now: datetime) -> Alert:
     said = attempt.notification
     failed = str(attempt.error) if attempt.error is not None else ""
     return Alert(now, attempt.destination, mark(said).word, headline(said, Pen(Room())), failed)
 
 
-class _Log(logging.Handler):
-    """Keeps the latest line for the picture."""
+class _LatestLogLine(logging.Handler):
+    """Keeps the latest warning for the view."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, state: LiveState) -> None:
         super().__init__(logging.WARNING)
-        self._scene = scene
+        self._state = state
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._scene.note = record.getMessage()
+        self._state.log_line = record.getMessage()
 
 
-class _Message(io.StringIO):
-    """What consoles write while the live view has the terminal: the latest message is kept to be shown."""
+class _LatestMessage(io.StringIO):
+    """A stream for console destinations that keeps the latest message for the view."""
 
     latest = ""
 

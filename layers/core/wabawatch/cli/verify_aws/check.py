@@ -35,7 +35,7 @@ _RENAMED: Final = {
 """Operations whose action has another name."""
 
 
-class MissingRightError(WabawatchError):
+class MissingPermissionError(WabawatchError):
     """The credentials may not do something. `action` is as IAM writes it."""
 
     def __init__(self, action: str) -> None:
@@ -44,7 +44,7 @@ class MissingRightError(WabawatchError):
 
 
 class Account:
-    """What checks ask. Every call raises MissingRightError, or another WabawatchError."""
+    """What checks ask. Every call raises MissingPermissionError, or another WabawatchError."""
 
     def __init__(
         self, stack: deployed.Stack, application: Application, clients: Callable[[str], Any], timer: Timer
@@ -78,8 +78,8 @@ class Account:
         try:
             return deployed.asked(call)
         except WabawatchError as error:
-            if (action := missing_right(error.__cause__, service)) is not None:
-                raise MissingRightError(action) from error
+            if (action := missing_permission(error.__cause__, service)) is not None:
+                raise MissingPermissionError(action) from error
             raise
 
     # --- the deployment
@@ -118,7 +118,7 @@ class Account:
 MONITOR: Final = "the monitor's own alarms"
 
 
-def missing_right(error: BaseException | None, service: str) -> str | None:
+def missing_permission(error: BaseException | None, service: str) -> str | None:
     """The action that was denied, or None. AWS names it in most messages; otherwise it has the operation's name."""
     if not isinstance(error, ClientError):
         return None
@@ -246,7 +246,7 @@ def _next(each: _Running) -> Step | None:
     """The next step; a check that fails says why and has ended: a generator that raised yields nothing more."""
     try:
         return next(each.steps, None)
-    except MissingRightError as error:
+    except MissingPermissionError as error:
         return unchecked(f"not allowed: {error.action}", f"allow {error.action} to whoever verifies")
     except WabawatchError as error:
         return unchecked(str(error), "put that right and verify again")

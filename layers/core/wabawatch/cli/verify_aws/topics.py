@@ -18,11 +18,11 @@ from wabawatch.application.errors import DeliveryError
 from wabawatch.cli.verify_aws.check import (
     LIMIT,
     Account,
-    MissingRightError,
+    MissingPermissionError,
     Pause,
     Step,
     finding,
-    missing_right,
+    missing_permission,
     proven,
 )
 from wabawatch.domain.phrases import counted
@@ -171,11 +171,13 @@ def subscriptions(account: Account) -> Iterator[Step]:
         if deleted := int(attributes.get("SubscriptionsDeleted", 0)):
             said = f"{name}: {counted(deleted, 'subscription')} deleted lately"
             yield finding(said, "ask whether that was meant; subscribe and confirm again")
-        open_ones = [one["Endpoint"] for one in confirmed if one["Protocol"] == "email" and _is_open(account, one)]
-        for endpoint in open_ones:
+        open_incidents_latest_first = [
+            one["Endpoint"] for one in confirmed if one["Protocol"] == "email" and _is_open(account, one)
+        ]
+        for endpoint in open_incidents_latest_first:
             todo = "confirm again with aws sns confirm-subscription --authenticate-on-unsubscribe true"
             yield finding(f"{name}: whoever gets a mail of {endpoint} can unsubscribe it", todo)
-        if confirmed and not pending and not deleted and not open_ones:
+        if confirmed and not pending and not deleted and not open_incidents_latest_first:
             yield proven(f"{name}: {counted(len(confirmed), 'subscription')}, all confirmed")
 
 
@@ -283,8 +285,8 @@ def _publish(account: Account, topic: str, name: str) -> str:
             rehearsal("verify", audience.deployment, now, number, audience.advise), {}
         )
     except DeliveryError as error:
-        if (action := missing_right(error.__cause__, "sns")) is not None:
-            raise MissingRightError(action) from error
+        if (action := missing_permission(error.__cause__, "sns")) is not None:
+            raise MissingPermissionError(action) from error
         raise
     return number
 

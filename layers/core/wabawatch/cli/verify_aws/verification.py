@@ -104,10 +104,13 @@ def _show(result: Result) -> None:
 
 def _summary(results: Sequence[Result]) -> Text:
     findings = sum(one.outcome is Outcome.FINDING for one in results)
-    open_ones = sum(one.outcome is Outcome.UNCHECKED for one in results)
+    open_incidents_latest_first = sum(one.outcome is Outcome.UNCHECKED for one in results)
     said = [counted(findings, "finding")] if findings else []
-    said += [f"{open_ones} not checked"] if open_ones else []
-    return Text(", ".join(said) or "all is proven", "bold red" if findings else "yellow" if open_ones else "green")
+    said += [f"{open_incidents_latest_first} not checked"] if open_incidents_latest_first else []
+    return Text(
+        ", ".join(said) or "all is proven",
+        "bold red" if findings else "yellow" if open_incidents_latest_first else "green",
+    )
 
 
 _LISTEN: Final = (
