@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from wabawatch.cli import program
+from wabawatch.cli.main import program
 from wabawatch.simulator import Fleet, Number, RunningServer, Scenario, generated_fleet, running, write_config
 
 FLEET = Fleet(

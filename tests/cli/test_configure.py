@@ -242,8 +242,8 @@ def test_route_test_says_why_a_route_does_not_match_or_is_not_reached(routed):
     assert [one["reached"] for one in found["routes"]] == [True, False, False]
     shown = routed.ok("config", "route-test", "--target", "sales-br")
     assert "no: not label team=support" in shown
-    assert "ops: told at once" in shown
-    assert "billing: not told" in shown
+    assert "ops: notified at once" in shown
+    assert "billing: not notified" in shown
 
 
 def test_route_test_knows_working_hours_windows_and_silences(routed):
@@ -251,8 +251,8 @@ def test_route_test_knows_working_hours_windows_and_silences(routed):
     routed.configure(routes=[{"to": ["ops"], "hours": hours}])
     sunday = ["--at", "2026-03-01T12:00Z"]
     shown = routed.ok("config", "route-test", "--status", "LIMITED", *sunday)
-    assert "ops: told when its hours begin, at 2026-03-02 09:00 UTC" in shown
-    assert "ops: told at once" in routed.ok("config", "route-test", *sunday)
+    assert "ops: notified when working hours begin, at 2026-03-02 09:00 UTC" in shown
+    assert "ops: notified at once" in routed.ok("config", "route-test", *sunday)
     routed.ok("silence", "add", "--all", "--for", "1h", "--reason", "move", "--author", "ann")
     assert "by ann: move" in routed.ok("config", "route-test")
 

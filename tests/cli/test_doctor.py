@@ -17,7 +17,7 @@ from wabawatch.adapters import stack
 from wabawatch.adapters.stack import Subscription
 from wabawatch.application.poll import PollTask
 from wabawatch.bootstrap import SystemClock, build
-from wabawatch.cli import examining
+from wabawatch.cli import stack_checks
 from wabawatch.domain.sharding import shard_of
 
 STACK = "wabawatch"
@@ -138,12 +138,12 @@ def test_a_deployment_that_is_well_is_told_to_be(deployment):
     assert "poll schedule: on, rate(5 minutes)" in examined.stdout
     assert "1 of 1 target answered" in examined.stdout
     assert "capacity: a run takes 1 of 300 s" in examined.stdout
-    assert "alerts took the test" in examined.stdout
+    assert "alerts accepted the test" in examined.stdout
     assert "heartbeat: none" in examined.stdout
-    assert "rings none yet" in examined.stdout
+    assert "no alarm fires if the functions don't run" in examined.stdout
     deployment.ring("wabawatch-started", "OK")
-    assert "alarms: none rings\n" in deployment.doctor().stdout
-    assert examined.stdout.endswith("all is well\n")
+    assert "alarms: none in ALARM\n" in deployment.doctor().stdout
+    assert examined.stdout.endswith("no problems\n")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_deployment_that_is_well_is_told_to_be(deployment):
         ),
         pytest.param(
             lambda one: one.client("scheduler").delete_schedule(GroupName=STACK, Name=f"{STACK}-notify"),
-            "notify schedule: it does not exist",
+            "notify schedule: does not exist",
             "deploy again",
             id="a schedule was deleted",
         ),
@@ -174,11 +174,11 @@ def test_a_deployment_that_is_well_is_told_to_be(deployment):
             id="a secret cannot be read",
         ),
         pytest.param(
-            lambda one: one.unsubscribe("AlertsTopic"), "alerts: nobody subscribes", "subscribe", id="nobody is alerted"
+            lambda one: one.unsubscribe("AlertsTopic"), "alerts: no subscriber", "subscribe", id="nobody is alerted"
         ),
         pytest.param(
             lambda one: one.unsubscribe("MonitorTopic"),
-            "the monitor's own alarms: nobody subscribes",
+            "the monitor's own alarms: no subscriber",
             "subscribe",
             id="nobody hears of its own trouble",
         ),
@@ -202,7 +202,7 @@ def test_one_thing_is_to_do_where(deployment, harm, said, todo):
     assert examined.exit_code == 1, examined.stdout
     assert said in examined.stdout
     assert todo in examined.stdout.replace("\n", " ")
-    assert "1 thing to do" in examined.stdout
+    assert "1 problem\n" in examined.stdout
 
 
 def test_a_secret_that_only_the_examiner_can_read_is_to_move(deployment, monkeypatch):
@@ -228,7 +228,7 @@ def test_a_subscription_that_nobody_confirmed_is_to_do_though_another_is(deploym
     examined = deployment.doctor()
     assert examined.exit_code == 1
     assert "alerts: 1 of 2 confirmed" in examined.stdout
-    assert "confirms email you@example.com" in examined.stdout.replace("\n", " ")
+    assert "confirm email you@example.com" in examined.stdout.replace("\n", " ")
 
 
 def test_what_is_on_its_way_or_another_stacks_is_no_fault(deployment):
@@ -296,7 +296,7 @@ def test_a_run_that_takes_longer_than_the_interval_is_to_do_by_the_time_that_it_
         seen.append(load)
         return "9 numbers take 400 s (as the latest run took); the interval is 300 s: raise PollConcurrency to 8"
 
-    monkeypatch.setattr(examining, "explain_overload", explain)
+    monkeypatch.setattr(stack_checks, "explain_overload", explain)
     examined = deployment.doctor()
     assert examined.exit_code == 1
     assert "capacity: 9 numbers take 400 s (as the latest run took); the interval is 300 s" in examined.stdout
@@ -330,7 +330,7 @@ def test_a_stack_that_is_none_of_wabawatch_is_told_to_be(deployment):
 def test_on_this_machine_a_monitor_that_never_ran_is_told_to_be_started(site):
     examined = site.call("doctor")
     assert examined.exit_code == 1
-    assert "last run: there is none" in examined.stdout
+    assert "last run: none so far" in examined.stdout
     assert "start `wabawatch run`" in examined.stdout
     site.once()
     assert site.call("doctor").exit_code == 0

@@ -10,8 +10,8 @@ import sys
 import pytest
 import yaml
 
-from wabawatch.cli import health, incidents
-from wabawatch.cli.exits import guarded
+from wabawatch.cli.commands import incidents, status
+from wabawatch.cli.exit_codes import run_and_exit_code
 from wabawatch.errors import ConfigurationError, SchemaError, StoreError
 
 USAGE = [
@@ -26,10 +26,8 @@ USAGE = [
     pytest.param(["history", "nobody"], "no target 'nobody'", id="history of nobody is refused"),
     pytest.param(["explain", "zzz"], "no incident or target 'zzz'", id="nothing to explain is refused"),
     pytest.param(["ack", "zzz"], "no incident 'zzz'", id="nothing to acknowledge is refused"),
-    pytest.param(
-        ["silence", "add", "--reason", "x", "--for", "1h"], "say what to mute", id="a silence needs a matcher"
-    ),
-    pytest.param(["silence", "add", "--all", "--reason", "x"], "needs an end", id="a silence needs an end"),
+    pytest.param(["silence", "add", "--reason", "x", "--for", "1h"], "give a matcher", id="a silence needs a matcher"),
+    pytest.param(["silence", "add", "--all", "--reason", "x"], "must end within a year", id="a silence needs an end"),
     pytest.param(
         ["silence", "add", "--all", "--reason", "x", "--for", "1h", "--until", "2h"], "exclude", id="not two ends"
     ),
@@ -39,7 +37,7 @@ USAGE = [
     pytest.param(
         ["silence", "add", "--target", "suport-de", "--reason", "x", "--for", "1h"], "support-de", id="whom to silence"
     ),
-    pytest.param(["silence", "expire", "nope"], "no silence that holds 'nope'", id="no such silence"),
+    pytest.param(["silence", "expire", "nope"], "no active silence 'nope'", id="no such silence"),
     pytest.param(["notify-test", "ops"], "no destination 'ops'", id="no such destination"),
     pytest.param(["completion", "tcsh"], "tcsh", id="a shell that is not known"),
     pytest.param(["--state", "postgres:x", "status"], "write sqlite:PATH or dynamodb:TABLE", id="a bad state"),
@@ -97,7 +95,7 @@ def test_a_bug_exits_70_with_one_line_that_quotes_nothing(site, monkeypatch):
     def broken(*_):
         raise ValueError("https://hooks.example/secret-token")
 
-    monkeypatch.setattr(health, "fleet", broken)
+    monkeypatch.setattr(status, "view_fleet", broken)
     done = site.call("status")
     assert done.exit_code == 70
     assert "unexpected ValueError at test_exits.py:" in done.stderr
@@ -111,7 +109,7 @@ def test_a_bug_shows_with_vv_where_it_is_and_still_quotes_nothing(site, monkeypa
         text = "https://hooks.example/secret-token"
         raise ValueError(text)
 
-    monkeypatch.setattr(health, "fleet", broken)
+    monkeypatch.setattr(status, "view_fleet", broken)
     done = site.call("status", "-vv")
     assert done.exit_code == 70
     assert "Traceback" in done.stderr
@@ -123,7 +121,7 @@ def test_ctrl_c_in_a_one_shot_command_exits_130(site, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(incidents, "open_ones", interrupted)
+    monkeypatch.setattr(incidents, "list_open_incidents", interrupted)
     done = site.call("incidents")
     assert done.exit_code == 130
     assert "Traceback" not in done.output
@@ -141,7 +139,7 @@ def test_each_kind_of_error_has_its_code(error, code, capsys):
     def work():
         raise error
 
-    assert guarded(work) == code
+    assert run_and_exit_code(work) == code
     assert capsys.readouterr().err == "wabawatch: x\n"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from wabawatch.application.poll import PollTask
 from wabawatch.bootstrap import SystemClock, build
-from wabawatch.cli.health import plugin_code
+from wabawatch.cli.target_view import status_exit_code
 
 INTERVAL = timedelta(minutes=5)
 STATUSES = [("AVAILABLE", 0), ("LIMITED", 1), ("BLOCKED", 2), ("UNKNOWN", 3)]
@@ -53,7 +53,7 @@ def line_of(site, target):
 
 @pytest.mark.parametrize(("status", "code"), [*STATUSES, ("SUSPENDED", 3)])
 def test_the_exit_code_is_the_monitoring_plugins(status, code):
-    assert plugin_code(status) == code
+    assert status_exit_code(status) == code
 
 
 @pytest.mark.parametrize(("status", "code"), STATUSES[:3])
@@ -126,7 +126,7 @@ def test_no_output_of_a_probe_holds_the_key(site):
 def test_a_fleet_that_was_never_read_is_unknown(site):
     done = site.call("status")
     assert done.exit_code == 3
-    assert "no answer so far" in done.stdout
+    assert "not read yet" in done.stdout
     assert "start `wabawatch run`" in done.stdout
 
 
@@ -262,7 +262,7 @@ def test_a_fleet_that_could_never_be_read_has_no_answer_so_far(site):
     read(site)
     done = site.call("status")
     assert done.exit_code == 3
-    assert done.stdout.count("no answer so far") == 3
+    assert done.stdout.count("not read yet") == 3
     assert [one["last_read_at"] for one in site.document("status")["targets"]] == [None] * 3
 
 
@@ -294,7 +294,7 @@ def test_a_number_that_was_added_since_the_last_run_was_not_read(site):
     read(site)
     site.configure(targets=targets)
     (one,) = [one for one in site.document("status")["targets"] if one["target"] == targets[2]["id"]]
-    assert (one["status"], one["detail"], one["last_read_at"]) == ("UNKNOWN", "no answer so far", None)
+    assert (one["status"], one["detail"], one["last_read_at"]) == ("UNKNOWN", "not read yet", None)
 
 
 def test_hostile_text_from_the_api_does_nothing_to_the_terminal(site):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from wabawatch.cli.wording import decided
+from wabawatch.cli.labels import decided
 from wabawatch.domain.decision import HoldReason
 
 
 def test_nothing_open_is_said(site):
     site.once()
-    assert site.ok("incidents") == "nothing is open\n"
+    assert site.ok("incidents") == "no open incidents\n"
     assert site.document("incidents")["incidents"] == []
 
 
@@ -29,8 +29,7 @@ def test_the_json_of_an_incident(site):
     (one,) = found["incidents"]
     assert list(one) == [
         "id", "entity_type", "entity_id", "capability", "title", "status", "worst", "severity", "opened_at",
-        "changed_at", "resolved_at", "resolution", "preexisting", "flapping_since", "acknowledged_by",
-        "affected", "reasons",
+        "changed_at", "resolved_at", "resolution", "found", "flapping_since", "acknowledged_by", "affected", "reasons",
     ]  # fmt: skip
     assert (one["entity_type"], one["status"], one["severity"]) == ("WABA", "BLOCKED", "critical")
     assert one["affected"] == ["support-de"]
@@ -87,16 +86,16 @@ def test_history_is_filtered(site):
 
 def test_a_target_without_changes_has_an_empty_history(site):
     site.once()
-    assert site.ok("history", "support-de") == "nothing has changed\n"
+    assert site.ok("history", "support-de") == "no transitions\n"
 
 
 def test_explain_tells_the_chain_of_an_incident(site):
     incident = site.block()
     shown = site.ok("explain", incident)
     assert "1 observation of 1 needed: BLOCKED at" in shown
-    assert "AVAILABLE → BLOCKED" in shown or "found BLOCKED" in shown
-    assert "console  heard BLOCKED at" in shown
-    assert "is told nothing now: already notified; looked at again at" in shown
+    assert "AVAILABLE → BLOCKED" in shown or "first seen BLOCKED" in shown
+    assert "console  notified of BLOCKED at" in shown
+    assert "nothing to send now: up to date; next check at" in shown
     assert site.ok("explain", incident[:5]) == shown or incident[:5] in shown
 
 
@@ -106,7 +105,7 @@ def test_the_json_of_explain(site):
     assert list(found) == ["version", "at", "incident", "seen", "changes", "routes", "destinations"]
     (notified,) = found["destinations"]
     assert list(notified) == [
-        "destination", "notified", "told_at", "times", "decision", "why", "due_at", "attempts", "failing_since",
+        "destination", "notified", "notified_at", "times", "decision", "why", "due_at", "attempts", "failing_since",
         "retry_at", "error",
     ]  # fmt: skip
     assert (notified["destination"], notified["notified"], notified["times"], notified["decision"]) == (
@@ -130,8 +129,8 @@ def test_explain_says_who_is_not_on_a_route_and_which_route_matches(site):
     whys = {one["destination"]: one["why"] for one in found["destinations"]}
     assert whys == {"ops": "up_to_date", "billing": "not_routed"}
     shown = site.ok("explain", incident)
-    assert "billing  has been told nothing of it" in shown
-    assert "no route leads there" in shown
+    assert "billing  not notified yet" in shown
+    assert "no route matches" in shown
 
 
 def test_explain_says_that_a_dead_destination_is_told_through_all_others_where_every_route_leads_to_it(site):
@@ -151,8 +150,8 @@ def test_explain_says_that_a_dead_destination_is_told_through_all_others_where_e
         "ops": "up_to_date",
     }
     shown = site.ok("explain", dead["id"])
-    assert "no route that matches leads to another destination: all others are told" in shown
-    assert "it is about this destination itself" in shown
+    assert "no matching route leads to another destination: all others are notified" in shown
+    assert "the incident is about this destination" in shown
 
 
 @pytest.mark.parametrize("reason", [one for one in HoldReason if one != HoldReason.MUTED])
@@ -166,9 +165,9 @@ def test_explain_names_the_silence_that_holds_and_when_it_ends(site):
     site.ok("silence", "add", "--target", "support-de", "--for", "2h", "--reason", "SIM swap", "--author", "ann")
     incident = site.block()
     shown = site.ok("explain", incident)
-    assert "console  has been told nothing of it" in shown
+    assert "console  not notified yet" in shown
     assert "by ann: SIM swap" in shown
-    assert "looked at again at" in shown
+    assert "next check at" in shown
 
 
 def test_explain_tells_a_failing_delivery_and_its_next_attempt(site):
@@ -177,7 +176,7 @@ def test_explain_tells_a_failing_delivery_and_its_next_attempt(site):
     incident = site.block()
     shown = site.ok("explain", incident)
     assert "1 delivery failed since" in shown
-    assert "a delivery failed and is tried again" in shown
+    assert "a delivery failed and will be retried" in shown
     assert "secret" not in shown
 
 

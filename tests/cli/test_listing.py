@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from wabawatch.cli.listing import Listing
+from wabawatch.cli.output import Listing
 
 HEADINGS = ("INCIDENT", "STATUS", "?SEVERITY", "~WHAT", "?ENTITY", "~WHY", "?NOTE")
 WHY = "141010 The business behind this account has not passed verification, which restricts what it may send."
@@ -20,7 +20,7 @@ def lines(width, note="", rows=1):
     for _ in range(rows):
         listing.add_row(*ROW, Text(note))
     out = Console(file=io.StringIO(), width=width or 500, color_system=None)
-    out.print(listing.fitted(width))
+    out.print(listing.fit(width))
     return [line.rstrip() for line in out.file.getvalue().splitlines()]
 
 

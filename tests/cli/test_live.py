@@ -16,9 +16,9 @@ import pytest
 from rich.console import Console
 
 from wabawatch.application.ports import Target
-from wabawatch.cli.drawing import draw
-from wabawatch.cli.picture import Picture
-from wabawatch.cli.scene import Alert, OpenIncident, Scene
+from wabawatch.cli.live.layout import draw
+from wabawatch.cli.live.state import Alert, LiveState, OpenIncident
+from wabawatch.cli.target_view import TargetView
 from wabawatch.domain.health import Reason
 
 NOW = datetime(2026, 3, 1, 3, 5, tzinfo=UTC)
@@ -26,31 +26,31 @@ PAYMENT = Reason(141006, "A payment for this WhatsApp Business account failed.")
 
 
 def blocked(name):
-    return Picture(
+    return TargetView(
         Target(name, name, "env:K"), "BLOCKED", NOW - timedelta(minutes=7), ("WABA", "165428023919564"), (PAYMENT,)
     )
 
 
 def healthy(name):
-    return Picture(Target(name, name, "env:K"), "AVAILABLE", NOW - timedelta(days=3, hours=4))
+    return TargetView(Target(name, name, "env:K"), "AVAILABLE", NOW - timedelta(days=3, hours=4))
 
 
-def scene(targets=12, bad=2, **changes):
-    pictures = [blocked(f"Bad {n:04}") for n in range(bad)] + [healthy(f"Good {n:04}") for n in range(targets - bad)]
+def live_state(count=12, bad=2, **changes):
+    views = [blocked(f"Bad {n:04}") for n in range(bad)] + [healthy(f"Good {n:04}") for n in range(count - bad)]
     incidents = [
         OpenIncident(f"{n:012}", "BLOCKED", "critical", NOW - timedelta(minutes=7), f"Bad {n:04} cannot send messages",
                      ("ops",), "the account's owner, billing: Add a valid payment method")
         for n in range(bad)
     ]  # fmt: skip
     alerts = [Alert(NOW, "ops", "CRITICAL", f"Bad {n:04} cannot send messages", "") for n in range(bad)]
-    found = Scene(
+    found = LiveState(
         timedelta(minutes=5),
         alerts=deque(alerts),
         base_url="https://waba-v2.360dialog.io",
-        pictures=tuple(pictures),
+        targets=tuple(views),
         incidents=tuple(incidents),
         message="[CRITICAL] Bad 0000 cannot send messages\n  Status: AVAILABLE → BLOCKED\n" + "  more\n" * 10,
-        expected=targets,
+        expected=count,
         next_at=NOW + timedelta(minutes=4),
         took=timedelta(seconds=1.2),
     )
@@ -59,9 +59,9 @@ def scene(targets=12, bad=2, **changes):
     return found
 
 
-def lines(drawn, width, height):
+def lines(state, width, height):
     out = Console(file=io.StringIO(), width=width, height=height, color_system=None, markup=False, highlight=False)
-    out.print(draw(drawn, (width, height), NOW))
+    out.print(draw(state, (width, height), NOW))
     return out.file.getvalue().splitlines()
 
 
@@ -69,14 +69,16 @@ def lines(drawn, width, height):
 @pytest.mark.parametrize("height", [24, 50, 100])
 @pytest.mark.parametrize(("targets", "bad"), [(1, 0), (1, 1), (12, 3), (1000, 300)])
 def test_the_picture_fits_the_terminal(width, height, targets, bad):
-    found = lines(scene(targets, bad, trouble="the state is locked " * 9, stale="a line too long " * 9), width, height)
+    found = lines(
+        live_state(targets, bad, error="the state is locked " * 9, config_error="a line too long " * 9), width, height
+    )
     assert len(found) <= height
     assert all(len(line) <= width for line in found)
 
 
 @pytest.mark.parametrize("width", [40, 80])
 def test_the_worst_come_first_and_those_without_room_are_counted(width):
-    found = lines(scene(1000, 300), width, 24)
+    found = lines(live_state(1000, 300), width, 24)
     first = next(line for line in found if "Bad" in line)
     assert first.startswith("BLOCKED   Bad 0000")
     (rest,) = [line for line in found if line.startswith("… and")]
@@ -85,11 +87,11 @@ def test_the_worst_come_first_and_those_without_room_are_counted(width):
 
 
 def test_even_the_smallest_terminal_shows_what_is_wrong():
-    assert any(line.startswith("BLOCKED   Bad 0000") for line in lines(scene(), 80, 10)[:9])
+    assert any(line.startswith("BLOCKED   Bad 0000") for line in lines(live_state(), 80, 10)[:9])
 
 
 def test_at_eighty_columns_the_reason_comes_before_the_end_of_the_line():
-    (line,) = [line for line in lines(scene(bad=1), 80, 40) if line.startswith("BLOCKED") and "WABA" in line]
+    (line,) = [line for line in lines(live_state(bad=1), 80, 40) if line.startswith("BLOCKED") and "WABA" in line]
     assert "WABA …9564  141006 A payment for" in line
 
 
@@ -100,21 +102,21 @@ def test_incidents_that_hit_as_many_numbers_are_told_apart_by_their_entity():
         )
         for name in ("4967", "0579")
     )
-    found = "\n".join(lines(scene(incidents=twins), 80, 40))
+    found = "\n".join(lines(live_state(incidents=twins), 80, 40))
     assert "20 numbers cannot send messages  BUSINESS …4967" in found
     assert "20 numbers cannot send messages  BUSINESS …0579" in found
 
 
 def test_a_pass_that_takes_long_has_a_bar_and_one_that_does_not_has_none():
     def footer(since):
-        return lines(scene(passing_since=NOW - since, read=400, expected=1000), 80, 40)[-1]
+        return lines(live_state(pass_started_at=NOW - since, read=400, expected=1000), 80, 40)[-1]
 
     assert "400 of 1000" in footer(timedelta(seconds=2))
     assert "400 of 1000" not in footer(timedelta(seconds=0.2))
 
 
 def test_when_the_next_pass_comes_and_what_the_last_one_missed_is_said():
-    footer = lines(scene(unread=", 4 of 12 not read (timeout)"), 110, 40)[-1]
+    footer = lines(live_state(unread=", 4 of 12 not read (timeout)"), 110, 40)[-1]
     assert "next pass in 4 min  the last took 1.2 s, 4 of 12 not read (timeout)" in footer
 
 
@@ -126,7 +128,7 @@ def read_until(name, minutes_ago, stale_at):
 def test_a_number_becomes_unknown_while_nothing_is_read_though_nothing_else_happens():
     stopped = read_until("Good 1", 12, NOW - timedelta(minutes=1))
     fresh = read_until("Good 2", 3, NOW + timedelta(minutes=1))
-    found = lines(scene(pictures=(fresh, stopped), incidents=()), 110, 40)
+    found = lines(live_state(targets=(fresh, stopped), incidents=()), 110, 40)
     assert "● 1 UNKNOWN  ● 1 AVAILABLE" in found[0]
     targets = [line for line in found if "Good" in line]
     assert targets[0].startswith("UNKNOWN   Good 1")
@@ -136,18 +138,27 @@ def test_a_number_becomes_unknown_while_nothing_is_read_though_nothing_else_happ
 
 def test_while_most_of_the_fleet_cannot_be_read_a_line_says_so():
     said = "90 of 100 targets could not be read by the last run"
-    assert lines(scene(warning=said), 80, 40)[2] == said
-    assert len(lines(scene(1000, 300, warning=said * 9, trouble=said * 9, stale=said * 9, note=said * 9), 80, 24)) <= 24
+    assert lines(live_state(warning=said), 80, 40)[2] == said
+    assert (
+        len(
+            lines(
+                live_state(1000, 300, warning=said * 9, error=said * 9, config_error=said * 9, log_line=said * 9),
+                80,
+                24,
+            )
+        )
+        <= 24
+    )
 
 
 def test_a_delivery_that_failed_is_no_alert_like_the_others():
     failed = deque([Alert(NOW, "ops", "CRITICAL", "Bad 0000 cannot send messages", "HTTP 503")])
-    assert any("NOT delivered: HTTP 503; Bad 0000" in line for line in lines(scene(alerts=failed), 110, 40))
+    assert any("NOT delivered: HTTP 503; Bad 0000" in line for line in lines(live_state(alerts=failed), 110, 40))
 
 
 def test_hostile_names_stay_on_their_line():
-    hostile = Picture(Target("a", "\x1b[2Jevil\nname [red]x[/red]", "env:K"), "BLOCKED")
-    found = lines(scene(pictures=(hostile,)), 80, 40)
+    hostile = TargetView(Target("a", "\x1b[2Jevil\nname [red]x[/red]", "env:K"), "BLOCKED")
+    found = lines(live_state(targets=(hostile,)), 80, 40)
     (line,) = [line for line in found if "evil" in line]
     assert line.startswith("BLOCKED   evil name [red]x[/red]")
     assert "\x1b" not in "".join(found)
@@ -158,7 +169,7 @@ def test_on_a_terminal_the_view_has_a_screen_of_its_own_and_leaves_its_last_pict
     begun, _, left = out.partition("\x1b[?1049h")[2].partition("\x1b[?1049l")
     assert "Support Germany" in begun
     assert out.rindex("\x1b[?25h") > out.rindex("\x1b[?25l")
-    assert "ended at " in left
+    assert "stopped at " in left
     assert "Support Germany cannot send messages" in left
     assert "\x1b[1;31m" in left
 

@@ -55,7 +55,7 @@ def test_elsewhere_a_run_prints_a_line_for_each_transition_and_notification(site
     shown = site.ok("run", "--once")
     assert "support-de: WABA " in shown
     assert "can_send_message AVAILABLE → BLOCKED: 141006 " in shown
-    assert "Z told console: Support Germany cannot send messages" in shown
+    assert "Z notified console: Support Germany cannot send messages" in shown
     assert "read 3 of 3 targets; 1 transition; 1 incident open; 1 notification delivered" in shown
     assert "\x1b" not in shown
 
@@ -66,7 +66,7 @@ def test_a_delivery_that_failed_is_said_without_its_url(site):
     site.server.set("waba:acme-eu", status="BLOCKED")
     done = site.call("run", "--once")
     assert done.exit_code == 0
-    assert "NOT told ops: Support Germany cannot send messages (" in done.stdout
+    assert "NOT notified ops: Support Germany cannot send messages (" in done.stdout
     assert "hidden" not in done.output
 
 
@@ -77,7 +77,7 @@ def test_a_configuration_that_turned_bad_is_loud_and_the_last_good_one_goes_on(s
         site.config.write_text("targets: [")
         found = run.next_document(lambda one: one["incidents"]["open"] == 2)
         assert found["targets"]["expected"] == 3
-    assert "the last good configuration goes on" in run.errors
+    assert "the last good configuration stays in use" in run.errors
 
 
 def test_a_state_that_is_gone_for_a_while_is_loud_and_watching_goes_on(site):
@@ -190,7 +190,7 @@ def test_between_passes_retries_are_made_when_they_are_due(site):
     )
     seen = []
     assert process.stdout is not None
-    while sum("NOT told ops" in line for line in seen) < 2:
+    while sum("NOT notified ops" in line for line in seen) < 2:
         seen.append(process.stdout.readline())
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)

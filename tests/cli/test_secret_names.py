@@ -4,7 +4,7 @@ import pytest
 
 from wabawatch.adapters.stack import Stack
 from wabawatch.bootstrap import read_settings
-from wabawatch.cli.secret_names import unreadable_secrets
+from wabawatch.cli.stack_checks import unreadable_secrets
 
 SECRET = "secretsmanager:arn:aws:secretsmanager:eu-west-1:123456789012:secret:{}-AbCdEf"
 PARAMETER = "ssm:arn:aws:ssm:eu-west-1:123456789012:parameter/{}"

@@ -17,11 +17,9 @@ import yaml
 from tests.cli.scripted_aws import REGION, Denied, ScriptedAws, client
 from wabawatch.adapters.stack import Stack
 from wabawatch.bootstrap import build
-from wabawatch.cli.verify_aws import messages
-from wabawatch.cli.verify_aws.account import Account
-from wabawatch.cli.verify_aws.check import Check, Outcome, Pause, proven, run_checks
-from wabawatch.cli.verify_aws.checks import ACTIONS, CHECKS
-from wabawatch.cli.verify_aws.timer import Timer
+from wabawatch.cli.verify_aws import topics
+from wabawatch.cli.verify_aws.check import Account, Check, Outcome, Pause, Timer, proven, run_checks
+from wabawatch.cli.verify_aws.verification import ACTIONS, CHECKS
 from wabawatch.domain.coverage import ShardCoverage
 from wabawatch.errors import ConfigurationError
 
@@ -512,7 +510,7 @@ def plain_documents(monkeypatch):
         account.call("sns", "publish", **sent)
         return name
 
-    monkeypatch.setattr(messages, "_publish", publish)
+    monkeypatch.setattr(topics, "_publish", publish)
 
 
 @pytest.mark.usefixtures("plain_documents")

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from wabawatch.adapters import stack
 from wabawatch.adapters.stack import Stack
-from wabawatch.cli import program
+from wabawatch.cli.main import program
 from wabawatch.cli.verify_aws import verification
 from wabawatch.cli.verify_aws.check import Check, finding, proven, unchecked
 

@@ -1,5 +1,5 @@
 """`python -m wabawatch`, where the command is not on the path."""
 
-from wabawatch.cli import main
+from wabawatch.cli.main import main
 
 main()

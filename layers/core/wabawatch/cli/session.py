@@ -1,4 +1,4 @@
-"""One invocation: where state and configuration are, and the application made of them."""
+"""The session of one invocation: the locations of state and configuration, and the application built from them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from wabawatch.adapters.stack import Stack
     from wabawatch.monitor import Monitor
 
-_OF_ONE_NUMBER: Final = frozenset({"D360_API_KEY", "D360_BASE_URL", "SLACK_WEBHOOK_URL"})
+
+_SINGLE_TARGET_VARIABLES: Final = frozenset({"D360_API_KEY", "D360_BASE_URL", "SLACK_WEBHOOK_URL"})
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class Session:
-    """One invocation: what was asked for on the command line and in the environment, and the application made of it."""
+    """The options of one invocation, and the application built from them. `found` is the stack that `--stack` names."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
@@ -32,12 +33,12 @@ class Session:
         self._application: Monitor | None = None
 
     def application(self, *, console: TextIO | None = None, resolve: bool = False, working: bool = False) -> Monitor:
-        """Put together when first asked for.
+        """Return the application; the first call builds it.
 
-        `console` is where the destinations of that kind write. `resolve` insists that references to secrets lead
-        somewhere on this machine; `working` that the configuration is worked by, and not only looked at."""
+        `console` is the stream of console destinations. `resolve` requires that local secret references can be
+        resolved. `working` means that the process monitors, and so remembers the configuration as the last good one."""
         if self._application is None:
-            from wabawatch.bootstrap import build  # noqa: PLC0415 - help and usage errors need none of it
+            from wabawatch.bootstrap import build  # noqa: PLC0415 - help and usage errors don't need it
 
             self.locate()
             self._application = build(
@@ -51,27 +52,27 @@ class Session:
         return self._application
 
     def locate(self) -> None:
-        """Where `--stack` names a deployment, take its table, bucket and parameters for what was not given.
+        """Look up the stack that `--stack` names, and use its state, configuration and parameters.
 
-        What was typed wins over the stack, and the stack over variables: those of this machine's own number have no
-        business in a deployment."""
+        Typed options override the stack; the stack overrides environment variables. Variables that define a single
+        target on this machine are ignored."""
         if self.stack is None or self.found is not None:
             return
         from wabawatch.adapters.aws import aws_client  # noqa: PLC0415
-        from wabawatch.adapters.stack import find  # noqa: PLC0415 - AWS only for those who ask for it
+        from wabawatch.adapters.stack import find  # noqa: PLC0415 - only --stack needs AWS
 
         self.found = find(self.stack, aws_client)
-        own = {name: value for name, value in self.environment.items() if name not in _OF_ONE_NUMBER}
+        own = {name: value for name, value in self.environment.items() if name not in _SINGLE_TARGET_VARIABLES}
         self.environment = {**own, **self.found.environment}
-        is_asked = "stack" in self.typed
-        if self.state is None or (is_asked and "state" not in self.typed):
+        is_typed = "stack" in self.typed
+        if self.state is None or (is_typed and "state" not in self.typed):
             self.state = self.found.state
-        if self.config is None or (is_asked and "config" not in self.typed):
+        if self.config is None or (is_typed and "config" not in self.typed):
             self.config = self.found.config
 
     @property
     def where(self) -> str:
-        """The state's location."""
+        """Return the location of the state store."""
         from wabawatch.bootstrap import default_state  # noqa: PLC0415
 
         return self.state or default_state(self.environment)
@@ -82,23 +83,23 @@ class Session:
 
 
 def session() -> Session:
-    """The present invocation's."""
+    """Return the session of the current invocation."""
     found: Session = click.get_current_context().find_root().ensure_object(dict)["session"]
     return found
 
 
-def begin(context: click.Context) -> Session:
-    """The session of a root context; made once, and closed with it."""
-    known = context.find_root().ensure_object(dict)
-    if "session" not in known:
-        known["session"] = Session(os.environ)
-        context.find_root().call_on_close(known["session"].close)
-    opened: Session = known["session"]
+def open_session(context: click.Context) -> Session:
+    """Return the session of the root context; the first call creates it. It is closed with the context."""
+    found = context.find_root().ensure_object(dict)
+    if "session" not in found:
+        found["session"] = Session(os.environ)
+        context.find_root().call_on_close(found["session"].close)
+    opened: Session = found["session"]
     return opened
 
 
 def configure_logging(verbose: int) -> None:
-    """Logs go to standard error, ours only: other libraries' debug lines may hold headers, and so secrets."""
+    """Send our own logs to standard error. Other libraries are excluded: their debug lines may contain secrets."""
     root = logging.getLogger("wabawatch")
     for handler in root.handlers[:]:
         root.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""Run the checks for a person: questions first, results as they come, and what only people know at the end."""
+"""Run the checks for a person: questions first, results as they come, receipts at the end."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ import msgspec
 from rich.text import Text
 
 from wabawatch.adapters.aws import aws_client
-from wabawatch.cli.exits import FAULTS, OK
+from wabawatch.cli.exit_codes import FAULTS, OK
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.session import Session
-from wabawatch.cli.verify_aws.account import Account
-from wabawatch.cli.verify_aws.check import Check, Outcome, Result, run_checks
-from wabawatch.cli.verify_aws.checks import CHECKS
-from wabawatch.cli.verify_aws.timer import Timer
+from wabawatch.cli.verify_aws import delivery, deployment, topics
+from wabawatch.cli.verify_aws.check import Account, Check, Outcome, Result, Timer, run_checks
 from wabawatch.messages.text import pluralize
 
 _MARKS: Final = {
@@ -106,7 +104,158 @@ def _show(result: Result) -> None:
 
 def _summary(results: Sequence[Result]) -> Text:
     findings = sum(one.outcome is Outcome.FINDING for one in results)
-    open_ones = sum(one.outcome is Outcome.UNCHECKED for one in results)
+    open_incidents_latest_first = sum(one.outcome is Outcome.UNCHECKED for one in results)
     said = [pluralize(findings, "finding")] if findings else []
-    said += [f"{open_ones} not checked"] if open_ones else []
-    return Text(", ".join(said) or "all is proven", "bold red" if findings else "yellow" if open_ones else "green")
+    said += [f"{open_incidents_latest_first} not checked"] if open_incidents_latest_first else []
+    return Text(
+        ", ".join(said) or "all is proven",
+        "bold red" if findings else "yellow" if open_incidents_latest_first else "green",
+    )
+
+
+_LISTEN: Final = (
+    "sqs:CreateQueue",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+    "sqs:DeleteQueue",
+    "sns:Subscribe",
+    "sns:Unsubscribe",
+)
+"""What a temporary queue that is subscribed to a topic takes."""
+CHECKS: Final = (
+    Check(
+        "leftovers",
+        proves="nothing is left of a verification that was interrupted",
+        steps=topics.remove_leftovers,
+        actions=(
+            "sns:ListSubscriptionsByTopic",
+            "sns:Unsubscribe",
+            "sns:ListTopics",
+            "sns:DeleteTopic",
+            "sqs:ListQueues",
+            "sqs:DeleteQueue",
+        ),
+        changes="removes queues, topics and subscriptions named STACK-verify-…, older than an hour",
+    ),
+    Check(
+        "schedules",
+        proves="both schedules are on, and both functions were started lately",
+        steps=deployment.schedules,
+        actions=("scheduler:ListSchedules", "scheduler:GetSchedule", "cloudwatch:GetMetricData"),
+    ),
+    Check(
+        "event sources",
+        proves="the shard queue starts poll, and the table's stream starts notify",
+        steps=deployment.event_sources,
+        actions=("lambda:ListEventSourceMappings",),
+    ),
+    Check(
+        "table",
+        proves="the table can be restored to any second, removes old rows, has its stream, and cannot be deleted by "
+        "mistake",
+        steps=deployment.table,
+        actions=("dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTimeToLive", "dynamodb:DescribeTable"),
+    ),
+    Check(
+        "protection",
+        proves="the stack cannot be deleted by mistake",
+        steps=deployment.termination_protection,
+        actions=("cloudformation:DescribeStacks",),
+    ),
+    Check(
+        "layer",
+        proves="the layer is built for the functions' processor and is not older than a month",
+        steps=deployment.layer,
+        actions=("lambda:GetFunctionConfiguration", "lambda:GetLayerVersion"),
+    ),
+    Check(
+        "metrics",
+        proves="the alarms watch this deployment's own metrics, which exist",
+        steps=deployment.metrics,
+        actions=("cloudformation:ListStackResources", "cloudwatch:DescribeAlarms", "cloudwatch:ListMetrics"),
+    ),
+    Check(
+        "functions",
+        proves="native libraries load on Lambda, and each role may read its secrets (keys of KMS included), its table "
+        "and its configuration",
+        steps=delivery.functions,
+        actions=("lambda:InvokeFunction", "lambda:GetFunctionConfiguration"),
+        changes="starts each function once; it reads, and changes nothing",
+    ),
+    Check(
+        "cold start",
+        proves="how long a cold start took, by Lambda's own measurement",
+        steps=delivery.cold_start,
+        actions=("logs:FilterLogEvents",),
+    ),
+    Check(
+        "subscriptions",
+        proves="every topic is heard by somebody, everybody confirmed, and no link in a mail unsubscribes them",
+        steps=topics.subscriptions,
+        actions=("sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes"),
+    ),
+    Check(
+        "filter policies",
+        proves="subscribers with a filter policy get what it accepts and nothing else, for each format and scope",
+        steps=topics.filter_policies,
+        actions=("sns:CreateTopic", "sns:DeleteTopic", "sns:Publish", *_LISTEN),
+        changes="creates a topic and five queues that nobody else hears; takes up to 16 minutes",
+    ),
+    Check(
+        "test alert",
+        proves="the notify function reaches every destination under its own role, encrypted topics deliver, and no "
+        "delivery failed",
+        steps=delivery.deliver_test_alert,
+        actions=("lambda:InvokeFunction", "cloudwatch:GetMetricData", *_LISTEN),
+        changes="sends a marked test to every destination; subscribes a queue to each topic",
+        asks="Send a marked test alert to everybody who gets alerts",
+        receipt="Did everybody get the test alert",
+    ),
+    Check(
+        "test alarm",
+        proves="an alarm of CloudWatch comes through the monitor's topic",
+        steps=delivery.ring_test_alarm,
+        actions=(
+            "cloudformation:ListStackResources",
+            "cloudwatch:DescribeAlarms",
+            "cloudwatch:SetAlarmState",
+            "cloudwatch:GetMetricData",
+            *_LISTEN,
+        ),
+        changes="sets an alarm to ALARM and back to OK; subscribes a queue to the monitor's topic",
+        asks="Ring an alarm, which is told to everybody who gets the monitor's own alarms",
+        receipt="Did everybody get the alarm, and that it is over",
+    ),
+    Check(
+        "quota: Lambda",
+        proves="the account allows as many executions at once as this fleet needs",
+        steps=deployment.lambda_concurrency,
+        actions=("lambda:GetAccountSettings", "lambda:ListEventSourceMappings"),
+    ),
+    Check(
+        "quota: DynamoDB",
+        proves="the account allows the writes of an outage in which every number changes",
+        steps=deployment.dynamodb_throughput,
+        actions=("dynamodb:DescribeLimits",),
+    ),
+    Check(
+        "quota: Parameter Store",
+        proves="the parameters that hold secrets can be read in time",
+        steps=deployment.parameter_throughput,
+        actions=("ssm:GetServiceSetting",),
+    ),
+    Check(
+        "quota: Secrets Manager",
+        proves="the secrets can be read in time",
+        steps=deployment.secret_rate,
+        actions=(),
+    ),
+    Check(
+        "quota: SMS",
+        proves="where phones are subscribed, the account may send them messages",
+        steps=deployment.sms_spending,
+        actions=("sns:ListSubscriptionsByTopic", "sns:GetSMSAttributes", "sns:GetSMSSandboxAccountStatus"),
+    ),
+)
+ACTIONS: Final = tuple(sorted({action for check in CHECKS for action in check.actions}))
+"""All that whoever verifies must be allowed to do, besides what `doctor` needs."""

@@ -1,0 +1,1 @@
+"""How `run` reports: lines, JSON, or a live view on a terminal."""
