@@ -10,7 +10,7 @@ from wabawatch.application.ports import Change, MemberRow, PendingChange
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Entity, Observation, Reason, Report
 from wabawatch.domain.incident import INLINE_MEMBERS, Incident, Key, Member, NotificationState
-from wabawatch.domain.messages import Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.notification import Notification, ReasonShown, Subject, TargetInfo
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.run import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
@@ -134,7 +134,7 @@ def queued(notification_id: str, destination: str = "ops", incidents: int = 1, *
             changed_at=at(position),
             title="WABA 1 is BLOCKED",
             reasons=(ReasonShown(UNPAID),),
-            affected=(Affected("support-de", "Support Germany", {"team": "a"}, BLOCKED),),
+            affected=(TargetInfo("support-de", "Support Germany", {"team": "a"}, BLOCKED),),
             affected_total=1,
         )
         for position, incident_id in enumerate(ids[:10])

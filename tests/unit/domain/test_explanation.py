@@ -129,10 +129,10 @@ def test_the_target_itself_explains_no_entity():
 
 
 def test_the_reasons_of_a_reading_are_compared_once(monkeypatch):
-    counted = []
+    pluralize = []
 
     def identities(reasons):
-        counted.append(reasons)
+        pluralize.append(reasons)
         return health.identities(reasons)
 
     monkeypatch.setattr(root_cause, "identities", identities)
@@ -140,4 +140,4 @@ def test_the_reasons_of_a_reading_are_compared_once(monkeypatch):
         node("WABA", str(index), "B", Reason(None, f"text {index}"), can_one="B", can_two="B") for index in range(50)
     ]
     fold([seen(0, *entities)])
-    assert len(counted) == 150
+    assert len(pluralize) == 150

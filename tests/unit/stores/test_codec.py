@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from tests.unit.stores.examples import EXAMPLES
 from wabawatch.adapters.stores.codec import FORMAT, dump, load
-from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import CALLING, CAUSES, MESSAGING, Entity, Failure, Observation, Reason, Report
 from wabawatch.domain.incident import Change, Incident, Member, NotificationState
-from wabawatch.domain.messages import Notification, Subject
+from wabawatch.domain.notification import Notification, Subject
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.run import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
+from wabawatch.errors import SchemaError, StoreError
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_bodies.json").read_text())
 """Bytes that earlier versions wrote, by format: never changed, only added to."""

@@ -23,9 +23,9 @@ from wabawatch.domain.health import (
     upstream,
     worst,
 )
-from wabawatch.domain.phrases import lasted
 from wabawatch.domain.policy import MassFailure
 from wabawatch.domain.snapshot import CapabilityState, Snapshot
+from wabawatch.messages.text import humanize_duration
 
 NOT_READ: Final = "no answer so far"
 
@@ -104,7 +104,7 @@ def aged(one: Picture, now: datetime) -> Picture:
         since=since,
         entity=None,
         reasons=(),
-        detail=f"not read for {lasted(now - since)}",
+        detail=f"not read for {humanize_duration(now - since)}",
         last_known=one.status,
         is_stale=True,
     )
@@ -191,7 +191,9 @@ def warning(
     are not read; empty where neither is so."""
     latest = max(coverages, key=lambda row: row.finished_at, default=None)
     if latest is not None and now - latest.finished_at > latest.stale_after:
-        return f"no run has ended for {lasted(now - latest.finished_at)}: the monitor has stopped, or is late"
+        return (
+            f"no run has ended for {humanize_duration(now - latest.finished_at)}: the monitor has stopped, or is late"
+        )
     known = {one.target.id for one in found}
     unread = {target for row in coverages for target in row.unread if target in known}
     if len(unread) >= mass_failure.at_least and len(unread) > mass_failure.share * len(found):

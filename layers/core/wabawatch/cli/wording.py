@@ -11,10 +11,10 @@ from rich.text import Text
 from wabawatch.cli.output import status_text, words
 from wabawatch.cli.picture import Picture
 from wabawatch.domain.health import AVAILABLE, NOT_ASKED, Failure, Reason
-from wabawatch.domain.phrases import lasted
 from wabawatch.domain.run import Run
-from wabawatch.domain.runbook import cause_of, meaning
 from wabawatch.domain.silence import Matcher
+from wabawatch.messages.runbook import cause_of, meaning
+from wabawatch.messages.text import humanize_duration
 
 _TODAY: Final = timedelta(hours=20)
 _ID_LONG: Final = 8
@@ -53,7 +53,7 @@ def moment(at: datetime, now: datetime) -> str:
 
 
 def since_text(since: datetime | None, now: datetime) -> str:
-    return "" if since is None else lasted(now - since)
+    return "" if since is None else humanize_duration(now - since)
 
 
 def causes_text(run: Run) -> str:

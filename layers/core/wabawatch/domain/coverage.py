@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.health import Reason
-from wabawatch.domain.phrases import lasted
 from wabawatch.domain.sharding import shard_of
+from wabawatch.messages.text import humanize_duration
 
 STANDS_FOR: Final = 2
 """A reading stands until the next one, for so many intervals at most: one missed pass is no gap."""
@@ -271,7 +271,7 @@ def incomplete_reason(found: Completeness, now: datetime) -> Reason | None:
     if found.shards > 1:
         subject = f"{_shard_names(found.late)} of {found.shards} ({numbers})"
         verb = "has" if len(found.late) == 1 else "have"
-    detail = f"{subject} {verb} not been read for {lasted(now - found.late_since)}"
+    detail = f"{subject} {verb} not been read for {humanize_duration(now - found.late_since)}"
     return Reason(description="incomplete", detail=detail)
 
 

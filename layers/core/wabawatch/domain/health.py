@@ -134,8 +134,8 @@ def status_of(report: Report, capability: str = MESSAGING) -> str:
     overall = report.overall.get(capability)
     if overall is None or (found and rank(overall) <= rank(listed)):
         return listed
-    counted = target_statuses(report).get(capability)
-    return worst([*found, counted]) if counted else listed
+    pluralize = target_statuses(report).get(capability)
+    return worst([*found, pluralize]) if pluralize else listed
 
 
 def target_statuses(report: Report) -> dict[str, str]:

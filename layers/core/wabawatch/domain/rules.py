@@ -13,7 +13,7 @@ from wabawatch.domain.decision import Mute, Situation
 from wabawatch.domain.health import AVAILABLE, BLOCKED, rank
 from wabawatch.domain.incident import DESTINATION, Incident, NotificationState
 from wabawatch.domain.matching import IncidentFacts, incident_facts, matches, severity_of
-from wabawatch.domain.messages import Affected
+from wabawatch.domain.notification import TargetInfo
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Route, SeverityRule, Window
 from wabawatch.domain.schedule import Weekly
@@ -94,7 +94,7 @@ class Rules(msgspec.Struct, frozen=True):
         )  # fmt: skip
         return any(rule.match.target or rule.match.labels for rule in rules)
 
-    def facts(self, incident: Incident, targets: Iterable[str], fleet: Mapping[str, Affected]) -> IncidentFacts:
+    def facts(self, incident: Incident, targets: Iterable[str], fleet: Mapping[str, TargetInfo]) -> IncidentFacts:
         """The facts of an incident, with its severity: by the first rule that matches, else the usual one. `targets`
         are those affected; none are needed where no rule looks at them."""
         facts = incident_facts(incident, targets, fleet)

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.health import CALLING, Reason, explains
-from wabawatch.domain.messages import Advice
+from wabawatch.domain.notification import Advice
 
 _META: Final = "https://developers.facebook.com/documentation/business-messaging/whatsapp"
 _D360: Final = "https://docs.360dialog.com/docs"

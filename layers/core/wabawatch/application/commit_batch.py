@@ -10,12 +10,12 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.application.ports import Change, Outcome, Store
 from wabawatch.domain.detection import detect, forget, restate
 from wabawatch.domain.health import Observation, Report
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.snapshot import Detection, Snapshot, Transition
+from wabawatch.errors import SchemaError, StoreError
 
 logger = logging.getLogger(__name__)
 
