@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.cli.scripted_aws import REGION, Denied, ScriptedAws, client
-from wabawatch.adapters.stack import Stack
+from wabawatch.adapters.cloudformation import Stack
 from wabawatch.bootstrap import build
 from wabawatch.cli.verify_aws import messages
 from wabawatch.cli.verify_aws.account import Account

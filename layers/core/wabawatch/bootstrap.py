@@ -7,16 +7,17 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
 
+from wabawatch.adapters.aws import aws_client
+from wabawatch.adapters.config_source import ConfigDocument, ConfigSource, FileConfigSource, S3ConfigSource
 from wabawatch.adapters.descriptors import lower_concurrency
-from wabawatch.adapters.documents import Document, Documents, FileDocuments, S3Documents
 from wabawatch.adapters.notifiers import registry
-from wabawatch.adapters.owners import new_owner
+from wabawatch.adapters.process_id import new_process_id
 from wabawatch.application.config_reload import (
     MissingDocumentError,
     ReloadableConfig,
@@ -33,7 +34,7 @@ from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import HeartbeatPing, HeartbeatRules
 from wabawatch.domain.rules import Rules
 from wabawatch.domain.sharding import shards_for
-from wabawatch.errors import ConfigurationError, WabawatchError
+from wabawatch.errors import ConfigurationError, UnavailableError, WabawatchError
 
 if TYPE_CHECKING:  # poll starts faster without what only notify needs
     from wabawatch.application.notify import Notify, NotifyResult
@@ -54,7 +55,7 @@ _PURGE_EVERY: Final = timedelta(days=1)
 _PURGE_AT_ONCE: Final = timedelta(days=7)
 _NO_TEXT: Final = b"\0"
 """What stands for a configuration without a document; no document can be this."""
-_PARAMETERS: Final = Document(_NO_TEXT, "parameters")
+_PARAMETERS: Final = ConfigDocument(_NO_TEXT, "parameters")
 """The minimal configuration, from the environment."""
 
 
@@ -141,7 +142,7 @@ class Monitor:
         local_secrets: bool = True,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self.owner = new_owner()
+        self.owner = new_process_id()
         self.environment = environment
         self._state = state
         self.console = console
@@ -378,7 +379,7 @@ class Monitor:
         self, patience: float, ask: Callable[[HeartbeatSender], HeartbeatPing | None]
     ) -> HeartbeatPing | None:
         """Whatever the switch, its address or its server does, it stops nothing. `patience` is in seconds."""
-        from wabawatch.adapters.switch import HttpHeartbeatSender  # noqa: PLC0415 - only where a heartbeat is asked for
+        from wabawatch.adapters.heartbeat import HttpHeartbeatSender  # noqa: PLC0415 - only where a heartbeat is asked for
 
         wanted = self.heartbeat
         if wanted is None:
@@ -450,18 +451,18 @@ def read_settings(
 
 def upload(location: str, body: bytes) -> str:
     """Write the configuration to `s3://BUCKET/KEY`; its version. Raises ConfigurationError."""
-    return S3Documents(aws_client("s3"), location).write(body)
+    return S3ConfigSource(aws_client("s3"), location).write(body)
 
 
 def remove(location: str, store: Store) -> None:
     """Delete the configuration at `s3://BUCKET/KEY`, so that the parameters apply for all who work on this state.
 
     Raises ConfigurationError; an absence that comes later is then none that was meant."""
-    documents = S3Documents(aws_client("s3"), location)
+    documents = S3ConfigSource(aws_client("s3"), location)
     record_removal(store)
     try:
         documents.delete()
-    except ConfigurationError:
+    except (ConfigurationError, UnavailableError):
         forget_removal(store)
         raise
 
@@ -494,51 +495,10 @@ def open_store(state: str, history: timedelta) -> Store:
 
         return SqliteStore(Path(name))
     if kind == "dynamodb" and name:
-        from wabawatch.adapters.stores.dynamodb import DynamoStore  # noqa: PLC0415
+        from wabawatch.adapters.stores.dynamodb import DynamoDBStore  # noqa: PLC0415
 
-        return DynamoStore(aws_client("dynamodb"), name, history)
+        return DynamoDBStore(aws_client("dynamodb"), name, history)
     raise ConfigurationError(f"state {state!r}: write sqlite:PATH or dynamodb:TABLE (--state or WABAWATCH_STATE)")
-
-
-def aws_client(service: str, region: str | None = None) -> Any:  # noqa: ANN401 - one of many client types, by name
-    """Make a low-level client, whose calls have an end: short time-outs, and a few attempts that adapt to throttling.
-
-    Raises ConfigurationError where AWS is not set up."""
-    from botocore.config import Config  # noqa: PLC0415 - local commands need no AWS
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
-
-    seconds, attempts = _AWS_PATIENCE.get(service, (10, 3))
-    config = Config(
-        retries={"mode": "adaptive", "total_max_attempts": attempts},
-        connect_timeout=2,
-        read_timeout=seconds,
-        max_pool_connections=32,
-        parameter_validation=service != "dynamodb",  # a quarter of the CPU of a transaction of a hundred actions
-    )
-    try:
-        return _aws_session().create_client(service, region_name=region, config=config)
-    except BotoCoreError as error:
-        raise ConfigurationError(f"AWS is not set up for {service}: {error}") from error
-
-
-_AWS_PATIENCE: Final[Mapping[str, tuple[int, int]]] = {
-    "sns": (5, 2),
-    "secretsmanager": (4, 3),
-    "ssm": (4, 3),
-    "dynamodb": (4, 5),
-    "lambda": (130, 1),
-}
-"""By service: seconds without a byte of the answer, and attempts in all. A delivery waits for the first three, and is
-tried again in the next round; without the table there is no round at all. A function that is invoked may take its whole
-time, and is not to be started twice."""
-
-
-@cache
-def _aws_session() -> Any:  # noqa: ANN401 - has no stubs
-    """One for all clients; without boto3, which loads S3 transfers, and with them multiprocessing, at every start."""
-    from botocore.session import get_session  # noqa: PLC0415 - local commands need no AWS
-
-    return get_session()
 
 
 class _Parameters:
@@ -546,26 +506,26 @@ class _Parameters:
 
     name = "environment"
 
-    def read(self, unless: str | None = None) -> Document | None:
+    def read(self, unless: str | None = None) -> ConfigDocument | None:
         return None if unless else _PARAMETERS
 
-    def version(self, version_id: str | None, mark: str) -> Document:
-        return Document(_NO_TEXT, version_id or mark)
+    def version(self, version_id: str | None, mark: str) -> ConfigDocument:
+        return ConfigDocument(_NO_TEXT, version_id or mark)
 
 
-def _documents(config: str | None) -> Documents:
+def _documents(config: str | None) -> ConfigSource:
     if not config:
         return _Parameters()
     if _is_in_s3(config):
-        return S3Documents(aws_client("s3"), config)
-    return FileDocuments(Path(config))
+        return S3ConfigSource(aws_client("s3"), config)
+    return FileConfigSource(Path(config))
 
 
 def _is_in_s3(config: str | None) -> bool:
     return config is not None and config.startswith("s3://")
 
 
-def _fallback(config: str | None) -> Document | None:
+def _fallback(config: str | None) -> ConfigDocument | None:
     """What applies while there is no object in S3: the template's parameters. A file must be there."""
     return _PARAMETERS if _is_in_s3(config) else None
 

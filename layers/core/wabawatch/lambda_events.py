@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from wabawatch.adapters.aws import aws_client
 from wabawatch.application.poll import PollResult, PollTask
-from wabawatch.bootstrap import Monitor, aws_client, build
+from wabawatch.bootstrap import Monitor, build
 from wabawatch.domain.coverage import oldest_first
 from wabawatch.domain.sharding import SHARD_SIZE, shard_of
 from wabawatch.errors import ConfigurationError, QueueError

@@ -16,8 +16,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from wabawatch import __version__
+from wabawatch.adapters.aws import aws_client
 from wabawatch.application.secret_reference import references
-from wabawatch.bootstrap import Monitor, aws_client
+from wabawatch.bootstrap import Monitor
 from wabawatch.config import effective
 from wabawatch.errors import ConfigurationError, WabawatchError, describe_place
 

@@ -10,7 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from wabawatch.application.ports import Store
 from wabawatch.domain.health import Reason
-from wabawatch.errors import ConfigurationError, WabawatchError, describe_place
+from wabawatch.errors import ConfigurationError, UnavailableError, WabawatchError, describe_place
 
 GOOD: Final = "configuration/good"
 """The document that says which version was the last good one."""
@@ -48,11 +48,11 @@ class Origin(Protocol):
     name: str
 
     def read(self, unless: str | None = None) -> Text | None:
-        """The text; None while its mark is still `unless`. Raises ConfigurationError."""
+        """The text; None while its mark is still `unless`. Raises ConfigurationError or UnavailableError."""
         ...
 
     def version(self, version_id: str | None, mark: str) -> Text:
-        """An earlier text. Raises ConfigurationError."""
+        """An earlier text. Raises ConfigurationError or UnavailableError."""
         ...
 
 
@@ -82,7 +82,7 @@ class ReloadableConfig(Generic[Parsed]):
         self._seen: str | None = None
         self._bad: ConfigurationError | None = None
         """What is wrong with the text that was seen last."""
-        self._unread: ConfigurationError | None = None
+        self._unread: ConfigurationError | UnavailableError | None = None
         """Why the last look brought nothing."""
         self._failed_looks = 0
         self.value: Parsed | None = None
@@ -96,7 +96,7 @@ class ReloadableConfig(Generic[Parsed]):
         3. While anything is wrong, the last good version is in use, whichever process saw it."""
         try:
             text = self._look()
-        except ConfigurationError as error:
+        except (ConfigurationError, UnavailableError) as error:
             self._unread = error
             self._failed_looks += 1
         else:
@@ -157,7 +157,7 @@ class ReloadableConfig(Generic[Parsed]):
                 self._accept(self._good_text(good))
                 self._remembered = good
                 self._seen = self._seen if self._bad else None
-            except ConfigurationError as error:
+            except (ConfigurationError, UnavailableError) as error:
                 _log.warning("the last good configuration (%s) cannot be read: %s", good, error)
         trouble = self._bad or self._unread
         if self.value is None and trouble is not None:
@@ -169,7 +169,7 @@ class ReloadableConfig(Generic[Parsed]):
         with configuration_border(self._origin.name):
             return self._origin.version(mark, mark)
 
-    def _trouble(self) -> ConfigurationError | None:
+    def _trouble(self) -> ConfigurationError | UnavailableError | None:
         if isinstance(self._unread, MissingDocumentError):
             return self._unread
         return self._bad or (self._unread if self._failed_looks >= _FAILED_LOOKS else None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from wabawatch.adapters.cloudformation import Stack
 from wabawatch.adapters.descriptors import ON_LAMBDA, lower_concurrency
-from wabawatch.adapters.stack import Stack
 from wabawatch.application.poll import DEFAULT_INTERVAL
 from wabawatch.config import Settings
 from wabawatch.config.durations import parse

@@ -11,11 +11,12 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.adapters import stack as deployed
+from wabawatch.adapters import cloudformation as deployed
+from wabawatch.adapters.aws import aws_client
 from wabawatch.application.ports import Topic
 from wabawatch.application.private_files import explain_exposed
 from wabawatch.application.secret_reference import references
-from wabawatch.bootstrap import Monitor, aws_client
+from wabawatch.bootstrap import Monitor
 from wabawatch.cli.bounds import workload_of
 from wabawatch.cli.notifytest import try_destination
 from wabawatch.cli.secret_names import unreadable_secrets
@@ -88,7 +89,7 @@ def _stack(patient: Patient) -> Iterator[Finding]:
 
 
 def _schedules(patient: Patient) -> Iterator[Finding]:
-    found = deployed.schedules(patient.stack, aws_client) if patient.stack else {}
+    found = deployed.list_schedules(patient.stack, aws_client) if patient.stack else {}
     for purpose, one in found.items():
         subject = f"{purpose} schedule"
         if one is None:
@@ -263,7 +264,7 @@ def _subscriptions(patient: Patient) -> Iterator[Finding]:
 
 
 def _of_topic(name: str, arn: str, *, may_be_empty: bool = False) -> Iterator[Finding]:
-    found = deployed.subscriptions(arn, aws_client)
+    found = deployed.list_subscriptions(arn, aws_client)
     confirmed = [one for one in found if one.is_confirmed]
     topic = arn.rpartition(":")[2]
     if not found:
@@ -285,13 +286,13 @@ def _dead_letters(patient: Patient) -> Iterator[Finding]:
     """Nothing in them has to be sent again: each run, and each round of notify, does what an earlier one did not."""
     if patient.stack is None:
         return
-    full = [one for one in deployed.dead_letters(patient.stack, aws_client) if one.count]
+    full = [one for one in deployed.list_dead_letters(patient.stack, aws_client) if one.count]
     if not full:
         yield Finding("dead letters", ok=True, said="all queues are empty")
     for one in full:
         said = ", ".join((f"{pluralize(one.count, 'message')} in {one.queue}", *one.causes))
         if patient.purge:
-            deployed.purge(one, aws_client)
+            deployed.purge_queue(one, aws_client)
             yield Finding("dead letters", ok=True, said=f"{said}; deleted")
         else:
             yield Finding("dead letters", ok=False, said=said, todo=_CLEAR)
@@ -314,7 +315,7 @@ def _heartbeat(patient: Patient) -> Iterator[Finding]:
 def _alarms(patient: Patient) -> Iterator[Finding]:
     if patient.stack is None:
         return
-    found = deployed.alarms(patient.stack, aws_client)
+    found = deployed.read_alarms(patient.stack, aws_client)
     todo = f"see the dashboard: {patient.stack.outputs.get('DashboardUrl')}" if found.ringing else ""
     unarmed = (
         "" if found.is_armed else "; silence of the functions rings none yet: it takes ten minutes from their start"

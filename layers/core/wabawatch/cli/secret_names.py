@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from wabawatch.adapters.stack import Stack
+from wabawatch.adapters.cloudformation import Stack
 from wabawatch.application.secret_reference import SECRETS_MANAGER, SSM, parse_reference, references
 from wabawatch.config import Settings, effective
 from wabawatch.errors import ConfigurationError

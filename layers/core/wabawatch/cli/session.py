@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 import click
 
 if TYPE_CHECKING:
-    from wabawatch.adapters.stack import Stack
+    from wabawatch.adapters.cloudformation import Stack
     from wabawatch.bootstrap import Monitor
 
 _OF_ONE_NUMBER: Final = frozenset({"D360_API_KEY", "D360_BASE_URL", "SLACK_WEBHOOK_URL"})
@@ -58,9 +58,9 @@ class Session:
         if self.stack is None or self.found is not None:
             return
         from wabawatch.adapters.aws import aws_client  # noqa: PLC0415
-        from wabawatch.adapters.stack import find  # noqa: PLC0415 - AWS only for those who ask for it
+        from wabawatch.adapters.cloudformation import find_stack  # noqa: PLC0415 - AWS only for those who ask for it
 
-        self.found = find(self.stack, aws_client)
+        self.found = find_stack(self.stack, aws_client)
         own = {name: value for name, value in self.environment.items() if name not in _OF_ONE_NUMBER}
         self.environment = {**own, **self.found.environment}
         is_asked = "stack" in self.typed

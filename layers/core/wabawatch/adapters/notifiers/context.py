@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TextIO
 
 import msgspec
 
-from wabawatch.adapters.secrets.vaults import UnansweredError
+from wabawatch.adapters.secrets.backend import UnansweredError
 from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 Reference = Annotated[str, msgspec.Meta(extra={"reference": True}, description="a reference to a secret")]

@@ -15,7 +15,7 @@ from wabawatch.domain.notification import Notification
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 if TYPE_CHECKING:
-    from wabawatch.adapters.notifiers.http import Client
+    from wabawatch.adapters.http import HttpClient
 
 _OF_THE_DESTINATION: Final = frozenset(
     {
@@ -69,10 +69,10 @@ class Slack:
         return self._client.post(url, msgspec.json.encode(payload), {})
 
     @cached_property
-    def _client(self) -> Client:
-        from wabawatch.adapters.notifiers.http import Client  # noqa: PLC0415 - requests waits for the first delivery
+    def _client(self) -> HttpClient:
+        from wabawatch.adapters.http import HttpClient  # noqa: PLC0415 - requests waits for the first delivery
 
-        return Client(self._world.patience)
+        return HttpClient(self._world.patience)
 
 
 def _word(answer: Answer) -> str:

@@ -17,7 +17,7 @@ from wabawatch.application.ports import Receipt
 from wabawatch.domain.notification import Notification
 
 if TYPE_CHECKING:
-    from wabawatch.adapters.notifiers.http import Client
+    from wabawatch.adapters.http import HttpClient
 
 _MOST: Final = 200_000
 """Bytes of a body: no receiver expects more."""
@@ -57,10 +57,10 @@ class Webhook:
         return Receipt(thread)
 
     @cached_property
-    def _client(self) -> Client:
-        from wabawatch.adapters.notifiers.http import Client  # noqa: PLC0415 - requests waits for the first delivery
+    def _client(self) -> HttpClient:
+        from wabawatch.adapters.http import HttpClient  # noqa: PLC0415 - requests waits for the first delivery
 
-        return Client(self._world.patience)
+        return HttpClient(self._world.patience)
 
 
 def _ascii(text: str) -> str:

@@ -1,4 +1,4 @@
-"""References to secrets: where a value lies, as the configuration writes it."""
+"""References to secrets, as in the configuration: they say where a value is stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE: Final = "file"
 SSM: Final = "ssm"
 SECRETS_MANAGER: Final = "secretsmanager"
 FORMS: Final = "env:NAME, file:PATH, ssm:NAME or secretsmanager:NAME#json-key"
-"""For people who wrote something else."""
+"""The valid forms, for error messages."""
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ class Reference(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> tuple[str, str]:
-        """What is read at once, whatever its parts."""
+        """The secret that is read, for all of its JSON keys."""
         return (self.scheme, self.name)
 
     def __str__(self) -> str:
@@ -33,7 +33,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 def parse_reference(text: str) -> Reference:
-    """Raises SecretError, which does not repeat the text: it may be the secret itself."""
+    """Parse a reference. Raises SecretError, which does not repeat the text: it may be the secret itself."""
     scheme, _, name = text.partition(":")
     if scheme not in (ENV, FILE, SSM, SECRETS_MANAGER) or not name.strip():
         raise SecretError(f"a secret is given by where it lies, never by its value: write {FORMS}")

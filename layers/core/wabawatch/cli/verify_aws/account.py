@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from wabawatch.adapters import stack as deployed
+from wabawatch.adapters import cloudformation as deployed
+from wabawatch.adapters.aws import call_aws
 from wabawatch.bootstrap import Monitor
 from wabawatch.cli.verify_aws.timer import Timer
 from wabawatch.errors import ConfigurationError, WabawatchError
@@ -64,7 +65,7 @@ class Account:
 
     def _ask(self, call: Callable[[], Any], service: str) -> Any:  # noqa: ANN401 - as above
         try:
-            return deployed.asked(call)
+            return call_aws(call)
         except WabawatchError as error:
             if (action := missing_right(error.__cause__, service)) is not None:
                 raise MissingRightError(action) from error
@@ -74,7 +75,7 @@ class Account:
 
     @cached_property
     def resources(self) -> Mapping[str, deployed.Resource]:
-        found: Mapping[str, deployed.Resource] = self.ask_deployed("cloudformation", deployed.resources)
+        found: Mapping[str, deployed.Resource] = self.ask_deployed("cloudformation", deployed.list_resources)
         return found
 
     def output(self, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from wabawatch.adapters import stack as deployed
+from wabawatch.adapters import cloudformation as deployed
 from wabawatch.cli.bounds import interval_of
 from wabawatch.cli.verify_aws.account import Account
 from wabawatch.cli.verify_aws.check import Step, finding, proven
@@ -24,7 +24,7 @@ _DEPLOYMENT: Final = "deployment"
 
 def schedules(account: Account) -> Iterator[Step]:
     """Both are on, and both functions were started lately: Scheduler itself does not say when it last ran."""
-    found: Mapping[str, deployed.Schedule | None] = account.ask_deployed("scheduler", deployed.schedules)
+    found: Mapping[str, deployed.Schedule | None] = account.ask_deployed("scheduler", deployed.list_schedules)
     for purpose, one in found.items():
         if one is None:
             yield finding(f"the schedule of {purpose} does not exist", "deploy again")
