@@ -44,9 +44,9 @@ from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
 from wabawatch.adapters import aws
 from wabawatch.adapters.dialog360 import Dialog360Source, Settings
-from wabawatch.adapters.dialog360.answers import Answer
-from wabawatch.adapters.dialog360.parsing import read_answer
-from wabawatch.adapters.stores.dynamodb import DynamoStore
+from wabawatch.adapters.dialog360.parser import parse_response
+from wabawatch.adapters.dialog360.request import Response
+from wabawatch.adapters.stores.dynamodb import DynamoDBStore
 from wabawatch.application.ports import Target
 from wabawatch.domain.health import Observation
 from wabawatch.domain.sharding import SHARD_SIZE, shard_of, shards_for
@@ -77,15 +77,15 @@ class Clock:
 class Transport:
     """Responds to every probe at once, and counts the bytes of the requests."""
 
-    free = True
+    has_free_slot = True
 
     def __init__(self) -> None:
-        self._answers: list[tuple[object, Answer]] = []
+        self._answers: list[tuple[object, Response]] = []
         self.requests = 0
         self.bytes = 0
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         return bool(self._answers)
 
     def start(self, url: str, key: str, token: object) -> None:
@@ -97,7 +97,7 @@ class Transport:
         self.bytes += len("\r\n".join(lines))
         self._answers.append((token, healthy_answer(crc32(key.encode()))))
 
-    def wait(self, seconds: float) -> list[tuple[object, Answer]]:
+    def wait(self, seconds: float) -> list[tuple[object, Response]]:
         del seconds
         found, self._answers = self._answers, []
         return found
@@ -107,7 +107,7 @@ class Transport:
     def close(self) -> None: ...
 
 
-def healthy_answer(number: int) -> Answer:
+def healthy_answer(number: int) -> Response:
     """Build a response: each number has its own account; ten numbers share a business."""
     both = {"can_send_message": "AVAILABLE", "can_receive_call_sip": "AVAILABLE"}
     entities = [
@@ -117,7 +117,7 @@ def healthy_answer(number: int) -> Answer:
         {"entity_type": "APP", "id": "670843887433847", **both},
     ]
     body = {"health_status": {"can_send_message": "AVAILABLE", "entities": entities}}
-    return Answer(200, {"content-type": "application/json"}, json.dumps(body).encode())
+    return Response(200, {"content-type": "application/json"}, json.dumps(body).encode())
 
 
 class Deployment:
@@ -129,14 +129,13 @@ class Deployment:
         self.names = [f"nordwind-support-{number:06}" for number in range(numbers)]
         self.shards = shards_for(numbers, SHARD_SIZE)
         self.transport = Transport()
-        self._session = botocore.session.get_session()
-        session: Any = self._session
-        session.register("before-call", self._count)
+        self._session: Any = boto3.session.Session()
+        self._session.events.register("before-call", self._count)
         boto3.client("s3", REGION).create_bucket(Bucket="conf")
         boto3.client("s3", REGION).put_bucket_versioning(Bucket="conf", VersioningConfiguration={"Status": "Enabled"})
         self.queue = boto3.client("sqs", REGION).create_queue(QueueName="shards")["QueueUrl"]
         self.topic = boto3.client("sns", REGION).create_topic(Name="alerts")["TopicArn"]
-        raw: Any = self._session.create_client("dynamodb", REGION, config=Config(parameter_validation=False))
+        raw: Any = self._session.client("dynamodb", REGION, config=Config(parameter_validation=False))
         raw.create_table(TableName="wabawatch", **table_shape())
         self.table: Any = StrictClient(raw)
         self.secrets = self._configure()
@@ -184,7 +183,7 @@ class Deployment:
         module = load_function(name)
         application = module.runtime.lambda_monitor().monitor
         application.clock = self.clock
-        application._state.opened = DynamoStore(self.table, "wabawatch", timedelta(days=400))
+        application._state.opened = DynamoDBStore(self.table, "wabawatch", timedelta(days=400))
         application._state.history = timedelta(days=400)
         if name == "poll":
             application.refresh()
@@ -375,7 +374,7 @@ class ReadyReports:
         del until, should_stop
         for number, target in enumerate(targets):
             answer = healthy_answer(number)
-            yield Observation(target.id, datetime.now(UTC), read_answer(answer, target.id, "a-key-of-no-number", T0))
+            yield Observation(target.id, datetime.now(UTC), parse_response(answer, target.id, "a-key-of-no-number", T0))
 
 
 def cpu_of_functions(numbers: int) -> tuple[float, float]:

@@ -89,7 +89,7 @@ def open_store(where: str, folder: Path) -> Store:
     from botocore.config import Config  # noqa: PLC0415
 
     from tests.template.template import table_shape  # noqa: PLC0415
-    from wabawatch.adapters.stores.dynamodb import DynamoStore  # noqa: PLC0415
+    from wabawatch.adapters.stores.dynamodb import DynamoDBStore  # noqa: PLC0415
 
     endpoint = where.partition(":")[2]
     client = boto3.client(
@@ -102,7 +102,7 @@ def open_store(where: str, folder: Path) -> Store:
     )
     client.create_table(TableName="storm", **table_shape())
     client.meta.events.register("before-call", lambda model, **_: CALLS.update([model.name]))
-    return DynamoStore(client, "storm", timedelta(days=400))
+    return DynamoDBStore(client, "storm", timedelta(days=400))
 
 
 def main() -> None:

@@ -25,8 +25,7 @@ import click
 import msgspec
 import yaml
 
-from wabawatch.adapters.aws import aws_client
-from wabawatch.adapters.stack import asked
+from wabawatch.adapters.aws import aws_client, call_aws
 from wabawatch.cli.exit_codes import run_and_exit_code
 from wabawatch.errors import ConfigurationError
 
@@ -99,7 +98,7 @@ def ask_for(call: Callable[[], Any], absent: str) -> Any:  # noqa: ANN401 - the 
                 return None
             raise
 
-    return asked(ask)
+    return call_aws(ask)
 
 
 def find_stack(target: Target) -> dict[str, Any] | None:
@@ -133,8 +132,10 @@ def remove_failed_creation(target: Target) -> None:
 
     Nothing is in it: `RetainExceptOnCreate` lets the rollback delete the table and the bucket, too."""
     cloudformation = target.client("cloudformation")
-    asked(lambda: cloudformation.delete_stack(StackName=target.stack))
-    asked(lambda: cloudformation.get_waiter("stack_delete_complete").wait(StackName=target.stack, WaiterConfig=_WAIT))
+    call_aws(lambda: cloudformation.delete_stack(StackName=target.stack))
+    call_aws(
+        lambda: cloudformation.get_waiter("stack_delete_complete").wait(StackName=target.stack, WaiterConfig=_WAIT)
+    )
     click.echo(f"stack {target.stack}: the first deployment had failed; what was left of it is removed")
 
 
@@ -162,21 +163,23 @@ def adopt(target: Target, stack: dict[str, Any] | None, wanted: Mapping[str, str
         for logical_id, name in wanted.items()
     ]
     names = {"StackName": target.stack, "ChangeSetName": "adopt"}
-    asked(
+    call_aws(
         lambda: cloudformation.create_change_set(
             **names, ChangeSetType="IMPORT", ResourcesToImport=imported, TemplateBody=json.dumps(template, default=str)
         )
     )
-    asked(lambda: cloudformation.get_waiter("change_set_create_complete").wait(**names, WaiterConfig=_WAIT))
-    asked(lambda: cloudformation.execute_change_set(**names))
-    asked(lambda: cloudformation.get_waiter("stack_import_complete").wait(StackName=target.stack, WaiterConfig=_WAIT))
+    call_aws(lambda: cloudformation.get_waiter("change_set_create_complete").wait(**names, WaiterConfig=_WAIT))
+    call_aws(lambda: cloudformation.execute_change_set(**names))
+    call_aws(
+        lambda: cloudformation.get_waiter("stack_import_complete").wait(StackName=target.stack, WaiterConfig=_WAIT)
+    )
     click.echo(f"stack {target.stack}: it has taken over {' and '.join(wanted.values())}")
 
 
 def find_resource(target: Target, logical_id: str) -> str | None:
     """Return the physical id of one of the stack's resources; None where it has none."""
     paginator = target.client("cloudformation").get_paginator("list_stack_resources")
-    pages = asked(lambda: list(paginator.paginate(StackName=target.stack)))
+    pages = call_aws(lambda: list(paginator.paginate(StackName=target.stack)))
     summaries = [summary for page in pages for summary in page["StackResourceSummaries"]]
     found = {summary["LogicalResourceId"]: summary.get("PhysicalResourceId") for summary in summaries}
     return found.get(logical_id)
@@ -260,17 +263,17 @@ def protect_table(target: Target, table: str) -> None:
     """Turn on deletion protection where it is off."""
     described = describe_table(target, table)
     if described is not None and not described.get("DeletionProtectionEnabled"):
-        asked(lambda: target.client("dynamodb").update_table(TableName=table, DeletionProtectionEnabled=True))
+        call_aws(lambda: target.client("dynamodb").update_table(TableName=table, DeletionProtectionEnabled=True))
         click.echo(f"table {table}: deletion protection is on")
 
 
 def protect_stack(target: Target) -> None:
     """Turn on termination protection, and refuse updates that would replace or remove the table or the bucket."""
     cloudformation = target.client("cloudformation")
-    asked(
+    call_aws(
         lambda: cloudformation.update_termination_protection(StackName=target.stack, EnableTerminationProtection=True)
     )
-    asked(lambda: cloudformation.set_stack_policy(StackName=target.stack, StackPolicyBody=json.dumps(STACK_POLICY)))
+    call_aws(lambda: cloudformation.set_stack_policy(StackName=target.stack, StackPolicyBody=json.dumps(STACK_POLICY)))
     click.echo(f"stack {target.stack}: termination protection is on; no update may replace its table or its bucket")
 
 

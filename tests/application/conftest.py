@@ -12,7 +12,7 @@ from moto import mock_aws
 from tests.application.fakes import FakeClock, FakeNotifier, FakeSource, targets
 from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
-from wabawatch.adapters.stores.dynamodb import DynamoStore
+from wabawatch.adapters.stores.dynamodb import DynamoDBStore
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.fleet_changes import FleetChanges
 from wabawatch.application.notify import Notify
@@ -35,7 +35,7 @@ def fresh_store(kind, folder):
     else:
         client = dynamodb_client()
         table = client.create_table(TableName=uuid.uuid4().hex, **table_shape())["TableDescription"]["TableName"]
-        opened = DynamoStore(client, table, timedelta(days=400))
+        opened = DynamoDBStore(client, table, timedelta(days=400))
     with closing(opened):
         yield opened
 

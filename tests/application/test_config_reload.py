@@ -6,11 +6,11 @@ import logging
 
 import pytest
 
-from wabawatch.adapters.documents import Document
+from wabawatch.adapters.config_source import ConfigDocument
 from wabawatch.application.config_reload import GOOD, REMOVED, MissingDocumentError, ReloadableConfig, record_removal
 from wabawatch.errors import ConfigurationError, StoreError
 
-PARAMETERS = Document(b"parameters of the stack", "parameters")
+PARAMETERS = ConfigDocument(b"parameters of the stack", "parameters")
 GONE = object()
 
 
@@ -35,7 +35,7 @@ class Papers:
         body = self.bodies[int(version_id[1:]) - 1]
         if self.is_down or body is None:
             raise ConfigurationError("cannot be read")
-        return Document(body, mark)
+        return ConfigDocument(body, mark)
 
 
 class Shelf:
@@ -305,6 +305,6 @@ def test_a_removal_that_was_meant_once_does_not_excuse_a_later_one():
 
 def test_parameters_that_are_bad_do_not_replace_what_was_good():
     shelf, papers = Shelf(**{REMOVED: b"v1", GOOD: b"v1"}), Papers(b"one", GONE)
-    configured = ReloadableConfig(papers, parse, lambda: shelf, fallback=Document(b"bad", "parameters"))
+    configured = ReloadableConfig(papers, parse, lambda: shelf, fallback=ConfigDocument(b"bad", "parameters"))
     assert "bad" in detail(configured.refresh())
     assert configured.value == b"one"

@@ -10,7 +10,7 @@ import moto
 import pytest
 import yaml
 
-from wabawatch.adapters import descriptors, stack
+from wabawatch.adapters import cloudformation, descriptors
 from wabawatch.adapters.notifiers import registry
 from wabawatch.bootstrap import build
 from wabawatch.config import load
@@ -65,8 +65,8 @@ def test_check_notes_a_concurrency_that_this_machine_cannot_hold(site, monkeypat
     ],
 )
 def test_check_notes_a_fleet_that_does_not_fit_into_the_interval(site, monkeypatch, stack_name, note):
-    found = stack.Stack("prod", "CREATE_COMPLETE", {"TableName": "t", "ConfigLocation": "s3://conf/c"}, {})
-    monkeypatch.setattr(stack, "find", lambda *_: found)
+    found = cloudformation.Stack("prod", "CREATE_COMPLETE", {"TableName": "t", "ConfigLocation": "s3://conf/c"}, {})
+    monkeypatch.setattr(cloudformation, "find_stack", lambda *_: found)
     targets = [{"id": f"n{number}", "api_key": "ssm:k"} for number in range(9000)]
     site.configure(targets=targets, source={**site.settings["source"], "concurrency": 1})
     site.config.write_text(json.dumps(site.settings))
@@ -149,8 +149,8 @@ def test_push_refuses_secrets_that_only_this_machine_has(site, bucket):
 @pytest.mark.parametrize("command", ["push", "check"])
 def test_secrets_that_the_stacks_functions_may_not_read_are_refused(site, bucket, monkeypatch, command):
     outputs = {"TableName": "t", "ConfigLocation": "s3://conf/config.json"}
-    found = stack.Stack("wabawatch", "CREATE_COMPLETE", outputs, {}, secret_prefix="wabawatch/")
-    monkeypatch.setattr(stack, "find", lambda _name, _clients: found)
+    found = cloudformation.Stack("wabawatch", "CREATE_COMPLETE", outputs, {}, secret_prefix="wabawatch/")
+    monkeypatch.setattr(cloudformation, "find_stack", lambda _name, _clients: found)
     site.configure(targets=[{"id": f"n{number}", "api_key": f"ssm:/other/{number}"} for number in range(5)])
     done = site.call("--stack", "wabawatch", "config", command, str(site.config))
     assert done.exit_code == 64
@@ -183,7 +183,9 @@ def test_push_remove_leaves_the_document_of_a_stack_whose_parameters_alone_make_
     site, bucket, monkeypatch
 ):
     outputs = {"TableName": "t", "ConfigLocation": "s3://conf/config.json"}
-    monkeypatch.setattr(stack, "find", lambda name, _: stack.Stack(name, "CREATE_COMPLETE", outputs, {}))
+    monkeypatch.setattr(
+        cloudformation, "find_stack", lambda name, _: cloudformation.Stack(name, "CREATE_COMPLETE", outputs, {})
+    )
     site.ok("config", "push", str(site.config), "--to", "s3://conf/config.json")
     done = site.call("--stack", "wabawatch", "config", "push", "--remove")
     assert done.exit_code == 64

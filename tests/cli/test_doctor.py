@@ -13,8 +13,8 @@ import pytest
 
 from tests.cli.conftest import FLEET
 from tests.template.template import resources
-from wabawatch.adapters import stack
-from wabawatch.adapters.stack import Subscription
+from wabawatch.adapters import cloudformation
+from wabawatch.adapters.cloudformation import Subscription
 from wabawatch.application.poll import PollTask
 from wabawatch.bootstrap import SystemClock, build
 from wabawatch.cli import stack_checks
@@ -118,14 +118,14 @@ def deployment(site, monkeypatch):
         "AWS_DEFAULT_REGION": REGION,
     }.items():
         monkeypatch.setenv(name, value)
-    resources_of = stack._resources
+    resources_of = cloudformation._find_ids
 
     def with_alarms(*given):
         """CloudFormation of moto makes no alarms."""
         names = {"NoRunAlarm": "wabawatch-no-run", "StartedAlarm": "wabawatch-started"}
         return names if given[1] == "AWS::CloudWatch::Alarm" else resources_of(*given)
 
-    monkeypatch.setattr(stack, "_resources", with_alarms)
+    monkeypatch.setattr(cloudformation, "_find_ids", with_alarms)
     with moto.mock_aws():
         found = Deployment(site)
         site.ok("--stack", STACK, "run", "--once")
@@ -206,12 +206,12 @@ def test_one_thing_is_to_do_where(deployment, harm, said, todo):
 
 
 def test_a_secret_that_only_the_examiner_can_read_is_to_move(deployment, monkeypatch):
-    find = stack.find
+    find = cloudformation.find_stack
 
     def find_with_prefix(name, clients):
         return msgspec.structs.replace(find(name, clients), secret_prefix="other/")
 
-    monkeypatch.setattr(stack, "find", find_with_prefix)
+    monkeypatch.setattr(cloudformation, "find_stack", find_with_prefix)
     deployment.client("secretsmanager").create_secret(Name="wabawatch/keys/a", SecretString=FLEET.numbers[0].key)
     deployment.site.configure(
         targets=[{"id": "a", "api_key": "secretsmanager:wabawatch/keys/a"}], destinations={"c": {"kind": "console"}}
@@ -224,7 +224,7 @@ def test_a_secret_that_only_the_examiner_can_read_is_to_move(deployment, monkeyp
 def test_a_subscription_that_nobody_confirmed_is_to_do_though_another_is(deployment, monkeypatch):
     found = [Subscription("sqs", "arn:aws:sqs:::reader", is_confirmed=True)]
     waiting = Subscription("email", "you@example.com", is_confirmed=False)
-    monkeypatch.setattr(stack, "subscriptions", lambda _topic, _clients: [*found, waiting])
+    monkeypatch.setattr(cloudformation, "list_subscriptions", lambda _topic, _clients: [*found, waiting])
     examined = deployment.doctor()
     assert examined.exit_code == 1
     assert "alerts: 1 of 2 confirmed" in examined.stdout

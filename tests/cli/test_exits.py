@@ -12,7 +12,7 @@ import yaml
 
 from wabawatch.cli.commands import incidents, status
 from wabawatch.cli.exit_codes import run_and_exit_code
-from wabawatch.errors import ConfigurationError, SchemaError, StoreError
+from wabawatch.errors import ConfigurationError, SchemaError, StoreError, UnavailableError
 
 USAGE = [
     pytest.param(["prob"], "no command 'prob'; did you mean probe?", id="a mistyped command gets the nearest"),
@@ -132,6 +132,7 @@ def test_ctrl_c_in_a_one_shot_command_exits_130(site, monkeypatch):
     [
         pytest.param(ConfigurationError("x"), 64, id="what only people can change is 64"),
         pytest.param(StoreError("x"), 75, id="what may pass is 75"),
+        pytest.param(UnavailableError("x"), 75, id="so is what AWS refuses for now"),
         pytest.param(SchemaError("x"), 64, id="a state of a later version does not pass by itself"),
     ],
 )

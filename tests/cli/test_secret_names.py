@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from wabawatch.adapters.stack import Stack
+from wabawatch.adapters.cloudformation import Stack
 from wabawatch.bootstrap import read_settings
 from wabawatch.cli.stack_checks import unreadable_secrets
 

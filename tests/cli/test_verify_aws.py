@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.cli.scripted_aws import REGION, Denied, ScriptedAws, client
-from wabawatch.adapters.stack import Stack
+from wabawatch.adapters.cloudformation import Stack
 from wabawatch.bootstrap import build
 from wabawatch.cli.verify_aws import topics
 from wabawatch.cli.verify_aws.check import Account, Check, Outcome, Pause, Timer, proven, run_checks

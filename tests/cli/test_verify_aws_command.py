@@ -7,8 +7,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from wabawatch.adapters import stack
-from wabawatch.adapters.stack import Stack
+from wabawatch.adapters import cloudformation
+from wabawatch.adapters.cloudformation import Stack
 from wabawatch.cli.main import program
 from wabawatch.cli.verify_aws import verification
 from wabawatch.cli.verify_aws.check import Check, finding, proven, unchecked
@@ -28,7 +28,7 @@ LOUD = check("test alarm", proven("it rang"), asks="Ring an alarm", receipt="Did
 @pytest.fixture
 def verify(site, monkeypatch):
     """Calls it over some checks, with answers typed at a terminal, or without one."""
-    monkeypatch.setattr(stack, "find", lambda name, _: Stack(name, "CREATE_COMPLETE", {}, {}))
+    monkeypatch.setattr(cloudformation, "find_stack", lambda name, _: Stack(name, "CREATE_COMPLETE", {}, {}))
     where = ["--state", site.environment["WABAWATCH_STATE"], "--config", str(site.config), "--stack", "wabawatch"]
 
     def call(checks, *arguments, typed=None):

@@ -4,7 +4,7 @@ import tomllib
 import pytest
 
 from tests.template.template import ROOT, template
-from wabawatch.adapters.stack import Stack
+from wabawatch.adapters.cloudformation import Stack
 
 PARAMETERS = template()["Parameters"]
 

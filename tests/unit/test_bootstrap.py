@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from tests.application.fakes import PAYMENT, T0, FakeClock, FakeSource, phone, targets
 from wabawatch import bootstrap
-from wabawatch.adapters.documents import S3Documents
+from wabawatch.adapters.config_source import S3ConfigSource
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.config_reload import GOOD
 from wabawatch.application.fleet_changes import FleetChanges
@@ -146,7 +146,7 @@ def test_a_removal_that_dies_before_the_deletion_leaves_the_document_in_force(de
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(S3Documents, "delete", killed)
+        patched.setattr(S3ConfigSource, "delete", killed)
         with pytest.raises(KeyboardInterrupt):
             remove(PLACE, warm.store)
     for one in (warm, deployment.process()):
@@ -166,7 +166,7 @@ def test_a_removal_that_s3_refuses_excuses_no_later_absence(deployment, monkeypa
         raise ConfigurationError("cannot be deleted")
 
     with monkeypatch.context() as patched:
-        patched.setattr(S3Documents, "delete", refused)
+        patched.setattr(S3ConfigSource, "delete", refused)
         with pytest.raises(ConfigurationError, match="cannot be deleted"):
             remove(PLACE, warm.store)
     deployment.delete()

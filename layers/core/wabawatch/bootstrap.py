@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final, TextIO
 import msgspec
 
 from wabawatch.adapters.aws import aws_client
+from wabawatch.adapters.config_source import ConfigDocument, ConfigSource, FileConfigSource, S3ConfigSource
 from wabawatch.adapters.descriptors import lower_concurrency
-from wabawatch.adapters.documents import Document, Documents, FileDocuments, S3Documents
 from wabawatch.adapters.notifiers import registry
-from wabawatch.adapters.owners import new_owner
+from wabawatch.adapters.process_id import new_process_id
 from wabawatch.application.config_reload import (
     MissingDocumentError,
     ReloadableConfig,
@@ -30,7 +30,7 @@ from wabawatch.application.ports import Clock, HealthSource, Notifier, Store, To
 from wabawatch.config import Settings, default_settings, load, usual_heartbeat, usual_history
 from wabawatch.domain.health import Reason
 from wabawatch.domain.rules import Rules
-from wabawatch.errors import ConfigurationError
+from wabawatch.errors import ConfigurationError, UnavailableError
 from wabawatch.monitor import Monitor
 
 if TYPE_CHECKING:  # poll starts faster without what only notify needs
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 _NO_TEXT: Final = b"\0"
 """Stands for a configuration without a document; no document can be this."""
-_PARAMETERS: Final = Document(_NO_TEXT, "parameters")
+_PARAMETERS: Final = ConfigDocument(_NO_TEXT, "parameters")
 """The minimal configuration, from the environment."""
 
 
@@ -200,7 +200,7 @@ def build(
         )
 
     def heartbeat_sender(url: str, timeout: float) -> HeartbeatSender:
-        from wabawatch.adapters.switch import HttpHeartbeatSender  # noqa: PLC0415 - only with a heartbeat
+        from wabawatch.adapters.heartbeat import HttpHeartbeatSender  # noqa: PLC0415 - only with a heartbeat
 
         is_url = url.startswith(("https://", "http://"))
         return HttpHeartbeatSender(lambda: url if is_url else secrets().key(url), timeout)
@@ -211,7 +211,7 @@ def build(
         secrets=secrets,
         heartbeat_sender=heartbeat_sender,
         clock=clock,
-        owner=new_owner(),
+        owner=new_process_id(),
         default_history=lambda: usual_history(environment),
         default_heartbeat=usual_heartbeat(environment),
         interval=interval,
@@ -237,18 +237,18 @@ def read_settings(
 
 def upload(location: str, body: bytes) -> str:
     """Write the configuration to `s3://BUCKET/KEY`; return its version. Raises ConfigurationError."""
-    return S3Documents(aws_client("s3"), location).write(body)
+    return S3ConfigSource(aws_client("s3"), location).write(body)
 
 
 def remove(location: str, store: Store) -> None:
     """Delete the configuration at `s3://BUCKET/KEY`, so that the parameters apply to everything on this state.
 
     Raises ConfigurationError; then a later absence counts as an accident."""
-    documents = S3Documents(aws_client("s3"), location)
+    documents = S3ConfigSource(aws_client("s3"), location)
     record_removal(store)
     try:
         documents.delete()
-    except ConfigurationError:
+    except (ConfigurationError, UnavailableError):
         forget_removal(store)
         raise
 
@@ -281,9 +281,9 @@ def open_store(state: str, history: timedelta) -> Store:
 
         return SqliteStore(Path(name))
     if kind == "dynamodb" and name:
-        from wabawatch.adapters.stores.dynamodb import DynamoStore  # noqa: PLC0415
+        from wabawatch.adapters.stores.dynamodb import DynamoDBStore  # noqa: PLC0415
 
-        return DynamoStore(aws_client("dynamodb"), name, history)
+        return DynamoDBStore(aws_client("dynamodb"), name, history)
     raise ConfigurationError(f"state {state!r}: write sqlite:PATH or dynamodb:TABLE (--state or WABAWATCH_STATE)")
 
 
@@ -292,25 +292,25 @@ class _Parameters:
 
     name = "environment"
 
-    def read(self, unless: str | None = None) -> Document | None:
+    def read(self, unless: str | None = None) -> ConfigDocument | None:
         return None if unless else _PARAMETERS
 
-    def version(self, version_id: str | None, mark: str) -> Document:
-        return Document(_NO_TEXT, version_id or mark)
+    def version(self, version_id: str | None, mark: str) -> ConfigDocument:
+        return ConfigDocument(_NO_TEXT, version_id or mark)
 
 
-def _config_source(config: str | None) -> Documents:
+def _config_source(config: str | None) -> ConfigSource:
     if not config:
         return _Parameters()
     if _is_in_s3(config):
-        return S3Documents(aws_client("s3"), config)
-    return FileDocuments(Path(config))
+        return S3ConfigSource(aws_client("s3"), config)
+    return FileConfigSource(Path(config))
 
 
 def _is_in_s3(config: str | None) -> bool:
     return config is not None and config.startswith("s3://")
 
 
-def _fallback(config: str | None) -> Document | None:
+def _fallback(config: str | None) -> ConfigDocument | None:
     """Return what applies while there is no object in S3: the template's parameters. A file must be there."""
     return _PARAMETERS if _is_in_s3(config) else None

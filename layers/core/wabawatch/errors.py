@@ -7,6 +7,7 @@ WabawatchError
 ├── StoreError            the state cannot be read or written
 │   └── SchemaError       the state was written by a later version
 ├── QueueError            the queue of shards does not take messages for now
+├── UnavailableError      AWS refuses requests for now, or cannot be reached: the same call may succeed later
 └── DeliveryError         a destination did not take a notification
 
 A failed probe is no error but an observation: see wabawatch.domain.health.Failure.
@@ -44,6 +45,10 @@ class SchemaError(StoreError):
 
 class QueueError(WabawatchError):
     """The queue of shards does not take messages for now."""
+
+
+class UnavailableError(WabawatchError):
+    """AWS refuses requests for now, or cannot be reached. The same call may succeed later."""
 
 
 class DeliveryErrorKind(StrEnum):

@@ -68,7 +68,7 @@ def hook(bench, kind, host, port=None):
 @pytest.fixture(autouse=True)
 def every_host_is_this_machine(monkeypatch):
     monkeypatch.setattr("wabawatch.application.credentials.is_loopback", lambda _: True)
-    monkeypatch.setattr("wabawatch.adapters.notifiers.http.is_loopback", lambda _: True)
+    monkeypatch.setattr("wabawatch.adapters.http.is_loopback", lambda _: True)
 
 
 @posting

@@ -16,7 +16,7 @@ from moto import mock_aws
 from tests.contract.stores.strict_client import StrictClient
 from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
-from wabawatch.adapters.stores.dynamodb import DynamoStore
+from wabawatch.adapters.stores.dynamodb import DynamoDBStore
 from wabawatch.adapters.stores.sqlite import SqliteStore
 
 ENDPOINT = "WABAWATCH_TEST_DYNAMODB_ENDPOINT"
@@ -65,7 +65,7 @@ def stores(state):
     opened = []
 
     def open_one():
-        opened.append(DynamoStore(*state, HISTORY) if isinstance(state, tuple) else SqliteStore(state))
+        opened.append(DynamoDBStore(*state, HISTORY) if isinstance(state, tuple) else SqliteStore(state))
         return opened[-1]
 
     yield open_one

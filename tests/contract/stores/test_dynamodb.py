@@ -28,7 +28,7 @@ from tests.contract.stores.builders import (
     silence,
 )
 from tests.contract.stores.strict_client import WRITES, StrictClient, size
-from wabawatch.adapters.stores.dynamodb import DynamoStore
+from wabawatch.adapters.stores.dynamodb import DynamoDBStore
 from wabawatch.adapters.stores.dynamodb.keys import LOG_SPREAD
 from wabawatch.application.ports import Change, FoldBatch, Outcome
 from wabawatch.domain.detection import detect
@@ -50,7 +50,7 @@ def client(dynamodb):
 
 @pytest.fixture
 def dynamo(dynamodb):
-    store = DynamoStore(*dynamodb, HISTORY)
+    store = DynamoDBStore(*dynamodb, HISTORY)
     store._table._pause = lambda _seconds: None
     yield store
     store.close()
@@ -210,7 +210,7 @@ STORM = 5000
 @pytest.fixture
 def storm():
     """A store, and the changes of a storm, each with one transition."""
-    store = DynamoStore(StrictClient(Agreeing()), "table", HISTORY)
+    store = DynamoDBStore(StrictClient(Agreeing()), "table", HISTORY)
     yield store, [change(f"customer-number-{number:05}", seqs=(1,)) for number in range(STORM)]
     store.close()
 
@@ -462,7 +462,7 @@ def test_two_incidents_of_one_key_are_folded_together(dynamo):
 
 
 def test_an_incident_that_moves_while_it_is_read_is_found(dynamo, dynamodb):
-    writer = DynamoStore(*dynamodb, HISTORY)
+    writer = DynamoDBStore(*dynamodb, HISTORY)
     first = incident("i")
     writer.save_incidents([first])
     moves = [resolved(first, 5)]
@@ -564,7 +564,7 @@ def test_a_transaction_that_is_wrong_is_an_error_at_once(dynamo):
 
 
 def test_a_reader_whose_document_is_written_meanwhile_gets_one_whole_version(dynamo, dynamodb):
-    writer = DynamoStore(*dynamodb, HISTORY)
+    writer = DynamoDBStore(*dynamodb, HISTORY)
     noise = random.Random(1)  # noqa: S311  # does not squeeze
     before, after = noise.randbytes(800_000), noise.randbytes(1_200_000)
     writer.save_document("d", before)

@@ -21,7 +21,7 @@ from tests.contract.stores.builders import member_row
 from tests.contract.stores.strict_client import INDEXES, StrictClient, size
 from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
-from wabawatch.adapters.stores.dynamodb import DynamoStore, keys
+from wabawatch.adapters.stores.dynamodb import DynamoDBStore, keys
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import FoldBatch, Target
@@ -75,7 +75,7 @@ def report(target: str, status: str) -> Report:
 class Monitor:
     """Poll and notify over a sample of the fleet, and how many bytes they left in the partitions of each kind."""
 
-    def __init__(self, store: DynamoStore, client: StrictClient, table: str) -> None:
+    def __init__(self, store: DynamoDBStore, client: StrictClient, table: str) -> None:
         self.store, self._client, self._table = store, client, table
         self.clock = FakeClock(AT)
         self.source = FakeSource(self.clock)
@@ -126,7 +126,7 @@ def collections() -> dict[str, float]:
         client = StrictClient(boto3.client("dynamodb", "eu-central-1"))
         table = uuid.uuid4().hex
         client.create_table(TableName=table, **table_shape())
-        store = DynamoStore(client, table, timedelta(days=3650))
+        store = DynamoDBStore(client, table, timedelta(days=3650))
         yield measured(Monitor(store, client, table))
         store.close()
 

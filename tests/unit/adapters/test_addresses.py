@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from tests.contract.notifiers.notifications import STORIES
+from wabawatch.adapters.heartbeat import HttpHeartbeatSender
 from wabawatch.adapters.notifiers import registry
-from wabawatch.adapters.switch import HttpHeartbeatSender
 from wabawatch.config import load
 from wabawatch.domain.heartbeat import HeartbeatPing
 from wabawatch.errors import ConfigurationError, DeliveryError
@@ -33,7 +33,7 @@ def _nothing_is_sent(monkeypatch):
     def post(*_):
         raise AssertionError("it was sent")
 
-    monkeypatch.setattr("wabawatch.adapters.notifiers.http.Client.post", post)
+    monkeypatch.setattr("wabawatch.adapters.http.HttpClient.post", post)
 
 
 @bad

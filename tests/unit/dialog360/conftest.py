@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wabawatch.adapters.dialog360 import Dialog360Source, Settings
-from wabawatch.adapters.dialog360.answers import Answer
-from wabawatch.adapters.dialog360.parsing import read_answer
+from wabawatch.adapters.dialog360.parser import parse_response
+from wabawatch.adapters.dialog360.request import Response
 from wabawatch.application.ports import Target
 from wabawatch.errors import NotFetchedError, SecretError
 
@@ -30,7 +30,7 @@ def read():
     def read(body, status=200, headers=None, *, key=KEY, target="n1", broken=None):
         if not isinstance(body, bytes):
             body = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        return read_answer(Answer(status, headers or {}, body, broken), target, key, NOW)
+        return parse_response(Response(status, headers or {}, body, broken), target, key, NOW)
 
     return read
 

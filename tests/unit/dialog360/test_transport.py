@@ -27,14 +27,14 @@ def test_a_request_is_not_late_because_its_caller_was_busy(transport, server, st
     while stopwatch() < 0.8:
         pass
     ((token, answer),) = finished(transport)
-    assert (token, answer.status, answer.broken) == ("token", 200, None)
+    assert (token, answer.status, answer.error) == ("token", 200, None)
 
 
 def test_a_request_that_is_late_is_given_up_and_the_next_one_works(transport, server, wire):
     server.answer = lambda _: [60]
     transport.start(f"{server.url}/health_status", "key", "token")
-    assert finished(transport)[0][1].broken.cause == "timeout"
-    assert not transport.busy
+    assert finished(transport)[0][1].error.cause == "timeout"
+    assert not transport.is_busy
     server.answer = lambda _: [wire.healthy()]
     transport.start(f"{server.url}/health_status", "key", "token")
     assert finished(transport)[0][1].status == 200
@@ -43,5 +43,5 @@ def test_a_request_that_is_late_is_given_up_and_the_next_one_works(transport, se
 def test_what_is_abandoned_gives_no_answer(transport, server):
     transport.start(f"{server.url}/health_status", "key", "token")
     transport.abandon()
-    assert not transport.busy
+    assert not transport.is_busy
     assert transport.wait(0.2) == []

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from wabawatch.domain.policy import Retry
+from wabawatch.domain.policy import Retry, exponential_delay
 
 RETRY = Retry()
 
@@ -26,3 +26,8 @@ def test_waits_double_with_every_failure_up_to_a_limit():
 )
 def test_a_vendor_that_asks_for_a_wait_gets_it(asked, seconds):
     assert RETRY.wait(1, asked).total_seconds() == seconds
+
+
+def test_a_wait_in_seconds_or_as_a_timedelta_doubles_up_to_its_limit():
+    assert [exponential_delay(attempts, 0.5, 3.0) for attempts in (1, 2, 3, 4, 5000)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    assert exponential_delay(2, timedelta(seconds=5), timedelta(minutes=1)) == timedelta(seconds=10)

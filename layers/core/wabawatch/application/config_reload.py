@@ -10,7 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from wabawatch.application.ports import DocumentStore
 from wabawatch.domain.health import Reason
-from wabawatch.errors import ConfigurationError, WabawatchError, describe_place
+from wabawatch.errors import ConfigurationError, UnavailableError, WabawatchError, describe_place
 
 GOOD: Final = "configuration/good"
 """The document that says which version was the last good one."""
@@ -48,11 +48,11 @@ class Origin(Protocol):
     name: str
 
     def read(self, unless: str | None = None) -> Text | None:
-        """Return the text; None while its version is still `unless`. Raises ConfigurationError."""
+        """Return the text; None while its version is still `unless`. Raises ConfigurationError or UnavailableError."""
         ...
 
     def version(self, version_id: str | None, mark: str) -> Text:
-        """Return an earlier text. Raises ConfigurationError."""
+        """Return an earlier text. Raises ConfigurationError or UnavailableError."""
         ...
 
 
@@ -81,7 +81,7 @@ class ReloadableConfig(Generic[Parsed]):
         self._seen: str | None = None
         self._bad: ConfigurationError | None = None
         """What is wrong with the text that was read last."""
-        self._unread: ConfigurationError | None = None
+        self._unread: ConfigurationError | UnavailableError | None = None
         """Why the last read failed."""
         self._failed_reads = 0
         self.value: Parsed | None = None
@@ -96,7 +96,7 @@ class ReloadableConfig(Generic[Parsed]):
         3. While anything is wrong, the last good version is in use, whichever process saw it."""
         try:
             text = self._read()
-        except ConfigurationError as error:
+        except (ConfigurationError, UnavailableError) as error:
             self._unread = error
             self._failed_reads += 1
         else:
@@ -158,7 +158,7 @@ class ReloadableConfig(Generic[Parsed]):
                 self._accept(self._good_text(good))
                 self._remembered = good
                 self._seen = self._seen if self._bad else None
-            except ConfigurationError as error:
+            except (ConfigurationError, UnavailableError) as error:
                 _log.warning("the last good configuration (%s) cannot be read: %s", good, error)
         trouble = self._bad or self._unread
         if self.value is None and trouble is not None:
@@ -170,7 +170,7 @@ class ReloadableConfig(Generic[Parsed]):
         with configuration_border(self._origin.name):
             return self._origin.version(mark, mark)
 
-    def _trouble(self) -> ConfigurationError | None:
+    def _trouble(self) -> ConfigurationError | UnavailableError | None:
         if isinstance(self._unread, MissingDocumentError):
             return self._unread
         return self._bad or (self._unread if self._failed_reads >= _REPORTED_FAILURES else None)

@@ -15,7 +15,7 @@ from typing import Final
 
 import click
 
-from wabawatch.errors import SchemaError, StoreError, WabawatchError, describe_place
+from wabawatch.errors import SchemaError, StoreError, UnavailableError, WabawatchError, describe_place
 
 OK: Final = 0
 FAULTS: Final = 1
@@ -61,7 +61,7 @@ def _describe(error: Exception) -> tuple[str, int]:
         case click.ClickException():
             return f"wabawatch: {error.format_message()}", USAGE if error.exit_code == 1 else error.exit_code
         case WabawatchError():
-            is_temporary = isinstance(error, StoreError) and not isinstance(error, SchemaError)
+            is_temporary = isinstance(error, StoreError | UnavailableError) and not isinstance(error, SchemaError)
             return f"wabawatch: {error}", LATER if is_temporary else USAGE
     return _describe_bug(error), BUG
 

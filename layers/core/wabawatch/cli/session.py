@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 import click
 
 if TYPE_CHECKING:
-    from wabawatch.adapters.stack import Stack
+    from wabawatch.adapters.cloudformation import Stack
     from wabawatch.monitor import Monitor
 
 
@@ -59,9 +59,9 @@ class Session:
         if self.stack is None or self.found is not None:
             return
         from wabawatch.adapters.aws import aws_client  # noqa: PLC0415
-        from wabawatch.adapters.stack import find  # noqa: PLC0415 - only --stack needs AWS
+        from wabawatch.adapters.cloudformation import find_stack  # noqa: PLC0415 - only --stack needs AWS
 
-        self.found = find(self.stack, aws_client)
+        self.found = find_stack(self.stack, aws_client)
         own = {name: value for name, value in self.environment.items() if name not in _SINGLE_TARGET_VARIABLES}
         self.environment = {**own, **self.found.environment}
         is_typed = "stack" in self.typed

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from wabawatch.adapters import stack as deployed
+from wabawatch.adapters import cloudformation as deployed
 from wabawatch.adapters.aws import aws_client
+from wabawatch.adapters.cloudformation import Stack
 from wabawatch.adapters.descriptors import ON_LAMBDA, lower_concurrency
-from wabawatch.adapters.stack import Stack
 from wabawatch.application.poll import DEFAULT_INTERVAL
 from wabawatch.application.ports import Topic
 from wabawatch.application.secret_reference import SECRETS_MANAGER, SSM, find_references, parse_reference
@@ -152,7 +152,7 @@ def check_stack(context: DoctorContext) -> Iterator[Finding]:
 
 
 def check_schedules(context: DoctorContext) -> Iterator[Finding]:
-    found = deployed.schedules(context.stack, aws_client) if context.stack else {}
+    found = deployed.list_schedules(context.stack, aws_client) if context.stack else {}
     for purpose, schedule in found.items():
         subject = f"{purpose} schedule"
         if schedule is None:
@@ -193,7 +193,7 @@ def check_topics(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _check_topic(name: str, arn: str, *, may_be_empty: bool = False) -> Iterator[Finding]:
-    found = deployed.subscriptions(arn, aws_client)
+    found = deployed.list_subscriptions(arn, aws_client)
     confirmed = [subscription for subscription in found if subscription.is_confirmed]
     topic = arn.rpartition(":")[2]
     if not found:
@@ -218,13 +218,13 @@ def check_dead_letters(context: DoctorContext) -> Iterator[Finding]:
     """Check the dead-letter queues. Their messages need not be sent again: the next run repeats the work."""
     if context.stack is None:
         return
-    full = [queue for queue in deployed.dead_letters(context.stack, aws_client) if queue.count]
+    full = [queue for queue in deployed.list_dead_letters(context.stack, aws_client) if queue.count]
     if not full:
         yield Finding("dead letters", ok=True, said="all queues are empty")
     for queue in full:
         said = ", ".join((f"{pluralize(queue.count, 'message')} in {queue.queue}", *queue.causes))
         if context.purge:
-            deployed.purge(queue, aws_client)
+            deployed.purge_queue(queue, aws_client)
             yield Finding("dead letters", ok=True, said=f"{said}; deleted")
         else:
             yield Finding("dead letters", ok=False, said=said, todo=_HOW_TO_CLEAR)
@@ -247,7 +247,7 @@ def check_heartbeat(context: DoctorContext) -> Iterator[Finding]:
 def check_alarms(context: DoctorContext) -> Iterator[Finding]:
     if context.stack is None:
         return
-    found = deployed.alarms(context.stack, aws_client)
+    found = deployed.read_alarms(context.stack, aws_client)
     todo = f"see the dashboard: {context.stack.outputs.get('DashboardUrl')}" if found.ringing else ""
     unarmed = (
         "" if found.is_armed else "; for ten minutes after the first start no alarm fires if the functions don't run"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -13,6 +13,14 @@ _SKEW: Final = timedelta(minutes=1)
 """How far the clocks of two machines may differ before one of them counts as wrong."""
 LONGEST_RETRY_AFTER: Final = timedelta(days=1)
 """A vendor that asks for more is asked again after this."""
+
+
+Delay = TypeVar("Delay", float, timedelta)
+
+
+def exponential_delay(attempts: int, first: Delay, limit: Delay) -> Delay:
+    """Return the wait after this many failed attempts (1 or more): it doubles from `first` up to `limit`."""
+    return min(first * (1 << min(attempts - 1, 20)), limit)
 
 
 class Thresholds(msgspec.Struct, frozen=True):
@@ -46,7 +54,7 @@ class Retry(msgspec.Struct, frozen=True):
     def wait(self, attempts: int, retry_after: float | None = None) -> timedelta:
         """The wait after this many failed attempts (1 or more), or `retry_after` seconds, up to a day, if longer."""
         asked = timedelta(seconds=max(0.0, min(retry_after or 0.0, LONGEST_RETRY_AFTER.total_seconds())))
-        return max(min(self.first * (1 << min(attempts - 1, 20)), self.most), asked)
+        return max(exponential_delay(attempts, self.first, self.most), asked)
 
     @property
     def longest(self) -> timedelta:

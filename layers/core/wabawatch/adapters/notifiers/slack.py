@@ -16,7 +16,7 @@ from wabawatch.domain.notification import Notification
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 if TYPE_CHECKING:
-    from wabawatch.adapters.notifiers.http import Client
+    from wabawatch.adapters.http import HttpClient
 
 _DESTINATION_ERRORS: Final = frozenset(
     {
@@ -70,10 +70,10 @@ class Slack:
         return self._client.post(url, msgspec.json.encode(payload), {})
 
     @cached_property
-    def _client(self) -> Client:
-        from wabawatch.adapters.notifiers.http import Client  # noqa: PLC0415 - requests waits for the first delivery
+    def _client(self) -> HttpClient:
+        from wabawatch.adapters.http import HttpClient  # noqa: PLC0415 - requests waits for the first delivery
 
-        return Client(self._context.patience)
+        return HttpClient(self._context.patience)
 
 
 def _known_word(answer: Answer) -> str:

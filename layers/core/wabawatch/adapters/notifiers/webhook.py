@@ -24,7 +24,7 @@ from wabawatch.application.secret_reference import SecretReference, is_reference
 from wabawatch.domain.notification import Notification
 
 if TYPE_CHECKING:
-    from wabawatch.adapters.notifiers.http import Client
+    from wabawatch.adapters.http import HttpClient
 
 _MAX_BODY: Final = 200_000
 """Bytes of a body: no receiver expects more."""
@@ -66,10 +66,10 @@ class Webhook:
         return Receipt(thread)
 
     @cached_property
-    def _client(self) -> Client:
-        from wabawatch.adapters.notifiers.http import Client  # noqa: PLC0415 - requests waits for the first delivery
+    def _client(self) -> HttpClient:
+        from wabawatch.adapters.http import HttpClient  # noqa: PLC0415 - requests waits for the first delivery
 
-        return Client(self._context.patience)
+        return HttpClient(self._context.patience)
 
 
 def sign(secret: str, at: datetime, body: bytes) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The vaults of AWS: Secrets Manager and the Systems Manager Parameter Store."""
+"""Read secrets from AWS: Secrets Manager and the Systems Manager Parameter Store."""
 
 from __future__ import annotations
 
@@ -7,24 +7,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from wabawatch.adapters.secrets.vaults import Stopped, UnansweredError
+from wabawatch.adapters.aws import Clients, is_transient_code, is_transient_refusal
+from wabawatch.adapters.secrets.backend import ShouldStop, UnansweredError
+from wabawatch.domain.policy import exponential_delay
 from wabawatch.errors import ConfigurationError, NotFetchedError, SecretError
 
-Clients = Callable[[str], Any]
-"""Makes the boto3 client of a service by its name."""
+Results = dict[str, str | SecretError]
+"""By name: the value, or the reason why there is none."""
 
-Verdicts = dict[str, str | SecretError]
-"""By name: the value, or why there is none."""
+_MAX_SECRETS: Final = 20
+_MAX_PARAMETERS: Final = 10
+"""The largest batches of BatchGetSecretValue and GetParameters."""
+_CONCURRENT_CALLS: Final = 4
+"""Enough for the 40 calls a second that GetParameters allows by default."""
+_PAUSES: Final = tuple(exponential_delay(attempt, first=0.5, limit=2.0) for attempt in range(1, 9))
+"""Seconds before a throttled batch is retried, each time after the client has retried a few times itself."""
 
-_MOST_SECRETS: Final = 20
-_MOST_PARAMETERS: Final = 10
-"""What BatchGetSecretValue and GetParameters take at once."""
-_CALLS_AT_ONCE: Final = 4
-"""Enough for the 40 calls a second that GetParameters takes unless an account has asked for more."""
-_PAUSES: Final = (0.5, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0)
-"""Seconds before a throttled pack is asked for again, each time after the client has tried a few times itself."""
-
-_SERVER_ERROR: Final = 500
 _ADVICE: Final[Mapping[str, str]] = {
     "ResourceNotFoundException": "there is none of this name here; check the spelling, the account and the region",
     "ParameterNotFound": "there is none of this name here; check the spelling, the account and the region",
@@ -36,21 +34,21 @@ _ADVICE: Final[Mapping[str, str]] = {
     "InvalidParameterException": "this is not a name that the service accepts; check the spelling",
     "ValidationException": "this is not a name that the service accepts; check the spelling",
 }
-"""Errors that trying again cannot heal, with what to do; all others may pass."""
+"""Advice for errors that a retry cannot help."""
 
 _log = logging.getLogger(__name__)
 
 
 class _PassingError(Exception):
-    """AWS cannot be asked at the moment: no network, no credentials yet, too many requests, an error of its own."""
+    """AWS does not answer for now: no network, no credentials yet, throttling, a fault of its own."""
 
 
 class _ThrottledError(_PassingError):
-    """AWS takes no more calls a second; a few seconds later it does."""
+    """AWS throttles; a few seconds later it does not."""
 
 
 class _Service:
-    """One service's client, made when it is first needed."""
+    """Calls one service; its client is made when it is first needed."""
 
     def __init__(self, name: str, clients: Clients) -> None:
         self._name = name
@@ -58,7 +56,7 @@ class _Service:
         self._client: Any = None
 
     def call(self, operation: str, **parameters: object) -> Mapping[str, Any]:
-        """Raises _RefusedError, or _PassingError."""
+        """Call an operation. Raises _RefusedError, or _PassingError."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only with AWS
 
         try:
@@ -73,32 +71,31 @@ class _Service:
 
 
 class _RefusedError(Exception):
-    """AWS answered that it will not. The text is the service's code."""
+    """AWS refused the call for good. The text is the code."""
 
 
 def _failure(response: Mapping[str, Any]) -> _RefusedError | _PassingError:
     code = str(response.get("Error", {}).get("Code", ""))
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    passing = status >= _SERVER_ERROR or _may_pass(code)
     if "Throttl" in code or "TooMany" in code:
         return _ThrottledError(code)
-    return _PassingError(code) if passing else _RefusedError(code)
+    return _PassingError(code) if is_transient_refusal(response) or _may_pass(code) else _RefusedError(code)
 
 
 class SecretsManager:
-    """One secret by GetSecretValue; several by BatchGetSecretValue, or one by one where the role may not batch."""
+    """Reads one secret by GetSecretValue; several by BatchGetSecretValue, or one by one where the role may not
+    batch."""
 
     def __init__(self, clients: Clients) -> None:
         self._service = _Service("secretsmanager", clients)
 
-    def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:
-        return _read_packs("secretsmanager", names, _MOST_SECRETS, self._some, stopped)
+    def read(self, names: Sequence[str], stopped: ShouldStop) -> Mapping[str, str | SecretError]:
+        return _read_batches("secretsmanager", names, _MAX_SECRETS, self._some, stopped)
 
-    def _some(self, names: Sequence[str]) -> Verdicts:
+    def _some(self, names: Sequence[str]) -> Results:
         return self._batch(names) if len(names) > 1 else self._one(names[0])
 
-    def _batch(self, names: Sequence[str]) -> Verdicts:
-        found: Verdicts = {}
+    def _batch(self, names: Sequence[str]) -> Results:
+        found: Results = {}
         try:
             for page in self._pages(names):
                 found |= _read_page(page, names)
@@ -108,7 +105,7 @@ class SecretsManager:
         return found
 
     def _pages(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        """Yield the pages of one answer, at most one for each name."""
+        """Yield the pages of a response, at most one for each name."""
         further: dict[str, object] = {}
         for _ in names:
             page = self._service.call("batch_get_secret_value", SecretIdList=list(names), **further)
@@ -117,90 +114,90 @@ class SecretsManager:
                 return
             further = {"NextToken": page["NextToken"]}
 
-    def _one(self, name: str) -> Verdicts:
+    def _one(self, name: str) -> Results:
         try:
             return {name: _text(name, self._service.call("get_secret_value", SecretId=name))}
         except _RefusedError as refusal:
-            return _verdict("secretsmanager", name, str(refusal))
+            return _explain_refusal("secretsmanager", name, str(refusal))
 
 
-def _read_page(page: Mapping[str, Any], names: Sequence[str]) -> Verdicts:
-    found: Verdicts = {}
+def _read_page(page: Mapping[str, Any], names: Sequence[str]) -> Results:
+    found: Results = {}
     for secret in page.get("SecretValues", ()):
         arn = secret.get("ARN", "")
         for name in {secret.get("Name"), arn, arn.rpartition("-")[0]}.intersection(names):
             found[name] = _text(name, secret)
     for error in page.get("Errors", ()):
-        found |= _verdict("secretsmanager", error.get("SecretId", ""), error.get("ErrorCode", ""))
+        found |= _explain_refusal("secretsmanager", error.get("SecretId", ""), error.get("ErrorCode", ""))
     return found
 
 
 class ParameterStore:
-    """SecureString and plain parameters by GetParameters; a name may carry a version or label, as `name:3`."""
+    """Reads SecureString and plain parameters by GetParameters; a name may have a version or label, as `name:3`."""
 
     def __init__(self, clients: Clients) -> None:
         self._service = _Service("ssm", clients)
 
-    def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:
-        return _read_packs("ssm", names, _MOST_PARAMETERS, self._some, stopped)
+    def read(self, names: Sequence[str], stopped: ShouldStop) -> Mapping[str, str | SecretError]:
+        return _read_batches("ssm", names, _MAX_PARAMETERS, self._some, stopped)
 
-    def _some(self, names: Sequence[str]) -> Verdicts:
+    def _some(self, names: Sequence[str]) -> Results:
         try:
             answer = self._service.call("get_parameters", Names=list(names), WithDecryption=True)
         except _RefusedError as refusal:
             if len(names) == 1:
-                return _verdict("ssm", names[0], str(refusal))
+                return _explain_refusal("ssm", names[0], str(refusal))
             return _each(self._one, names)  # a single name that is denied or malformed fails the whole call
-        found: Verdicts = {}
+        found: Results = {}
         for parameter in answer.get("Parameters", ()):
-            found |= dict.fromkeys(_names(parameter).intersection(names), str(parameter["Value"]))
+            found |= dict.fromkeys(_aliases(parameter).intersection(names), str(parameter["Value"]))
         for name in answer.get("InvalidParameters", ()):
-            found |= _verdict("ssm", name, "ParameterNotFound")
+            found |= _explain_refusal("ssm", name, "ParameterNotFound")
         return found
 
-    def _one(self, name: str) -> Verdicts:
+    def _one(self, name: str) -> Results:
         return self._some([name])
 
 
-def _names(parameter: Mapping[str, Any]) -> set[str]:
-    """All that a parameter may have been asked for by: name or ARN, and after it the version or label."""
+def _aliases(parameter: Mapping[str, Any]) -> set[str]:
+    """Return all names by which a parameter can be requested: name or ARN, with or without version or label."""
     name, arn = parameter.get("Name", ""), parameter.get("ARN", "")
     selector = parameter.get("Selector") or ""
     version = f":{parameter.get('Version')}"
     return {name + selector, arn + selector, name + version, arn + version}
 
 
-_Read = Callable[[Sequence[str]], Verdicts]
+_Read = Callable[[Sequence[str]], Results]
 
 
-def _read_packs(scheme: str, names: Sequence[str], size: int, read: _Read, stopped: Stopped) -> Verdicts:
-    """Read as many with each call as the service takes, a few calls side by side, until `stopped`.
+def _read_batches(scheme: str, names: Sequence[str], size: int, read: _Read, stopped: ShouldStop) -> Results:
+    """Read in batches as large as the service allows, a few calls concurrently, until `stopped`.
 
-    The first call goes alone: where AWS cannot be asked, the others would only wait as long again."""
+    The first call goes alone: where AWS does not answer, the others would only wait as long again."""
     first, *others = [names[start : start + size] for start in range(0, len(names), size)]
-    packs = _Packs(read, stopped, _PAUSES if others else ())
-    found = packs.read(first)
+    reader = _BatchReader(read, stopped, _PAUSES if others else ())
+    found = reader.read(first)
     if others:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a few secrets come with one call
 
-        with ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix=scheme) as threads:
-            for verdicts in threads.map(packs.read, others):
-                found |= verdicts
-    return {name: found.get(name) or packs.explain(scheme, name) for name in names}
+        with ThreadPoolExecutor(_CONCURRENT_CALLS, thread_name_prefix=scheme) as threads:
+            for results in threads.map(reader.read, others):
+                found |= results
+    return {name: found.get(name) or reader.explain(scheme, name) for name in names}
 
 
-class _Packs:
-    """Reads pack after pack, waits where AWS throttles, and ends with the first other sign that it cannot be asked."""
+class _BatchReader:
+    """Reads batches, waits where AWS throttles, and gives up at any other sign that it does not answer."""
 
-    def __init__(self, read: _Read, stopped: Stopped, pauses: Sequence[float]) -> None:
+    def __init__(self, read: _Read, stopped: ShouldStop, pauses: Sequence[float]) -> None:
         self._read = read
         self._stopped = stopped
         self._pauses = pauses
         self._trouble = ""
         self._is_late = False
 
-    def read(self, names: Sequence[str]) -> Verdicts:
-        """The verdicts of a pack; none where it was not read."""
+    def read(self, names: Sequence[str]) -> Results:
+        """Return the results of a batch; {} where it was not read."""
         for pause in (*self._pauses, None):
             if self._trouble or self._is_over():
                 return {}
@@ -216,7 +213,7 @@ class _Packs:
         return {}
 
     def explain(self, scheme: str, name: str) -> SecretError:
-        """Why a secret was not read."""
+        """Return why a secret was not read."""
         if self._is_late and not self._trouble:
             return NotFetchedError(f"{scheme}:{name}: the time was over before it could be read")
         return _unanswered(scheme, name, self._trouble or "no answer about it")
@@ -234,7 +231,7 @@ def _unanswered(scheme: str, name: str, trouble: str) -> UnansweredError:
     return UnansweredError(f"{scheme}:{name}: AWS cannot be asked for it at the moment: {trouble}")
 
 
-def _each(read: Callable[[str], Verdicts], names: Sequence[str]) -> Verdicts:
+def _each(read: Callable[[str], Results], names: Sequence[str]) -> Results:
     return {name: value for one in names for name, value in read(one).items()}
 
 
@@ -248,14 +245,15 @@ def _text(name: str, secret: Mapping[str, Any]) -> str | SecretError:
         return SecretError(f"secretsmanager:{name}: is binary; store the secret as text")
 
 
-def _verdict(scheme: str, name: str, code: str) -> Verdicts:
-    """Why there is no value: for good, or for the moment."""
+def _explain_refusal(scheme: str, name: str, code: str) -> Results:
+    """Return why there is no value: for good, or for now."""
     if _may_pass(code):
         return {name: _unanswered(scheme, name, code)}
     action = "ssm:GetParameters" if scheme == "ssm" else "secretsmanager:GetSecretValue"
-    notified = _ADVICE.get(code, "it cannot be read").format(action=action)
-    return {name: SecretError(f"{scheme}:{name}: {notified} ({code})")}
+    advice = _ADVICE.get(code, "it cannot be read").format(action=action)
+    return {name: SecretError(f"{scheme}:{name}: {advice} ({code})")}
 
 
 def _may_pass(code: str) -> bool:
-    return any(word in code for word in ("Throttl", "TooMany", "Token", "Internal", "ServiceUnavailable"))
+    """Tell whether a refusal can end by itself; so does an expired token, which the role renews."""
+    return is_transient_code(code) or any(word in code for word in ("TooMany", "Token", "Internal"))

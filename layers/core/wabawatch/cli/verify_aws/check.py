@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 from botocore.exceptions import ClientError
 
-from wabawatch.adapters import stack as deployed
+from wabawatch.adapters import cloudformation as deployed
+from wabawatch.adapters.aws import call_aws
 from wabawatch.errors import ConfigurationError, WabawatchError, describe_place
 from wabawatch.monitor import Monitor
 
@@ -76,7 +77,7 @@ class Account:
 
     def _ask(self, call: Callable[[], Any], service: str) -> Any:  # noqa: ANN401 - as above
         try:
-            return deployed.asked(call)
+            return call_aws(call)
         except WabawatchError as error:
             if (action := missing_permission(error.__cause__, service)) is not None:
                 raise MissingPermissionError(action) from error
@@ -86,7 +87,7 @@ class Account:
 
     @cached_property
     def resources(self) -> Mapping[str, deployed.Resource]:
-        found: Mapping[str, deployed.Resource] = self.ask_deployed("cloudformation", deployed.resources)
+        found: Mapping[str, deployed.Resource] = self.ask_deployed("cloudformation", deployed.list_resources)
         return found
 
     def output(self, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from wabawatch.adapters import stack as deployed
+from wabawatch.adapters import cloudformation as deployed
 from wabawatch.application.secret_reference import find_references
 from wabawatch.cli.stack_checks import interval_of
 from wabawatch.cli.verify_aws.check import Account, Step, finding, proven
@@ -25,7 +25,7 @@ _DEPLOYMENT: Final = "deployment"
 
 def schedules(account: Account) -> Iterator[Step]:
     """Both are on, and both functions were started lately: Scheduler itself does not say when it last ran."""
-    found: Mapping[str, deployed.Schedule | None] = account.ask_deployed("scheduler", deployed.schedules)
+    found: Mapping[str, deployed.Schedule | None] = account.ask_deployed("scheduler", deployed.list_schedules)
     for purpose, one in found.items():
         if one is None:
             yield finding(f"the schedule of {purpose} does not exist", "deploy again")

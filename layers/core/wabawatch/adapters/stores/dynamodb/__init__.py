@@ -1,4 +1,4 @@
-"""State in one DynamoDB table, for any number of pollers at once. docs/storage.md describes the rows and their keys.
+"""Store the state in one DynamoDB table, for any number of concurrent pollers. docs/storage.md describes the rows.
 
 Costs, in read units (4 KB, consistent; half where a read may lag) and write units (1 KB; two for each in a transaction,
 and the same again for each index that the item is in):
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from wabawatch.adapters.stores.dynamodb.aside import Aside
 from wabawatch.adapters.stores.dynamodb.documents import Documents, Leases, NotificationQueue
 from wabawatch.adapters.stores.dynamodb.incidents import Incidents
-from wabawatch.adapters.stores.dynamodb.periods import Periods
+from wabawatch.adapters.stores.dynamodb.keys import Periods
 from wabawatch.adapters.stores.dynamodb.runs import Runs
 from wabawatch.adapters.stores.dynamodb.silences import OperatorActions
 from wabawatch.adapters.stores.dynamodb.snapshots import Snapshots
@@ -35,12 +35,11 @@ if TYPE_CHECKING:  # the stubs are not there at run time
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class DynamoStore:
+class DynamoDBStore:
     """The Store port over one DynamoDB table, which template.yaml makes; `history` is how long the log is kept.
 
-    Its methods are those of its parts. Raises StoreError, which names the operation and the table and says what to do,
-    when DynamoDB refuses or cannot be reached; SchemaError for what a later version of Wabawatch wrote.
-    """
+    It is composed of parts that share the table; its methods are theirs. Raises StoreError, with the operation, the
+    table and advice, when DynamoDB refuses or cannot be reached; SchemaError for rows that a later version wrote."""
 
     fold_limit = MAX_ACTIONS
 
@@ -101,7 +100,7 @@ class DynamoStore:
         self.release_lease = leases.release
 
     def purge(self, before: datetime) -> int:  # noqa: ARG002  # the port's signature
-        """Nothing: DynamoDB expires items by itself."""
+        """Do nothing: DynamoDB expires items by itself."""
         return 0
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Rows that can't be decoded are set aside, so that what is around them goes on."""
+"""Decode rows, and set aside those that cannot be decoded, so that the others are still used."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from wabawatch.adapters.stores.codec import instant, load, microseconds
 from wabawatch.adapters.stores.dynamodb.chunks import MismatchError, load_body
-from wabawatch.adapters.stores.dynamodb.keys import expiry, iso, month_of
-from wabawatch.adapters.stores.dynamodb.periods import Periods
+from wabawatch.adapters.stores.dynamodb.keys import Periods, expiry, iso, month_of
 from wabawatch.adapters.stores.dynamodb.table import (
     Condition,
     Item,
@@ -46,7 +45,7 @@ T = TypeVar("T")
 
 
 class Kind(NamedTuple, Generic[T]):
-    """A kind of rows: the attribute that holds the value, and how a damaged one is taken out (None: with its item)."""
+    """A kind of rows: the attribute of the value, and the update that removes a damaged one (None: delete the item)."""
 
     name: str
     type: type[T]
@@ -57,7 +56,7 @@ class Kind(NamedTuple, Generic[T]):
 
 
 SNAPSHOT: Final = Kind("snapshot", Snapshot, removal="SET aside = :aside", values={":aside": number(1)})
-"""It stays, because its version and its number are still needed; the next one replaces it."""
+"""A damaged snapshot stays, because its version and sequence number are still needed; the next one replaces it."""
 OBSERVATION: Final = Kind("observation", Observation, "seen", "REMOVE #body")
 TRANSITIONS: Final = Kind("transitions", tuple[Transition, ...], "body", "REMOVE #body, #when", {"#when": "when"})
 PENDING: Final = Kind("pending change", tuple[Transition, ...])
@@ -73,7 +72,7 @@ DOCUMENT: Final = Kind("document", bytes)
 
 
 class Aside:
-    """Decodes rows and keeps what can't be decoded."""
+    """Decodes rows, and keeps copies of damaged ones."""
 
     def __init__(self, table: Table, periods: Periods, history: timedelta) -> None:
         self._table = table
@@ -81,12 +80,12 @@ class Aside:
         self._history = history
 
     def decode(self, kind: Kind[T], found: Item, name: str) -> T | None:
-        """The value of an item; None where it can't be decoded, and is set aside under this name. Raises SchemaError
-        for one of a later format."""
+        """Decode an item. Set it aside under this name and return None where that fails; raise SchemaError for a later
+        format."""
         try:
             body = load_body(self._table, found) if kind.attribute == "body" else body_of(found, kind.attribute)
         except MismatchError as error:
-            self._take_out(kind, found, name, b"", error)
+            self._set_aside(kind, found, name, b"", error)
             return None
         if body is None:
             return None
@@ -95,16 +94,16 @@ class Aside:
         except SchemaError:
             raise
         except StoreError as error:
-            self._take_out(kind, found, name, body, error)
+            self._set_aside(kind, found, name, body, error)
         return None
 
     def decode_all(self, kind: Kind[T], rows: Iterable[Item], name: Callable[[Item], str]) -> Iterator[T]:
-        """Those that can be decoded."""
+        """Yield the values of the rows that can be decoded."""
         values = (self.decode(kind, found, name(found)) for found in rows)
         return (value for value in values if value is not None)
 
     def keep(self, kind: str, name: str, error: str, body: bytes) -> Action:
-        """The action that keeps a body aside."""
+        """Make the action that sets a body aside."""
         at = datetime.now(UTC)
         month = month_of(at)
         self._periods.note(ASIDE, [month])
@@ -120,6 +119,7 @@ class Aside:
         return put(self._table, row)
 
     def since(self, since: datetime) -> list[SetAside]:
+        """Return the latest rows that were set aside since then."""
         months = self._periods.newest_first(ASIDE, since=month_of(since))
         rows = (
             found
@@ -131,8 +131,8 @@ class Aside:
             for row in islice(rows, _MAX_LISTED)
         ]
 
-    def _take_out(self, kind: Kind[T], found: Item, name: str, body: bytes, error: StoreError) -> None:
-        """Unless it was replaced or taken out meanwhile. A reader that may not write leaves it where it is."""
+    def _set_aside(self, kind: Kind[T], found: Item, name: str, body: bytes, error: StoreError) -> None:
+        """Set a row aside, unless it was replaced or removed meanwhile. A reader without write access leaves it."""
         if "aside" in found:
             return
         attribute = "stamp" if "stamp" in found else kind.attribute

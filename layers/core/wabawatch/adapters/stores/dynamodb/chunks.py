@@ -1,4 +1,4 @@
-"""Bodies larger than an item may be: cut into chunks that are written with their head, in one transaction.
+"""Save bodies larger than an item may be: as chunks, written with their head in one transaction.
 
 Each chunk has a partition of its own, because a partition takes 1,000 write units a second, of which a chunk
 alone costs up to 700.
@@ -27,7 +27,7 @@ from wabawatch.application.ports import Outcome
 from wabawatch.errors import StoreError
 
 INLINE: Final = 40_000
-"""Bytes up to which a body is in its head. Heads of one kind share a partition."""
+"""Bytes of the largest body that is stored in its head. Heads of one kind share a partition."""
 CHUNK: Final = 350_000
 """Bytes."""
 MAX_CHUNKS: Final = 11
@@ -36,7 +36,7 @@ _READS: Final = 5
 
 
 class MismatchError(StoreError):
-    """The chunks of a body do not belong together."""
+    """The chunks of a body are of different writes."""
 
 
 def save_body(table: Table, key: Key, body: bytes, **attributes: Value | None) -> None:
@@ -64,8 +64,8 @@ def save_body(table: Table, key: Key, body: bytes, **attributes: Value | None) -
 
 
 def load_body(table: Table, head: Item) -> bytes | None:
-    """The body of an item: its own, or that of its chunks. Where a writer came in between, the head is read again; None
-    if it is gone by then. Raises MismatchError."""
+    """Return the body of an item, from its chunks where it has any. Where another process wrote meanwhile, read the
+    head again; None if it is gone. Raises MismatchError."""
     key, found = key_of(head), head
     for _ in range(_READS):
         if "parts" not in found:

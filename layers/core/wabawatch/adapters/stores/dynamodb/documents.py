@@ -1,4 +1,4 @@
-"""The notifications that are queued, small documents, and leases."""
+"""Store queued notifications, small documents, and leases."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DOCUMENT: Final = "DOCUMENT"
 
 
 class NotificationQueue:
-    """Notifications that are decided and not recorded as sent."""
+    """Notifications that are decided and not yet recorded as sent."""
 
     def __init__(self, table: Table, aside: Aside) -> None:
         self._table = table
@@ -60,13 +60,13 @@ class Documents:
 
 
 class Leases:
-    """Who may notify now."""
+    """Which process may run a task now."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def acquire(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:
-        """Taking it again is no conflict, so that a try whose answer was lost can be repeated."""
+        """Take the lease; an owner may take it again, so that a call whose answer was lost can be retried."""
         lease = item((_LEASE, name), owner=text(owner), ends_at=number(microseconds(now + ttl)))
         free = Condition(
             "attribute_not_exists(pk) OR ends_at <= :now OR ends_at > :farthest OR #owner = :owner",

@@ -1,4 +1,4 @@
-"""Incidents, in the partitions of what is live or of the month they ended in; the latest one of each key; members."""
+"""Store incidents (live, or by the month in which they ended), the latest one of each key, and their members."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from wabawatch.adapters.stores.dynamodb.aside import INCIDENT, MEMBER, Aside
 from wabawatch.adapters.stores.dynamodb.keys import (
     AFTER_ALL,
     SPREAD,
+    Periods,
     done_key,
     done_partition,
     expiry,
@@ -26,7 +27,6 @@ from wabawatch.adapters.stores.dynamodb.keys import (
     member_partition,
     month_of,
 )
-from wabawatch.adapters.stores.dynamodb.periods import Periods
 from wabawatch.adapters.stores.dynamodb.silences import OperatorActions
 from wabawatch.adapters.stores.dynamodb.snapshots import follows
 from wabawatch.adapters.stores.dynamodb.table import (
@@ -60,12 +60,12 @@ _log = logging.getLogger(__name__)
 
 _DONE: Final = "DONE"
 _MEMBERS_KEPT: Final = timedelta(days=90)
-"""At least, after a target left an incident: it may come back while the incident lasts."""
+"""The least time after a target left an incident: it may come back while the incident lasts."""
 
 
 class _Write(msgspec.Struct, frozen=True):
-    """How an incident is to be written: where its version before is (`origin`), whether that was looked up and not only
-    assumed, and whether it is the latest of its key, as far as is known."""
+    """How to write an incident: the key of its previous version (`origin`), whether that was looked up and not only
+    assumed, and whether the incident is the latest of its key, as far as is known."""
 
     incident: Incident
     origin: ItemKey
@@ -74,7 +74,7 @@ class _Write(msgspec.Struct, frozen=True):
 
 
 class Incidents:
-    """What notify writes of incidents."""
+    """Incidents, the pointers to the latest of each key, and members."""
 
     def __init__(
         self, table: Table, aside: Aside, periods: Periods, operator_actions: OperatorActions, history: timedelta
@@ -85,9 +85,8 @@ class Incidents:
         self._operator_actions = operator_actions
         self._history = history
 
-    # --- reading
     def latest(self, keys: Sequence[Key]) -> dict[Key, Incident]:
-        """An incident that moves while it is read is looked for at its new place."""
+        """Return the latest incident of each key. One that moves while it is read is looked up at its new place."""
         found: dict[Key, Incident] = {}
         places: dict[ItemKey, ItemKey] = {}
         wanted = [latest_key(key) for key in keys]
@@ -124,7 +123,8 @@ class Incidents:
         return {incident.id: incident for incident in self._decode(self._rows(ids).values())}
 
     def recent(self, limit: int) -> list[Incident]:
-        """Those that are live, and of what is done month after month, until no month before can have a later one."""
+        """Return the latest incidents: the live ones, and the finished ones month by month, until no earlier month can
+        hold a later one."""
         found = {incident.id: incident for incident in self.open()}
         for month in self._periods.newest_first(_DONE):
             queries = [
@@ -155,7 +155,7 @@ class Incidents:
         return self._aside.decode(MEMBER, row, f"{incident_id} {name_of(row)}")
 
     def _rows(self, ids: Iterable[str]) -> dict[str, Item]:
-        """Where they are: live, or in one of the months."""
+        """Return the items of these incidents, live or of any month."""
         wanted = set(ids)
         found = {row["sk"]["S"]: row for row in self._table.get_all(live_key(name) for name in wanted)}
         if missing := wanted - found.keys():
@@ -167,12 +167,11 @@ class Incidents:
     def _decode(self, rows: Iterable[Item]) -> Iterator[Incident]:
         return self._aside.decode_all(INCIDENT, rows, name_of)
 
-    # --- writing
     def fold(self, batch: FoldBatch) -> Outcome:
-        """All of it in one transaction. It goes again where only the place of an incident was not known.
+        """Write the batch in one transaction. Retry it where only the place of an incident was wrong.
 
-        A change that is not pending any more is a conflict, because what it did to an incident would count twice; a
-        batch that does nothing to incidents leaves it out."""
+        A change that is not pending any more is a conflict, because it would count twice in an incident; a batch that
+        changes no incident leaves such a change out."""
         self._note_months(batch.incidents)
         latest = {incident.key: incident for incident in sorted(batch.incidents, key=lambda each: each.generation)}
         writes = [_begin(incident, is_latest=latest[incident.key] is incident) for incident in batch.incidents]
@@ -200,7 +199,7 @@ class Incidents:
         return outcome
 
     def save(self, incidents: Sequence[Incident]) -> list[Outcome]:
-        """Those that stay live go by themselves, which is half the price; the rest in transactions."""
+        """Write incidents that stay live one by one, which costs half; write the others in transactions."""
         self._note_months(incidents)
         outcomes: dict[int, Outcome] = {}
         writes = {position: _begin(incident) for position, incident in enumerate(incidents)}
@@ -231,7 +230,7 @@ class Incidents:
         self._periods.note(_DONE, (month_of(incident.resolved_at) for incident in incidents if incident.resolved_at))
 
     def _replace(self, incident: Incident) -> Answer:
-        """Write one that is assumed to be live already."""
+        """Write an incident that is assumed to be live already."""
         try:
             before = self._table.put_if(self._row(incident), follows(incident.version))
         except RefusedError as refused:
@@ -240,7 +239,7 @@ class Incidents:
         return Answer(Outcome.CONFLICT, frozenset({0})) if before is None else Answer(Outcome.WRITTEN)
 
     def _actions(self, write_: _Write) -> tuple[Action, ...]:
-        """The first one has the condition of the version; the last one of several points to the incident."""
+        """Make the actions: the first one has the condition of the version, the last one of several is the pointer."""
         incident, row = write_.incident, self._row(write_.incident)
         follow = follows(incident.version)
         if incident.version == 1:
@@ -252,8 +251,8 @@ class Incidents:
         return (*moved, self._point_again(incident, row)) if write_.is_latest else moved
 
     def _again(self, writes: Sequence[_Write], failed: Sequence[frozenset[int]]) -> list[_Write | None]:
-        """How to write those whose conditions failed: without the pointer one that is not the latest of its key, and
-        from where it is one that is not live. None: there is no such version."""
+        """Return how to write those whose conditions failed: without the pointer where the incident is not the latest
+        of its key, and from its real place where it is not live. None: there is no such version."""
         unknown = [
             write_.incident.id
             for write_, positions in zip(writes, failed, strict=True)
@@ -312,12 +311,12 @@ class Incidents:
 
 
 def _begin(incident: Incident, *, is_latest: bool = True) -> _Write:
-    """Assume that it is live: one that is done is seldom written again."""
+    """Assume that the incident is live: a finished one is seldom written again."""
     return _Write(incident, live_key(incident.id), is_latest=is_latest)
 
 
 def _split(answer: Answer, lengths: Sequence[int]) -> list[frozenset[int]]:
-    """The failed positions of a group, for each of the parts that it begins with."""
+    """Return the failed positions of a group by the parts that it begins with."""
     starts = [sum(lengths[:position]) for position in range(len(lengths))]
     return [
         frozenset(failed - start for failed in answer.failed if start <= failed < start + length)

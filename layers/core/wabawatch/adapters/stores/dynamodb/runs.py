@@ -1,4 +1,4 @@
-"""Runs, and what they covered."""
+"""Store runs, and the coverage of shards and days."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Final
 from wabawatch.adapters.stores.codec import dump
 from wabawatch.adapters.stores.dynamodb.aside import COVERAGE, DAY, RUN, Aside
 from wabawatch.adapters.stores.dynamodb.chunks import delete_body, save_body
-from wabawatch.adapters.stores.dynamodb.keys import expiry, iso, month_of, shard_name
-from wabawatch.adapters.stores.dynamodb.periods import Periods
+from wabawatch.adapters.stores.dynamodb.keys import Periods, expiry, iso, month_of, shard_name
 from wabawatch.adapters.stores.dynamodb.table import Table, blob, item, name_of
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.run import Run
@@ -19,11 +18,11 @@ _RUN: Final = "RUN"
 _COVERAGE: Final = "COVERAGE"
 _DAY: Final = "DAY"
 _KEPT: Final = timedelta(days=90)
-"""Runs are many; the coverage of days outlives them."""
+"""Runs are many; the coverage of days is kept longer."""
 
 
 class Runs:
-    """What passes did."""
+    """Runs, and their coverage by shard and by day."""
 
     def __init__(self, table: Table, aside: Aside, periods: Periods, history: timedelta) -> None:
         self._table = table
@@ -62,7 +61,8 @@ class Runs:
         save_body(self._table, (f"{_DAY}#{year}", name), dump(day))
 
     def days(self, since: date, until: date) -> list[DayCoverage]:
-        """The end of a query's range is not included here, because every name is longer than the day that it has."""
+        """Return the coverage of the days from `since` up to, but not including, `until`: every name is longer than its
+        date, so that the end of the range is excluded."""
         years = self._periods.newest_first(_DAY, f"{since.year:04}", f"{until.year:04}")
         rows = (
             found

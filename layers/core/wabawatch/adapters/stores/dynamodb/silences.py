@@ -1,4 +1,4 @@
-"""What people say: silences and acknowledgements. One partition each: there are few, and notify reads them all."""
+"""Store silences and acknowledgements. Each kind has one partition: there are few, and notify reads all of them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from wabawatch.domain.silence import Acknowledgement, Silence
 _SILENCE: Final = "SILENCE"
 _ACKNOWLEDGEMENT: Final = "ACK"
 _KEPT: Final = timedelta(days=30)
-"""What has ended is read every minute as long as it is kept, so it is not kept for the whole history."""
+"""Ended silences are read every minute while they are kept, so they are not kept for the whole history."""
 
 
 class OperatorActions:
-    """What people write."""
+    """Silences and acknowledgements."""
 
     def __init__(self, table: Table, aside: Aside, history: timedelta) -> None:
         self._table = table
@@ -35,7 +35,7 @@ class OperatorActions:
         return list(self._aside.decode_all(SILENCE, self._table.query(_SILENCE), name_of))
 
     def save_acknowledgement(self, acknowledgement: Acknowledgement) -> None:
-        """Without an expiry, which comes when the incident ends."""
+        """Save without an expiry, which is set when the incident ends."""
         self._table.put(item((_ACKNOWLEDGEMENT, acknowledgement.incident), body=blob(dump(acknowledgement))))
 
     def acknowledgements(self) -> dict[str, Acknowledgement]:
@@ -43,8 +43,8 @@ class OperatorActions:
         return {acknowledgement.incident: acknowledgement for acknowledgement in found}
 
     def let_expire(self, incidents: Iterable[Incident]) -> None:
-        """Give the acknowledgements of incidents that are done their expiry. After a crash before this one stays for
-        ever, which costs a fraction of a read unit."""
+        """Set the expiry of acknowledgements of finished incidents. After a crash before this, one stays for ever,
+        which costs a fraction of a read unit."""
         done = {incident.id: incident for incident in incidents if incident.is_done}
         if not done:
             return

@@ -1,4 +1,4 @@
-"""Snapshots, and the commit that writes them with their log rows and pending changes."""
+"""Store snapshots: read them, and commit them with their log rows and pending changes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Final
 
 from wabawatch.adapters.stores.codec import dump
 from wabawatch.adapters.stores.dynamodb.aside import SNAPSHOT, Aside
-from wabawatch.adapters.stores.dynamodb.keys import month_of, snapshot_key, snapshot_partition
-from wabawatch.adapters.stores.dynamodb.periods import Periods
+from wabawatch.adapters.stores.dynamodb.keys import Periods, month_of, snapshot_key, snapshot_partition
 from wabawatch.adapters.stores.dynamodb.table import Condition, Item, Table, blob, item, number
 from wabawatch.adapters.stores.dynamodb.transactions import WriteGroup, put, write
 from wabawatch.adapters.stores.dynamodb.transition_log import LOG, log_rows
@@ -17,8 +16,8 @@ from wabawatch.application.ports import Change, Outcome
 from wabawatch.domain.sharding import BUCKETS, bucket_of
 from wabawatch.domain.snapshot import Snapshot
 
-FEW: Final = BUCKETS
-"""Targets up to which single reads cost no more calls than queries do.
+SINGLE_READS: Final = BUCKETS
+"""The number of targets up to which single reads cost no more calls than queries.
 
 An item by its key is a read unit, or half of one where reads may lag. A query that may lag is half a unit for each 4 KB
 of what it finds, and half a unit at least: all 32 buckets are 16 units, with up to 20 healthy targets in each. So from
@@ -26,7 +25,7 @@ of what it finds, and half a unit at least: all 32 buckets are 16 units, with up
 
 
 class Snapshots:
-    """What poll writes of targets."""
+    """The last accepted snapshot of each target."""
 
     def __init__(self, table: Table, aside: Aside, periods: Periods, history: timedelta) -> None:
         self._table = table
@@ -35,9 +34,9 @@ class Snapshots:
         self._history = history
 
     def find(self, targets: Sequence[str]) -> dict[str, Snapshot]:
-        """Of those that have one. A few are read consistently, which a pass that lost a race needs; many are not."""
+        """Return the stored snapshots. Few are read consistently, which a pass that lost a race needs; many are not."""
         wanted = set(targets)
-        if len(wanted) <= FEW:
+        if len(wanted) <= SINGLE_READS:
             found: Iterable[Item] = self._table.get_all(snapshot_key(target) for target in wanted)
         else:
             found = self._query_buckets(wanted)
@@ -66,7 +65,7 @@ class Snapshots:
         return snapshot or Snapshot(name, int(found["v"]["N"]), int(found["s"]["N"]), is_reset=True)
 
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
-        """Each change is one group of a transaction; several changes share a transaction."""
+        """Write each change as one group of a transaction; several changes share a transaction."""
         self._periods.note(LOG, (month_of(change.observation.observed_at) for change in changes))
         return [answer.outcome for answer in write(self._table, [self._group(change) for change in changes])]
 
@@ -84,7 +83,7 @@ class Snapshots:
 
 
 def follows(version: int) -> Condition:
-    """The condition under which this version may be written."""
+    """Make the condition that the stored version is the one before."""
     if version == 1:
         return Condition("attribute_not_exists(pk)")
     return Condition("v = :before", {":before": number(version - 1)})

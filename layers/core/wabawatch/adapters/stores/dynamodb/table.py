@@ -15,26 +15,27 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
+from wabawatch.domain.policy import exponential_delay
 from wabawatch.errors import StoreError
 
 if TYPE_CHECKING:  # the stubs are not there at run time
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Value = Mapping[str, Any]
-"""As the low-level API has it: {"S": text}, {"N": digits}, {"B": bytes}."""
+"""As in the low-level API: {"S": text}, {"N": digits}, {"B": bytes}."""
 Item = dict[str, Value]
 Key = tuple[str, str]
 """(pk, sk)"""
 
 THREADS: Final = 8
-"""Calls at once. Below the ten pooled connections of a botocore client."""
+"""Concurrent calls; fewer than the pooled connections of a client."""
 MAX_ITEM: Final = 400_000
 """Bytes, names included: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 KEYS_AT_ONCE: Final = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
-_TRIES: Final = 8
-_FIRST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 2.0
+_MAX_ATTEMPTS: Final = 8
+_FIRST_PAUSE: Final = 0.1
+_MAX_PAUSE: Final = 2.0
 
 _ADVICE: Final = {
     "ResourceNotFoundException": "there is no such table: check its name, the region and the account",
@@ -63,8 +64,8 @@ class ConditionFailed(Exception):  # noqa: N818  # an outcome inside this packag
 
 
 class TransactionCancelled(Exception):  # noqa: N818  # an outcome inside this package, no error
-    """A transaction was cancelled. `reasons` has the code and the message for each action; the code is "None" for one
-    that could have been done."""
+    """A transaction was cancelled. `reasons` holds the code and message of each action; the code is "None" for one that
+    did not fail."""
 
     def __init__(self, reasons: Sequence[tuple[str, str]]) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ class Condition(msgspec.Struct, frozen=True):
     names: Mapping[str, str] = {}
 
     def request(self) -> dict[str, Any]:
-        """The part of a request that says it."""
+        """Return its part of a request."""
         said: dict[str, Any] = {"ConditionExpression": self.expression}
         if self.values:
             said["ExpressionAttributeValues"] = dict(self.values)
@@ -93,7 +94,8 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class Table:
-    """One table. Throttled calls are tried again by the client (configure it so); what a batch leaves over, here."""
+    """One table. The client retries throttled calls (it must be configured so); this class retries unprocessed
+    items."""
 
     def __init__(self, client: DynamoDBClient, name: str, pause: Callable[[float], None] = time.sleep) -> None:
         self._client = client
@@ -105,17 +107,17 @@ class Table:
         return ThreadPoolExecutor(THREADS, thread_name_prefix="dynamodb")
 
     def each(self, work: Callable[[A], B], arguments: Iterable[A]) -> list[B]:
-        """`work` for every argument, several at once, the answers in order. Not to be nested: threads would wait for
-        each other."""
+        """Call `work` for every argument, several at once; return the results in order. Do not nest: threads would wait
+        for each other."""
         given = list(arguments)
         return [work(given[0])] if len(given) == 1 else list(self._threads.map(work, given)) if given else []
 
     def call(self, operation: str, **request: Any) -> dict[str, Any]:  # noqa: ANN401  # requests have many shapes
-        """Raises ConditionFailed, TransactionCancelled, RefusedError, or another StoreError."""
+        """Call the API. Raises ConditionFailed, TransactionCancelled, RefusedError, or another StoreError."""
         try:
             answer: dict[str, Any] = getattr(self._client, operation)(**request)
         except ClientError as error:
-            raise self._translated(operation, error) from error
+            raise self._translate(operation, error) from error
         except (NoCredentialsError, NoRegionError) as error:
             raise self.trouble(operation, f"{error}: set up AWS (a profile, a role, or AWS_REGION)") from error
         except BotoCoreError as error:
@@ -123,9 +125,9 @@ class Table:
             raise self.trouble(operation, f"no answer ({name}): check the network, the region and the clock") from error
         return answer
 
-    def _translated(self, operation: str, error: ClientError) -> Exception:
-        """Messages are left out but for those of invalid requests: a wrong signature's message quotes the request with
-        its session token."""
+    def _translate(self, operation: str, error: ClientError) -> Exception:
+        """Translate an error. Only messages of invalid requests are kept: that of a wrong signature quotes the request
+        with its session token."""
         code = error.response.get("Error", {}).get("Code", "")
         if code == "ConditionalCheckFailedException":
             return ConditionFailed(error.response.get("Item", {}))  # type: ignore[arg-type]  # the stubs do not know this field
@@ -146,11 +148,11 @@ class Table:
         return StoreError(f"DynamoDB table {self.name}, {operation}: {what}")
 
     def tries(self, operation: str) -> Iterator[int]:
-        """Numbers of tries, with longer and longer pauses in between; StoreError once there were enough."""
-        for attempt in range(_TRIES):
+        """Yield the numbers of attempts, with growing pauses in between. Raises StoreError after the last one."""
+        for attempt in range(_MAX_ATTEMPTS):
             if attempt:
-                most = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
-                self._pause(random.uniform(most / 2, most))  # noqa: S311  # spreads load, keeps no secret
+                limit = exponential_delay(attempt, _FIRST_PAUSE, _MAX_PAUSE)
+                self._pause(random.uniform(limit / 2, limit))  # noqa: S311  # spreads load, keeps no secret
             yield attempt
         raise self.trouble(operation, _SLOW_DOWN)
 
@@ -201,12 +203,12 @@ class Table:
         return heapq.merge(*begun, key=lambda found: found[by]["S"], reverse=newest_first)
 
     def get(self, key: Key) -> Item | None:
-        """Strongly consistent."""
+        """Read an item, strongly consistent."""
         answer = self.call("get_item", TableName=self.name, Key=keyed(key), ConsistentRead=True)
         return answer.get("Item")
 
     def get_all(self, keys: Iterable[Key]) -> list[Item]:
-        """Those that are there, in any order, strongly consistent."""
+        """Read the items that exist, in any order, strongly consistent."""
         wanted = list(dict.fromkeys(keys))
         chunks = [wanted[start : start + KEYS_AT_ONCE] for start in range(0, len(wanted), KEYS_AT_ONCE)]
         return [item for items in self.each(self._get_chunk, chunks) for item in items]
@@ -223,16 +225,16 @@ class Table:
         return found
 
     def put(self, row: Item) -> Item:
-        """Write without a condition; what was there before, {} for nothing."""
+        """Write without a condition; return the previous item, {} for none."""
         answer = self.call("put_item", TableName=self.name, Item=row, ReturnValues="ALL_OLD")
         found: Item = answer.get("Attributes", {})
         return found
 
     def put_if(self, row: Item, condition: Condition) -> Item | None:
-        """Write under a condition; what was there before, or None where the condition failed.
+        """Write under a condition; return the previous item ({} for none), or None where the condition failed.
 
-        The client tries a call again whose answer was lost. If the first try did write, the second one fails on the
-        item that is ours, which `by` tells: that is no failure."""
+        The client retries a call whose answer was lost. If the first call did write, the retry fails on its own item,
+        which `by` shows: that counts as written."""
         if size(row) > MAX_ITEM:
             raise RefusedError(f"DynamoDB table {self.name}, put_item: {TOO_LARGE}")
         mine = {**row, "by": {"B": uuid.uuid4().bytes}}
@@ -247,7 +249,7 @@ class Table:
         return found
 
     def delete(self, key: Key) -> Item:
-        """Delete without a condition; what was there, {} for nothing."""
+        """Delete without a condition; return the previous item, {} for none."""
         answer = self.call("delete_item", TableName=self.name, Key=keyed(key), ReturnValues="ALL_OLD")
         found: Item = answer.get("Attributes", {})
         return found
@@ -258,8 +260,8 @@ class Table:
 
 
 def refusal(code: str, message: str) -> str | None:
-    """Why DynamoDB can't hold an item, by the code and the message of an error or of a transaction's reason; None for
-    other trouble."""
+    """Return why DynamoDB cannot hold an item, by the code and message of an error or of a transaction's reason; None
+    for other errors."""
     if code.startswith("ItemCollectionSizeLimitExceeded"):
         return FULL
     if code.startswith("Validation") and "item size" in message.lower() and "exceeded" in message:
@@ -285,7 +287,7 @@ def blob(value: bytes) -> Value:
 
 
 def keyed(key: Key) -> Item:
-    """A key as the API wants it."""
+    """Return a key in the format of the API."""
     return {"pk": text(key[0]), "sk": text(key[1])}
 
 
@@ -294,22 +296,22 @@ def key_of(found: Mapping[str, Value]) -> Key:
 
 
 def name_of(found: Mapping[str, Value]) -> str:
-    """What people may call an item."""
+    """Return a readable name of an item."""
     return str(found["sk"]["S"]).replace("#", " ")
 
 
 def item(key: Key, **attributes: Value | None) -> Item:
-    """An item without the attributes that are None."""
+    """Make an item, without the attributes that are None."""
     return {**keyed(key), **{name: value for name, value in attributes.items() if value is not None}}
 
 
 def body_of(found: Mapping[str, Value], attribute: str = "body") -> bytes:
-    """b"" for one that is not there, which no codec takes."""
+    """Return an attribute's bytes; b"", which no codec accepts, where there is none."""
     return bytes(found.get(attribute, {}).get("B", b""))
 
 
 def size(found: Mapping[str, Value]) -> int:
-    """Bytes of an item as DynamoDB counts them, near enough: names and values."""
+    """Return the approximate bytes of an item as DynamoDB counts them: names and values."""
     total = 0
     for name, value in found.items():
         total += len(name)

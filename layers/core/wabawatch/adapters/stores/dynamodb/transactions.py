@@ -1,4 +1,4 @@
-"""Writes that must land together, packed into as few transactions as DynamoDB allows.
+"""Write groups of actions, each atomically, in as few transactions as DynamoDB allows.
 
 A transaction takes 100 actions, 4 MB, and each item once. A condition that fails, or an item that DynamoDB cannot hold,
 cancels all of it. Groups that share a transaction only to save calls must not fail for each other: the one at fault is
@@ -34,8 +34,8 @@ MAX_ACTIONS: Final = 100
 MAX_BYTES: Final = 4_000_000
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html says 4 MB."""
 _PACK_BYTES: Final = 2_900_000
-"""What groups that could go alone share: the limit counts bytes, and whoever counts them as base64 in JSON still takes
-this."""
+"""The size up to which groups share a transaction. The limit counts bytes; this holds even if they are counted as
+base64 in JSON."""
 _CONDITION: Final = "ConditionalCheckFailed"
 _TRANSIENT: Final = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
@@ -45,46 +45,47 @@ Action = dict[str, Any]
 
 
 class WriteGroup(msgspec.Struct, frozen=True):
-    """Actions that land together or not at all."""
+    """Actions that are written together or not at all."""
 
     actions: tuple[Action, ...]
 
     @property
     def keys(self) -> list[Key]:
-        """What it touches."""
+        """Return the keys of the items that it writes."""
         return [_key(action) for action in self.actions]
 
     def sizes(self) -> list[int]:
-        """Bytes of each action, rather too many than too few."""
+        """Return the bytes of each action, rounded up."""
         return [_size(action) for action in self.actions]
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of a group. `failed` has the positions of the actions whose conditions failed."""
+    """The outcome of a group. `failed` holds the positions of the actions whose conditions failed."""
 
     outcome: Outcome
     failed: frozenset[int] = frozenset()
 
 
 def put(table: Table, row: Item, condition: Condition | None = None) -> Action:
-    """Make an action of a group."""
+    """Make a Put action of a group."""
     return {"Put": {"TableName": table.name, "Item": row, **(condition.request() if condition else {})}}
 
 
 def delete(table: Table, key: Key, condition: Condition | None = None) -> Action:
-    """Make an action of a group."""
+    """Make a Delete action of a group."""
     return {"Delete": {"TableName": table.name, "Key": keyed(key), **(condition.request() if condition else {})}}
 
 
 def update(table: Table, key: Key, expression: str, condition: Condition) -> Action:
-    """Make an action of a group. The values of the expression are given with the condition's."""
+    """Make an Update action of a group. The condition's values include those of the expression."""
     request = {"TableName": table.name, "Key": keyed(key), "UpdateExpression": expression, **condition.request()}
     return {"Update": request}
 
 
 def write(table: Table, groups: Sequence[WriteGroup]) -> list[Answer]:
-    """Write every group by itself, several in a transaction. Of groups that touch the same item, an earlier one is
-    written before a later one. Raises StoreError for what is no group's own fault."""
+    """Write each group atomically, several in a transaction. Groups with a common item are written in their order.
+
+    Raises StoreError for an error that is not of a single group."""
     sizes = [group.sizes() for group in groups]
     answers = {
         position: _refuse(table, group, TOO_LARGE)
@@ -100,7 +101,7 @@ def write(table: Table, groups: Sequence[WriteGroup]) -> list[Answer]:
 
 
 def _waves(groups: Sequence[WriteGroup]) -> list[list[int]]:
-    """Positions of groups, so cut that those of a wave have no item in common."""
+    """Divide the groups, by position, into waves without a common item."""
     waves: list[list[int]] = []
     last: dict[Key, int] = {}
     for position, group in enumerate(groups):
@@ -114,7 +115,7 @@ def _waves(groups: Sequence[WriteGroup]) -> list[list[int]]:
 
 
 def _is_too_large(sizes: Sequence[int]) -> bool:
-    """Whether no transaction takes a group, whatever else is in it."""
+    """Tell whether a group is too large for any transaction."""
     return len(sizes) > MAX_ACTIONS or sum(sizes) > MAX_BYTES or max(sizes) > MAX_ITEM
 
 
@@ -133,7 +134,8 @@ def _pack(groups: Mapping[int, WriteGroup], sizes: Sequence[Sequence[int]]) -> I
 
 
 def _write_pack(table: Table, groups: Sequence[WriteGroup]) -> list[Answer]:
-    """Groups at fault are taken out at once; a pause comes only where none is, because somebody else writes there."""
+    """Write groups in one transaction. Failed groups are removed at once; a pause is needed only where none failed,
+    because another process writes the same items."""
     answers: dict[int, Answer] = {}
     tries = table.tries("transact_write_items")
     next(tries)
@@ -162,7 +164,8 @@ def _write_pack(table: Table, groups: Sequence[WriteGroup]) -> list[Answer]:
 
 
 def _transact(table: Table, actions: Sequence[Action]) -> Sequence[tuple[str, str]] | None:
-    """None when it was written. The token makes the client's own tries of this call count once."""
+    """Return None when it was written, else the reasons. The token makes the client's retries of this call count
+    once."""
     try:
         table.call("transact_write_items", TransactItems=actions, ClientRequestToken=uuid.uuid4().hex)
     except TransactionCancelled as cancelled:
@@ -171,8 +174,8 @@ def _transact(table: Table, actions: Sequence[Action]) -> Sequence[tuple[str, st
 
 
 def _judge(table: Table, group: WriteGroup, reasons: Sequence[tuple[str, str]]) -> Answer | None:
-    """What became of a group of a cancelled transaction, None where it is not at fault. Raises StoreError for what is
-    wrong with the transaction."""
+    """Return the outcome of a group of a cancelled transaction, None where it did not fail. Raises StoreError for an
+    error of the transaction itself."""
     if why := next((why for code, message in reasons if (why := refusal(code, message))), None):
         return _refuse(table, group, why)
     if wrong := {code for code, _ in reasons} - {"None", _CONDITION} - _TRANSIENT:

@@ -1,4 +1,4 @@
-"""The log of readings that changed something, and the changes of it that are not folded yet."""
+"""Store the log of observations that changed something, and the changes that are not folded yet."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from wabawatch.adapters.stores.dynamodb.keys import (
     AFTER_ALL,
     LOG_SPREAD,
     SPREAD,
+    Periods,
     expiry,
     iso,
     log_key,
@@ -22,7 +23,6 @@ from wabawatch.adapters.stores.dynamodb.keys import (
     pending_key,
     pending_partition,
 )
-from wabawatch.adapters.stores.dynamodb.periods import Periods
 from wabawatch.adapters.stores.dynamodb.table import Condition, Item, Table, blob, item, name_of, number, text
 from wabawatch.adapters.stores.dynamodb.transactions import Action, WriteGroup, delete, update, write
 from wabawatch.application.ports import Change, PendingChange
@@ -34,8 +34,8 @@ _LEAST: Final = timedelta(microseconds=1)
 
 
 def log_rows(change: Change, history: timedelta) -> Iterator[Item]:
-    """The log row of a change and, where it has transitions, the pending change. `when` makes it part of the fleet's
-    history."""
+    """Yield the log row of a change and, where it has transitions, its pending change. `when` puts the row into the
+    index of the fleet's history."""
     seen = change.observation
     notified = blob(dump(change.transitions)) if change.transitions else None
     yield item(
@@ -50,8 +50,8 @@ def log_rows(change: Change, history: timedelta) -> Iterator[Item]:
 
 
 def fold_action(table: Table, change: PendingChange, folded: int) -> Action:
-    """Take what is folded out of what is pending, unless its first transition is folded already: a notify that was
-    overtaken must not fold it twice."""
+    """Make the action that removes folded transitions from a pending change, on the condition that its first one is not
+    folded yet: a notify whose lease was lost must not fold it twice."""
     key = pending_key(change.target, change.at)
     values = {":first": number(change.transitions[0].seq)}
     condition = "attribute_exists(pk) AND (attribute_not_exists(folded) OR folded < :first)"
@@ -61,7 +61,7 @@ def fold_action(table: Table, change: PendingChange, folded: int) -> Action:
 
 
 class TransitionLog:
-    """Reads the log and what is pending."""
+    """Reads the log and the pending changes."""
 
     def __init__(self, table: Table, aside: Aside, periods: Periods) -> None:
         self._table = table
@@ -69,7 +69,7 @@ class TransitionLog:
         self._periods = periods
 
     def pending(self, limit: int) -> list[PendingChange]:
-        """The oldest of all partitions; a target's changes are in one of them, in their order."""
+        """Return the oldest changes of all partitions; those of a target are in one partition, in order."""
         queries = [self._table.query(pending_partition(place), page=limit // 4 + 1) for place in range(SPREAD)]
         found = (self._pending(row) for row in self._table.merge(queries, "sk"))
         return list(islice((change for change in found if change and change.transitions), limit))
@@ -101,7 +101,7 @@ class TransitionLog:
         return list(islice(self._aside.decode_all(OBSERVATION, rows, name_of), limit))
 
     def _rows_of(self, target: str, since: datetime | None, until: datetime | None, page: int) -> Iterator[Item]:
-        """One target's rows, the latest first. The range of a query includes its end, and `until` is not included."""
+        """Yield the rows of a target, newest first. A query's range includes its end, but `until` is excluded."""
         first = f"{target}#{iso(since) if since else ''}"
         last = f"{target}#{iso(until - _LEAST) if until else AFTER_ALL}"
         for month in self._months(since, until):
@@ -109,7 +109,7 @@ class TransitionLog:
             yield from self._table.query(partition, since=first, until=last, newest_first=True, page=page)
 
     def _rows_of_all(self, since: datetime | None, until: datetime | None, limit: int) -> Iterator[Item]:
-        """The fleet's rows with transitions, the latest first."""
+        """Yield the fleet's rows with transitions, newest first."""
         first, last = iso(since) if since else None, iso(until) if until else None
         for month in self._months(since, until):
             queries = [

@@ -1,4 +1,4 @@
-"""A vault is one kind of place where secrets lie; this module has those of the machine itself."""
+"""The secret backends of this machine: environment variables and files."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from typing import Final, Protocol
 
 from wabawatch.errors import SecretError
 
-_MOST_BYTES: Final = 64 * 1024
+_MAX_BYTES: Final = 64 * 1024
 
-Stopped = Callable[[], bool]
-"""Whether the time is over."""
+ShouldStop = Callable[[], bool]
+"""Tells whether the time is over."""
 
 
-class Vault(Protocol):
-    """Reads secrets by name."""
+class SecretBackend(Protocol):
+    """Reads secrets of one scheme by name."""
 
-    def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:
-        """The value of each name, or why it has none; as few calls as the vault allows. Once `stopped`, the rest is not
-        read: NotFetchedError."""
+    def read(self, names: Sequence[str], stopped: ShouldStop) -> Mapping[str, str | SecretError]:
+        """Return the value of each name, or why it has none, with as few calls as possible. Once `stopped`, the rest is
+        NotFetchedError."""
         ...
 
 
 class UnansweredError(SecretError):
-    """The vault could not be asked: a value known from before may still be right."""
+    """The backend did not answer: a value that was read before may still be right."""
 
 
-class Closed:
-    """What is not read here, whatever the name."""
+class ClosedBackend:
+    """Refuses every name, for a scheme that is not allowed here."""
 
     def __init__(self, scheme: str) -> None:
         self._scheme = scheme
 
-    def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:  # noqa: ARG002 - quick
+    def read(self, names: Sequence[str], stopped: ShouldStop) -> Mapping[str, str | SecretError]:  # noqa: ARG002 - quick
         advice = "it is not read for a configuration in S3; write secretsmanager:NAME or ssm:NAME"
         return {name: SecretError(f"{self._scheme}:{name}: {advice}") for name in names}
 
 
-class Environment:
-    """Variables of the environment, which is handed in, save those that hold AWS credentials."""
+class EnvironmentBackend:
+    """Environment variables, except those that hold AWS credentials."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
 
-    def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:  # noqa: ARG002 - quick
+    def read(self, names: Sequence[str], stopped: ShouldStop) -> Mapping[str, str | SecretError]:  # noqa: ARG002 - quick
         return {name: self._value(name) for name in names}
 
     def _value(self, name: str) -> str | SecretError:
@@ -53,10 +53,10 @@ class Environment:
         return self._variables.get(name, _no_variable(name))
 
 
-class Files:
-    """Files with one secret each, as Docker, Kubernetes and systemd hand them over."""
+class FileBackend:
+    """Files with one secret each, as Docker, Kubernetes and systemd provide them."""
 
-    def read(self, names: Sequence[str], stopped: Stopped) -> Mapping[str, str | SecretError]:  # noqa: ARG002 - quick
+    def read(self, names: Sequence[str], stopped: ShouldStop) -> Mapping[str, str | SecretError]:  # noqa: ARG002 - quick
         return {name: _content(name) for name in names}
 
 
@@ -67,8 +67,8 @@ def _no_variable(name: str) -> SecretError:
 def _content(name: str) -> str | SecretError:
     try:
         with Path(name).expanduser().open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        return content.decode() if len(content) <= _MOST_BYTES else SecretError(f"file:{name}: too large for a secret")
+            content = file.read(_MAX_BYTES + 1)
+        return content.decode() if len(content) <= _MAX_BYTES else SecretError(f"file:{name}: too large for a secret")
     except UnicodeDecodeError:
         return SecretError(f"file:{name}: is no text; store the secret alone, as UTF-8")
     except (OSError, RuntimeError, ValueError) as error:

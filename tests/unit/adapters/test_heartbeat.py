@@ -3,7 +3,7 @@
 import pytest
 
 from tests.contract.notifiers.server import Server, http, reset, silence, trickle
-from wabawatch.adapters.switch import HttpHeartbeatSender
+from wabawatch.adapters.heartbeat import HttpHeartbeatSender
 from wabawatch.domain.heartbeat import HeartbeatPing
 from wabawatch.errors import DeliveryError
 
@@ -20,7 +20,7 @@ def server():
 
 
 def switch(server):
-    return HttpHeartbeatSender(lambda: f"{server.url}/ping/hidden-uuid/", patience=0.3)
+    return HttpHeartbeatSender(lambda: f"{server.url}/ping/hidden-uuid/", timeout=0.3)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import boto3
 from botocore.stub import Stubber
 
-from wabawatch.adapters.stack import Stack, resources
+from wabawatch.adapters.cloudformation import Stack, list_resources
 
 STACK = Stack("wabawatch", "CREATE_COMPLETE", {}, {})
 
@@ -29,5 +29,5 @@ def test_resources_on_a_second_page_are_found():
         for found, asked in pages:
             answer = {"StackResourceSummaries": found} | ({} if asked else {"NextToken": "more"})
             stubber.add_response("list_stack_resources", answer, {"StackName": "wabawatch", **asked})
-        found = resources(STACK, lambda _: client)
+        found = list_resources(STACK, lambda _: client)
     assert {name: one.id for name, one in found.items()} == {"First": "first", "Second": "second"}

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wabawatch.adapters.dialog360.answers import Answer
-from wabawatch.adapters.dialog360.parsing import read_answer
+from wabawatch.adapters.dialog360.parser import parse_response
+from wabawatch.adapters.dialog360.request import Response
 from wabawatch.domain.detection import detect
 from wabawatch.domain.health import CAUSES, Failure, Observation, rank
 from wabawatch.domain.policy import Thresholds
@@ -35,7 +35,7 @@ STATUSES = st.sampled_from([0, 101, 200, 204, 302, 400, 401, 403, 404, 429, 500,
 
 
 def outcome_of(body, status=200, headers=None):
-    return read_answer(Answer(status, headers or {}, body), "n1", KEY, NOW)
+    return parse_response(Response(status, headers or {}, body), "n1", KEY, NOW)
 
 
 def texts_of(value):
