@@ -221,7 +221,7 @@ def test_a_removed_target_is_closed_though_another_poll_writes_at_the_same_time(
     local.clock.advance(seconds=1)
     FleetChanges(local.store, local.clock, local.policy).close_all_but([])
     assert notified(local)[-2:] == [("n1", 2, "BLOCKED", "LIMITED"), ("n1", 3, "LIMITED", "GONE")]
-    assert local.store.snapshots(["n1"])["n1"].tracks == ()
+    assert local.store.snapshots(["n1"])["n1"].states == ()
 
 
 def test_the_sight_of_shards_that_are_no_more_is_closed(stage):

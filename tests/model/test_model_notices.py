@@ -51,7 +51,7 @@ def at_both_ends(rules, incident, facts, silences):
     """What is muted when it begins and when it ends counts as muted all the time."""
     if incident.resolved_at is None:
         return False
-    return all(rules.mute(facts, silences, at) is not None for at in (incident.confirmed_at, incident.resolved_at))
+    return all(rules.find_mute(facts, silences, at) is not None for at in (incident.confirmed_at, incident.resolved_at))
 
 
 def clock_goes_back(world):

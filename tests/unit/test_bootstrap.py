@@ -273,7 +273,7 @@ class Watch:
 
     @property
     def held(self):
-        return {one.target for one in self.pollers[0].store.every_snapshot() if one.tracks} - {"~shard-0"}
+        return {one.target for one in self.pollers[0].store.every_snapshot() if one.states} - {"~shard-0"}
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from wabawatch.application.heartbeat import HeartbeatSender, send_heartbeat, sen
 from wabawatch.application.poll import Poll, PollResult, PollTask
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store, Topic
 from wabawatch.config import Heartbeat, Settings
-from wabawatch.domain.coverage import Completeness, completeness
+from wabawatch.domain.coverage import Completeness, assess_completeness
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import HeartbeatPing, HeartbeatRules
 from wabawatch.domain.incident import Incident
@@ -283,7 +283,7 @@ class Monitor:
 
     def _completeness(self, now: datetime) -> Completeness:
         """Return whether the whole fleet is read, by the stored coverage of its passes."""
-        return completeness(
+        return assess_completeness(
             self.store.coverages(),
             shards=self.shards,
             targets=len(self.settings.targets),

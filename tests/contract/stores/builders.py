@@ -26,8 +26,8 @@ def at(minutes: float) -> datetime:
 
 
 def snapshot(target: str, version: int = 1, seq: int = 0, minutes: float = 0, status: str = AVAILABLE) -> Snapshot:
-    track = CapabilityState("WABA", f"9{target}", MESSAGING, status, at(minutes), was_available=True)
-    return Snapshot(target, version, seq, at(minutes), (track,))
+    state = CapabilityState("WABA", f"9{target}", MESSAGING, status, at(minutes), was_available=True)
+    return Snapshot(target, version, seq, at(minutes), (state,))
 
 
 def observation(target: str, minutes: float = 0, status: str = AVAILABLE) -> Observation:
@@ -107,7 +107,7 @@ def resolved(value: Incident, minutes: float, due_at: datetime | None = None) ->
         resolved_at=at(minutes),
         resolution="recovered",
         counts={},
-        recovered=value.took_part,
+        recovered=value.total_affected,
         named=over,
         due_at=due_at,
     )

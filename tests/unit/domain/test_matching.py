@@ -9,7 +9,7 @@ from wabawatch.domain.target import TargetInfo
 
 
 def facts_about(incident):
-    return Rules().facts(incident, involved(incident), FLEET)
+    return Rules().build_facts(incident, involved(incident), FLEET)
 
 
 @pytest.mark.parametrize(

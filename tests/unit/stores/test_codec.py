@@ -49,7 +49,7 @@ reasons = st.builds(
     detail=texts,
 )  # fmt: skip
 evidence = st.builds(Evidence, texts, instants)
-tracks = st.builds(
+states = st.builds(
     CapabilityState, texts, texts, texts, status=st.none() | texts, since=maybe, reasons=several(reasons),
     caused_by=st.none() | texts, was_available=st.booleans(), streak=several(evidence),
 )  # fmt: skip
@@ -60,7 +60,7 @@ tolds = st.builds(NotificationState, at=maybe, thread=capabilities, reasons=seve
 spans = st.timedeltas(timedelta(0), timedelta(days=400))
 day_coverages = st.builds(DayCoverage, st.dates(), counts, counts, spans, st.dictionaries(texts, spans, max_size=3))
 VALUES = {
-    "snapshots": st.builds(Snapshot, texts, counts, counts, maybe, several(tracks), several(texts)),
+    "snapshots": st.builds(Snapshot, texts, counts, counts, maybe, several(states), several(texts)),
     "transitions": st.builds(
         Transition, texts, counts, texts, texts, texts, st.none() | texts, texts, instants, instants,
         several(reasons), st.none() | texts, st.booleans(), several(evidence), texts,

@@ -94,7 +94,7 @@ class CommitBatch:
         for target in targets:
             snapshot = found.get(target)
             self._snapshots[target] = snapshot or Snapshot(target)
-            if snapshot is None or not (snapshot.tracks or snapshot.is_reset):
+            if snapshot is None or not (snapshot.states or snapshot.is_reset):
                 self.new.add(target)
             if snapshot is not None and snapshot.observed_at is not None and snapshot.observed_at >= now:
                 self._ahead.add(target)

@@ -210,7 +210,7 @@ class Batch:
         """How many rows a step may add at most."""
         latest = self._latest_of(transition.key)
         rows = 2 + (0 if latest is not None and latest.id in self.incidents else _INCIDENT_ROWS)
-        outgrows = latest is not None and not latest.has_member_rows and latest.took_part >= INLINE_MEMBERS
+        outgrows = latest is not None and not latest.has_member_rows and latest.total_affected >= INLINE_MEMBERS
         return rows + (INLINE_MEMBERS if outgrows else 0) - ((change.target, change.at) in self.folded)
 
     def _latest_of(self, key: Key) -> Incident | None:

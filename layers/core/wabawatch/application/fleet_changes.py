@@ -118,12 +118,12 @@ def _is_monitored(target: str, configured: Collection[str], shards: int | None) 
 def _report_of(snapshot: Snapshot) -> Report:
     """Return the state of a target as one report."""
     found: dict[tuple[str, str], Entity] = {}
-    for track in snapshot.tracks:
-        if track.capability != READABLE and track.status is not None:
-            known = found.get((track.entity_type, track.entity_id), Entity(track.entity_type, track.entity_id, {}))
-            found[track.entity_type, track.entity_id] = msgspec.structs.replace(
+    for state in snapshot.states:
+        if state.capability != READABLE and state.status is not None:
+            known = found.get((state.entity_type, state.entity_id), Entity(state.entity_type, state.entity_id, {}))
+            found[state.entity_type, state.entity_id] = msgspec.structs.replace(
                 known,
-                capabilities={**known.capabilities, track.capability: track.status},
-                reasons=tuple(dict.fromkeys((*known.reasons, *track.reasons))),
+                capabilities={**known.capabilities, state.capability: state.status},
+                reasons=tuple(dict.fromkeys((*known.reasons, *state.reasons))),
             )
     return Report(tuple(found.values()), contradictions=snapshot.contradictions)

@@ -82,9 +82,9 @@ class Planner:
 
     def decide(self, incident: Incident, context: RoundContext) -> list[Planned]:
         """Make one decision for each destination; change nothing."""
-        looks = self._rules.look_at_targets(context.steering.silences)
+        looks = self._rules.needs_targets(context.steering.silences)
         targets = tuple(affected_targets(self._store, incident)) if looks else ()
-        facts = self._rules.facts(incident, targets, self._fleet)
+        facts = self._rules.build_facts(incident, targets, self._fleet)
         facts = msgspec.structs.replace(facts, dead=context.dead)
         return [self._decide_for(destination, incident, facts, context) for destination in self._destinations]
 
@@ -255,7 +255,7 @@ def some_affected_targets(store: IncidentStore, incident: Incident, limit: int) 
     if incident.about_monitor:
         return ()
     named = [target for target, member in incident.named.items() if member.is_affected or not incident.is_open]
-    total = incident.affected if incident.is_open else incident.took_part
+    total = incident.affected if incident.is_open else incident.total_affected
     if len(named) >= min(limit, total):
         return tuple(named[:limit])
     return tuple(islice(affected_targets(store, incident), limit))

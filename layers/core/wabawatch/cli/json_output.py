@@ -264,7 +264,7 @@ class TargetExplained(msgspec.Struct, frozen=True, tag_field="version", tag=1):
 
     at: datetime
     target: TargetDocument
-    tracks: list[TrackDocument]
+    states: list[TrackDocument]
     observations: list[ObservationDocument]
     transitions: list[LoggedDocument]
     incidents: list[IncidentExplained]

@@ -99,11 +99,11 @@ def why(one: TargetView, *, is_short: bool = False) -> Text:
     if one.entity is not None:
         return _fault(one.entity, one.reasons, is_short=is_short)
     if one.other_problems:
-        track = one.other_problems[0]
-        entity = named(track.entity_type, track.entity_id, is_short=is_short)
-        label = words(f"{entity} {track.capability} ", "dim")
-        said = Text("; ") + reason_text(track.reasons[0]) if track.reasons else Text("")
-        return label + status_text(track.status or AVAILABLE) + said
+        state = one.other_problems[0]
+        entity = named(state.entity_type, state.entity_id, is_short=is_short)
+        label = words(f"{entity} {state.capability} ", "dim")
+        said = Text("; ") + reason_text(state.reasons[0]) if state.reasons else Text("")
+        return label + status_text(state.status or AVAILABLE) + said
     return Text("")
 
 

@@ -64,8 +64,8 @@ def acknowledged_by(incident: Incident, actions: OperatorActions) -> str | None:
 
 def load_facts(app: Monitor, incident: Incident) -> IncidentFacts:
     """Return the facts that routes and matchers are compared with."""
-    targets = affected_targets(app.store, incident) if app.rules.look_at_targets(()) else ()
-    return app.rules.facts(incident, targets, app.audience.fleet)
+    targets = affected_targets(app.store, incident) if app.rules.needs_targets(()) else ()
+    return app.rules.build_facts(incident, targets, app.audience.fleet)
 
 
 def incident_severity(app: Monitor, incident: Incident) -> str:

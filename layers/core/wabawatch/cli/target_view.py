@@ -22,7 +22,7 @@ from wabawatch.domain.health import (
     Observation,
     Reason,
     rank,
-    upstream,
+    upstream_rank,
     worst,
 )
 from wabawatch.domain.policy import MassFailure
@@ -78,7 +78,7 @@ def view_target(target: Target, snapshot: Snapshot | None, latest: Observation |
     """Return a target's state. A target that was never read, or can't be read now, is UNKNOWN.
 
     `latest` is the latest observation of a target that `has_unconfirmed_failure`."""
-    if snapshot is None or not (snapshot.tracks or snapshot.observed_at):
+    if snapshot is None or not (snapshot.states or snapshot.observed_at):
         return TargetView(target, UNKNOWN, detail=NOT_READ)
     capabilities = _capabilities(snapshot)
     last_known = capabilities.get(MESSAGING)
@@ -91,7 +91,7 @@ def view_target(target: Target, snapshot: Snapshot | None, latest: Observation |
         detail="" if last_known else "not confirmed yet",
         other_problems=_other_problems(snapshot),
     )
-    readable = snapshot.track((TARGET, target.id, READABLE))
+    readable = snapshot.state((TARGET, target.id, READABLE))
     if readable is not None and readable.status == UNKNOWN:
         reason = readable.reasons[0] if readable.reasons else Reason()
         return msgspec.structs.replace(
@@ -110,30 +110,31 @@ def view_target(target: Target, snapshot: Snapshot | None, latest: Observation |
 
 def _capabilities(snapshot: Snapshot) -> dict[str, str]:
     found: dict[str, list[str]] = {}
-    for track in snapshot.tracks:
-        if track.capability != READABLE and track.status is not None:
-            found.setdefault(track.capability, []).append(track.status)
+    for state in snapshot.states:
+        if state.capability != READABLE and state.status is not None:
+            found.setdefault(state.capability, []).append(state.status)
     return {capability: worst(statuses) for capability, statuses in sorted(found.items())}
 
 
 def _other_problems(snapshot: Snapshot) -> tuple[CapabilityState, ...]:
     return tuple(
-        track
-        for track in snapshot.tracks
-        if track.capability not in {MESSAGING, READABLE} and track.was_available and rank(track.status or AVAILABLE) > 0
+        state
+        for state in snapshot.states
+        if state.capability not in {MESSAGING, READABLE} and state.was_available and rank(state.status or AVAILABLE) > 0
     )
 
 
 def _add_entity_at_fault(view: TargetView, snapshot: Snapshot) -> TargetView:
     """Add the worst messaging entity without a root cause elsewhere; for a healthy target, only its last change."""
-    tracks = [track for track in snapshot.tracks if track.capability == MESSAGING and track.status is not None]
-    if not tracks:
+    states = [state for state in snapshot.states if state.capability == MESSAGING and state.status is not None]
+    if not states:
         return view
-    if all(rank(track.status or "") == 0 for track in tracks):
-        changed_last = max(tracks, key=lambda track: track.since.timestamp() if track.since else 0.0)
+    if all(rank(state.status or "") == 0 for state in states):
+        changed_last = max(states, key=lambda state: state.since.timestamp() if state.since else 0.0)
         return msgspec.structs.replace(view, since=changed_last.since)
     fault = min(
-        tracks, key=lambda track: (-rank(track.status or ""), track.caused_by is not None, upstream(track.entity_type))
+        states,
+        key=lambda state: (-rank(state.status or ""), state.caused_by is not None, upstream_rank(state.entity_type)),
     )
     if rank(view.status) == 0:
         return msgspec.structs.replace(view, since=fault.since)
@@ -143,7 +144,7 @@ def _add_entity_at_fault(view: TargetView, snapshot: Snapshot) -> TargetView:
 
 def has_unconfirmed_failure(snapshot: Snapshot | None) -> bool:
     """Return whether the latest readings failed, but too few of them to confirm UNKNOWN."""
-    readable = snapshot.track((TARGET, snapshot.target, READABLE)) if snapshot else None
+    readable = snapshot.state((TARGET, snapshot.target, READABLE)) if snapshot else None
     return readable is not None and readable.status != UNKNOWN and bool(readable.streak)
 
 

@@ -226,7 +226,7 @@ class Completeness(msgspec.Struct, frozen=True):
         return None if reference is None else max(_NONE, now - reference)
 
 
-def completeness(
+def assess_completeness(
     coverages: Sequence[ShardCoverage], *, shards: int, targets: int, interval: timedelta, now: datetime
 ) -> Completeness:
     """Judge the whole fleet by the coverage of its shards.

@@ -42,7 +42,7 @@ def incident_facts(incident: Incident, targets: Iterable[str], fleet: Mapping[st
         *incident.key,
         codes=frozenset(reason.code for reason in incident.reasons if reason.code is not None),
         affected=tuple(fleet.get(target) or TargetInfo(target, target) for target in targets),
-        affected_total=incident.affected if incident.is_open else incident.took_part,
+        affected_total=incident.affected if incident.is_open else incident.total_affected,
     )
 
 

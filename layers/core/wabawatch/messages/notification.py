@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Reason, identities
+from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Reason, identify_reasons
 from wabawatch.domain.incident import Incident, NotificationState
 from wabawatch.domain.notification import SEVERITIES, Advice, IncidentSummary, Notification, ReasonShown
 from wabawatch.domain.target import TargetInfo
@@ -97,7 +97,7 @@ def notification_id(destination: str, kind: str, pending: Sequence[PendingNotifi
 def summarize_incident(pending: PendingNotification, context: RenderContext) -> IncidentSummary:
     """Summarise an incident for one destination: the change from what it was last sent to what is true now."""
     incident, notified = pending.incident, pending.notified
-    total = 0 if incident.about_monitor else incident.affected if incident.is_open else incident.took_part
+    total = 0 if incident.about_monitor else incident.affected if incident.is_open else incident.total_affected
     return IncidentSummary(
         incident.id,
         *incident.key,
@@ -140,7 +140,7 @@ def _target_info(target: str, incident: Incident, fleet: Mapping[str, TargetInfo
 
 def _gone_reasons(notified: NotificationState, incident: Incident) -> tuple[Reason, ...]:
     """Return the reasons that were sent and no longer hold. Only their codes are known: their texts are not kept."""
-    gone = sorted(set(notified.reasons) - identities(incident.reasons)) if incident.is_open else []
+    gone = sorted(set(notified.reasons) - identify_reasons(incident.reasons)) if incident.is_open else []
     return tuple(
         Reason(int(identity)) if identity.isdigit() else Reason(description=identity.lstrip(":")) for identity in gone
     )

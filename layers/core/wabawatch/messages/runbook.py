@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.coverage import Completeness
-from wabawatch.domain.health import CALLING, Reason, explains
+from wabawatch.domain.health import CALLING, Reason, capability_of_code
 from wabawatch.domain.notification import Advice
 from wabawatch.messages.text import humanize_duration
 
@@ -305,4 +305,4 @@ def _shard_names(shards: tuple[int, ...]) -> str:
 def _entry(code: int | None, cause: str) -> Entry:
     if code is None:
         return CATALOGUE.get(cause, _NO_CODE)
-    return CATALOGUE.get(code) or (_UNKNOWN_CALLING if explains(code) == CALLING else _UNKNOWN_CODE)
+    return CATALOGUE.get(code) or (_UNKNOWN_CALLING if capability_of_code(code) == CALLING else _UNKNOWN_CODE)

@@ -23,7 +23,7 @@ from wabawatch.domain.health import (
     Failure,
     Reason,
     Report,
-    explains,
+    capability_of_code,
     rank,
     worst,
 )
@@ -224,7 +224,7 @@ class _Parser:
         solution = self._text(self._value(entry, "possible_solution"))
         if code is None and not description and not solution:
             return None
-        return Reason(code, description, solution, explains(code))
+        return Reason(code, description, solution, capability_of_code(code))
 
     def _text(self, value: object) -> str:
         return self._sanitize(value, _MAX_TEXT) if isinstance(value, str) else ""

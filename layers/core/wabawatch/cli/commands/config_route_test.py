@@ -149,7 +149,7 @@ def _build_example(
 def try_routes(app: Monitor, example: Incident, at: datetime) -> RouteTest:
     """Apply routes, working hours, windows and silences to an incident; change nothing."""
     rules, actions = app.rules, operator_actions(app)
-    facts = rules.facts(example, affected_targets(app.store, example), app.audience.fleet)
+    facts = rules.build_facts(example, affected_targets(app.store, example), app.audience.fleet)
     names = app.settings.destinations
     cases = {name: rules.case(example, name, NotificationState(), actions, at, facts=facts).situation for name in names}
     verdicts = [

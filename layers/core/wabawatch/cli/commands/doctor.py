@@ -36,7 +36,7 @@ from wabawatch.cli.stack_checks import (
 )
 from wabawatch.config import effective
 from wabawatch.config.durations import render
-from wabawatch.domain.coverage import ShardCoverage, completeness
+from wabawatch.domain.coverage import ShardCoverage, assess_completeness
 from wabawatch.domain.run import Run
 from wabawatch.errors import SecretError, WabawatchError
 from wabawatch.messages.runbook import incomplete_reason, unlisted
@@ -255,7 +255,7 @@ def _check_coverage(rows: Sequence[ShardCoverage], parts: Sequence[Run]) -> Iter
 def _check_completeness(context: DoctorContext, rows: Sequence[ShardCoverage]) -> Iterator[Finding]:
     now, of = context.app.clock.now(), rows[0].of
     targets = len(context.app.settings.targets)
-    found = completeness(rows, shards=of, targets=targets, interval=context.interval, now=now)
+    found = assess_completeness(rows, shards=of, targets=targets, interval=context.interval, now=now)
     reason = incomplete_reason(found, now)
     if reason is not None:
         yield Finding("whole fleet", ok=False, said=reason.detail, todo=_how_to_start(context))

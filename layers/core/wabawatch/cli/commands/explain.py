@@ -142,14 +142,14 @@ def _notified(planned: Planned) -> NotifiedDocument:
 def explain_target(app: Monitor, target: Target) -> TargetExplained:
     """Collect the state of a target, its stored observations and transitions, and its open incidents."""
     snapshot = app.store.snapshots([target.id]).get(target.id) or Snapshot(target.id)
-    incidents = app.store.latest_incidents([Key(*track.key) for track in snapshot.tracks]).values()
+    incidents = app.store.latest_incidents([Key(*state.key) for state in snapshot.states]).values()
     now = app.clock.now()
     (view,) = view_targets([target], {target.id: snapshot}, {}, app.store.coverages(), now)
     thresholds = app.rules.policy.thresholds
     return TargetExplained(
         at=now,
         target=target_document(view),
-        tracks=[_track(track, thresholds) for track in snapshot.tracks],
+        states=[_track(state, thresholds) for state in snapshot.states],
         observations=[_observation(found) for found in app.store.observations(target.id, limit=_MAX_SHOWN)],
         transitions=[logged_document(found) for found in app.store.history(target.id, limit=_MAX_SHOWN)],
         incidents=[explain_incident(app, incident) for incident in incidents if _affects(app, incident, target.id)],
@@ -165,16 +165,16 @@ def _affects(app: Monitor, incident: Incident, target: str) -> bool:
     return row is not None and row.is_affected
 
 
-def _track(track: CapabilityState, thresholds: Thresholds) -> TrackDocument:
-    towards = track.streak[-1].status if track.streak else None
+def _track(state: CapabilityState, thresholds: Thresholds) -> TrackDocument:
+    towards = state.streak[-1].status if state.streak else None
     return TrackDocument(
-        *track.key,
-        status=track.status,
-        since=track.since,
-        caused_by=track.caused_by,
-        codes=[reason.code for reason in track.reasons if reason.code is not None],
+        *state.key,
+        status=state.status,
+        since=state.since,
+        caused_by=state.caused_by,
+        codes=[reason.code for reason in state.reasons if reason.code is not None],
         towards=towards,
-        count=len(track.streak),
+        count=len(state.streak),
         needed=thresholds.of(towards) if towards else 0,
     )
 
@@ -285,7 +285,7 @@ def _target_lines(found: TargetExplained) -> Iterator[Text]:
     yield words(f"{target.target}  ", "bold") + status_text(target.status) + words(f"  {target.name}")
     if target.cause or target.detail:
         yield words("  " + ": ".join(part for part in (target.cause, target.detail) if part))
-    yield from _section("Entities", [line for track in found.tracks for line in _track_lines(track, now)])
+    yield from _section("Entities", [line for state in found.states for line in _track_lines(state, now)])
     yield from _section(
         "Stored observations, latest first", [_observation_line(seen, now) for seen in found.observations]
     )
@@ -304,12 +304,12 @@ def _logged_line(logged: LoggedDocument, now: datetime) -> Text:
     return Text(f"  {moment(logged.at, now)}  ") + entity + change_text(logged.old, logged.new)
 
 
-def _track_lines(track: TrackDocument, now: datetime) -> Iterator[Text]:
-    codes = " ".join(str(code) for code in track.codes)
-    since = f"since {moment(track.since, now)}" if track.since else ""
-    line = words(f"  {track.entity_type} {track.entity_id} {track.capability}")
-    yield line + Text("  ") + status_text(track.status or "not confirmed") + words(f"  {since}  {codes}")
-    if track.caused_by:
-        yield words(f"    caused by {track.caused_by}", "dim")
-    if track.towards:
-        yield words(f"    {track.count} of {track.needed} observations in a row for {track.towards}", "dim")
+def _track_lines(state: TrackDocument, now: datetime) -> Iterator[Text]:
+    codes = " ".join(str(code) for code in state.codes)
+    since = f"since {moment(state.since, now)}" if state.since else ""
+    line = words(f"  {state.entity_type} {state.entity_id} {state.capability}")
+    yield line + Text("  ") + status_text(state.status or "not confirmed") + words(f"  {since}  {codes}")
+    if state.caused_by:
+        yield words(f"    caused by {state.caused_by}", "dim")
+    if state.towards:
+        yield words(f"    {state.count} of {state.needed} observations in a row for {state.towards}", "dim")
