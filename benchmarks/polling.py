@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wabawatch.application.poll import Pass
+from wabawatch.application.poll import PollTask
 from wabawatch.application.ports import Target
-from wabawatch.bootstrap import Application
+from wabawatch.bootstrap import Monitor
 from wabawatch.domain.health import CALLING, MESSAGING, Entity, Failure, Observation, Report
 
 KINDS = ("first", "quiet", "failed", "quiet", "blocked")
@@ -68,9 +68,9 @@ def configuration(count: int) -> bytes:
 
 
 def one_pass(kind: str, folder: Path) -> None:
-    application = Application(f"sqlite:{folder / 'state.db'}", str(folder / "config.json"), {}, resolve=False)
+    application = Monitor(f"sqlite:{folder / 'state.db'}", str(folder / "config.json"), {}, resolve=False)
     application.parts.__dict__["source"] = Source(kind)
-    run = application.poll(Pass(application.new_run_id(), application.settings.targets)).run
+    run = application.poll(PollTask(application.new_run_id(), application.settings.targets)).run
     application.close()
     print(f"{run.answered} answered, {run.writes} written")
 

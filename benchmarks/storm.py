@@ -21,13 +21,13 @@ from time import process_time
 
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.notify import Notify
-from wabawatch.application.poll import Pass, Poll
+from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import Receipt, Store, Target
-from wabawatch.domain.composition import Audience
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CALLING, MESSAGING, Entity, Observation, Reason, Report
-from wabawatch.domain.messages import Advice, Affected, Notification
+from wabawatch.domain.notification import Advice, Notification, TargetInfo
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.rules import Rules
+from wabawatch.messages.notification import RenderContext
 
 UNLINKED = Reason(141011, "App is not linked to the account.", "Ask your provider.")
 CALLS: Counter[str] = Counter()
@@ -110,7 +110,7 @@ def main() -> None:
     fleet = [Target(f"number-{place:06}", f"Number {place}", "env:KEY") for place in range(count)]
     clock, destination = Clock(), Destination()
     source, policy = Source(clock), Policy()
-    audience = Audience({one.id: Affected(one.id, one.name) for one in fleet}, lambda _: Advice(), "storm")
+    audience = RenderContext({one.id: TargetInfo(one.id, one.name) for one in fleet}, lambda _: Advice(), "storm")
     floor = 0.0
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(where, Path(folder))
@@ -123,7 +123,7 @@ def main() -> None:
             clock.at += timedelta(minutes=5)
             CALLS.clear()
             sent, began = len(destination.taken), process_time()
-            poll(Pass(f"run{number}", fleet))
+            poll(PollTask(f"run{number}", fleet))
             polled = process_time()
             while notify.run("benchmark", complete=True).more:
                 pass

@@ -24,11 +24,11 @@ from typing import Any, Final
 import click
 import msgspec
 import yaml
+from wabawatch.adapters.aws import aws_client
 
 from wabawatch.adapters.stack import asked
-from wabawatch.application.errors import ConfigurationError
-from wabawatch.bootstrap import aws_client
 from wabawatch.cli.exits import guarded
+from wabawatch.errors import ConfigurationError
 
 SAMCONFIG: Final = Path(__file__).parents[1] / "samconfig.toml"
 DEFAULT_ARCHITECTURE: Final = "arm64"

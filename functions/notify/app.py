@@ -14,10 +14,10 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from wabawatch.application.errors import WabawatchError
-from wabawatch.application.notify import Notified
+from wabawatch.application.notify import NotifyResult
 from wabawatch.config import deployment
-from wabawatch.serverless import Look, Serverless, is_self_test, read_event
+from wabawatch.errors import WabawatchError
+from wabawatch.lambda_events import LambdaMonitor, NotifyEvent, is_self_test, read_event
 
 logger = Logger(service="notify")
 metrics = Metrics(namespace="Wabawatch", service="notify")
@@ -29,9 +29,9 @@ package.setLevel(logger.log_level)
 
 
 @cache
-def serverless() -> Serverless:
+def serverless() -> LambdaMonitor:
     """Built once in each execution environment."""
-    return Serverless(os.environ)
+    return LambdaMonitor(os.environ)
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # while Lambda starts it, with a whole processor and not a third of one
@@ -59,10 +59,10 @@ def _check(event: object) -> None:
     records = event.get("Records") if isinstance(event, dict) else None
     if isinstance(records, list) and records and all("dynamodb" in record for record in records):
         return
-    read_event(event, Look)
+    read_event(event, NotifyEvent)
 
 
-def _report(notified: Notified) -> dict[str, Any]:
+def _report(notified: NotifyResult) -> dict[str, Any]:
     if not notified.worked:
         logger.info("another notify is at work")
         return {"worked": False}

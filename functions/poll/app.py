@@ -14,10 +14,10 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from wabawatch.application.errors import WabawatchError, describe_place
-from wabawatch.application.poll import Polled
+from wabawatch.application.poll import PollResult
 from wabawatch.config import deployment
-from wabawatch.serverless import Serverless, Tick, is_self_test, read_event, read_shard
+from wabawatch.errors import WabawatchError, describe_place
+from wabawatch.lambda_events import LambdaMonitor, PollEvent, is_self_test, read_event, read_shard
 
 logger = Logger(service="poll")
 metrics = Metrics(namespace="Wabawatch", service="poll")
@@ -29,9 +29,9 @@ package.setLevel(logger.log_level)
 
 
 @cache
-def serverless() -> Serverless:
+def serverless() -> LambdaMonitor:
     """Built once in each execution environment."""
-    return Serverless(os.environ)
+    return LambdaMonitor(os.environ)
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # while Lambda starts it, with a whole processor and not a third of one
@@ -50,7 +50,7 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN4
     try:
         if is_self_test(event):
             return serverless().self_test(event, "poll", until)
-        done = serverless().poll(read_event(event, Tick), until, begun=_begun)
+        done = serverless().poll(read_event(event, PollEvent), until, begun=_begun)
     except WabawatchError as error:
         logger.error("cannot poll", extra={"reason": str(error)})  # noqa: TRY400 - the runtime adds the traceback
         raise
@@ -107,7 +107,7 @@ def _begun(run_id: str) -> None:
     metrics.add_metadata("run_id", run_id)
 
 
-def _report(polled: Polled) -> dict[str, Any]:
+def _report(polled: PollResult) -> dict[str, Any]:
     run = polled.run
     seconds = ((run.finished_at or run.started_at) - run.started_at).total_seconds()
     counts = {"expected": run.expected, "answered": run.answered, "unknown": run.unknown, "skipped": run.skipped}
@@ -136,7 +136,7 @@ def _report(polled: Polled) -> dict[str, Any]:
 def _tell_unknown_codes(codes: dict[int, int]) -> None:
     """Meta publishes no list of its codes: this is how the runbook grows."""
     if codes:
-        from wabawatch.domain.runbook import unlisted  # noqa: PLC0415 - a fleet that is well starts faster
+        from wabawatch.messages.runbook import unlisted  # noqa: PLC0415 - a fleet that is well starts faster
 
         if new := unlisted(codes, serverless().application.settings.runbook):
             logger.warning("reason codes that the runbook does not know", extra={"codes": new})

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wabawatch.adapters.dialog360 import pacing
-from wabawatch.bootstrap import Application
+from wabawatch.bootstrap import Monitor
 from wabawatch.simulator import running, write_config
 
 
@@ -37,7 +37,7 @@ def watched(folder):
     clock, console, totals = Story(), io.StringIO(), []
     with running(paused=True) as server:
         config = write_config(server.simulation, server.url, folder)
-        application = Application(f"sqlite:{folder / 'state.db'}", str(config), {}, console=console, clock=clock)
+        application = Monitor(f"sqlite:{folder / 'state.db'}", str(config), {}, console=console, clock=clock)
         for seconds in range(0, 200, 5):
             server.go_to(timedelta(seconds=seconds))
             clock.at = clock.start + timedelta(seconds=seconds)

@@ -15,11 +15,11 @@ from tests.template.template import table_shape
 from wabawatch.adapters.stores.dynamodb import DynamoStore
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.notify import Notify
-from wabawatch.application.poll import Pass, Poll
-from wabawatch.domain.composition import Audience
-from wabawatch.domain.messages import Advice, Affected
+from wabawatch.application.poll import Poll, PollTask
+from wabawatch.domain.notification import Advice, TargetInfo
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.rules import Rules
+from wabawatch.messages.notification import RenderContext
 
 STORES = ["sqlite", "dynamodb"]
 
@@ -80,12 +80,12 @@ class Stage:
     def poll(self, *, store=None, **fields):
         self.passes += 1
         poll = Poll(store or self.store, self.source, self.clock, self.policy)
-        return poll(Pass(f"run{self.passes}", self.fleet, **fields))
+        return poll(PollTask(f"run{self.passes}", self.fleet, **fields))
 
     def poll_until(self, asked):
         """A pass that is stopped after the source was asked so many times in all."""
         poll = Poll(self.store, self.source, self.clock, self.policy)
-        return poll(Pass("stopped", self.fleet), stopped=lambda: len(self.source.asked) >= asked)
+        return poll(PollTask("stopped", self.fleet), stopped=lambda: len(self.source.asked) >= asked)
 
     def forget(self):
         return Poll(self.store, self.source, self.clock, self.policy).forget_all_but(one.id for one in self.fleet)
@@ -97,8 +97,8 @@ class Stage:
         return self._notify().consider(incident)
 
     def _notify(self, store=None):
-        shown = {one.id: Affected(one.id, one.name, one.labels) for one in self.fleet}
-        audience = Audience(shown, lambda _: Advice(), "test")
+        shown = {one.id: TargetInfo(one.id, one.name, one.labels) for one in self.fleet}
+        audience = RenderContext(shown, lambda _: Advice(), "test")
         return Notify(
             store or self.store, self.destinations, self.clock, self.rules, audience, alarm_topics=self.alarm_topics
         )

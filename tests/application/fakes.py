@@ -5,9 +5,9 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import Receipt, Target
 from wabawatch.domain.health import MESSAGING, Entity, Failure, Observation, Reason, Report
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 T0 = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 PAYMENT = Reason(141006, "The payment method is missing.", "Add one.")

@@ -8,8 +8,8 @@ import pytest
 
 from tests.application.conftest import Stage
 from tests.application.fakes import PAYMENT, Dying, FakeNotifier, KilledError, phone, targets
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, StoreError
 from wabawatch.domain.policy import Policy
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, StoreError
 
 
 @pytest.fixture

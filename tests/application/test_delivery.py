@@ -9,9 +9,9 @@ import pytest
 
 from tests.application.fakes import T0, FakeClock, FakeNotifier, phone, targets
 from wabawatch.application.delivery import Deliverer
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
 from wabawatch.domain.notification_queue import Stage
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 SHORT = timedelta(seconds=0.2)
 LONG = timedelta(seconds=30)

@@ -4,9 +4,9 @@ import pytest
 
 from tests.application.fakes import PAYMENT, FakeNotifier, phone, targets
 from wabawatch.application.dispatch import Dispatch
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 from wabawatch.domain.routing import Route
 from wabawatch.domain.silence import Matcher
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 DOWN = DeliveryError("HTTP 503")
 

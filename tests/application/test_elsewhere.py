@@ -17,7 +17,6 @@ from tests.application.fakes import (
     targets,
 )
 from wabawatch.adapters.notifiers.sns_bodies import MOST, bodies
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 from wabawatch.domain.health import Reason
 from wabawatch.domain.heartbeat import HeartbeatRules, LastHeartbeatPing, next_heartbeat_ping
 from wabawatch.domain.policy import Policy, Thresholds
@@ -25,6 +24,7 @@ from wabawatch.domain.routing import Window
 from wabawatch.domain.rules import Rules
 from wabawatch.domain.schedule import Weekly
 from wabawatch.domain.silence import Matcher, Silence
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 DOWN = DeliveryError("HTTP 503")
 EVERY_DAY = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from wabawatch.application.errors import DeliveryError
 from wabawatch.application.heartbeat import beat, begin
 from wabawatch.domain.coverage import ShardCoverage
 from wabawatch.domain.heartbeat import HeartbeatRules
+from wabawatch.errors import DeliveryError
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NONE = timedelta(0)
@@ -37,7 +37,7 @@ class Memory:
         self.documents[name] = body
 
 
-class Switch:
+class HeartbeatSender:
     def __init__(self, *, broken=False):
         self.sent = []
         self.broken = broken
@@ -50,7 +50,7 @@ class Switch:
 
 def sent(store, *undelivered, shards=1):
     """What a switch is told in so many rounds of notify."""
-    switch = Switch()
+    switch = HeartbeatSender()
     for age in undelivered or [NONE]:
         beat(store, switch, HeartbeatRules(min_coverage=0.6), age, shards)
     return switch.sent
@@ -105,7 +105,7 @@ def test_a_failure_turns_into_the_success_of_its_run_once_the_news_is_delivered(
 
 
 def test_what_could_not_be_sent_is_tried_again():
-    store, switch = Memory(coverage()), Switch(broken=True)
+    store, switch = Memory(coverage()), HeartbeatSender(broken=True)
     with pytest.raises(DeliveryError):
         beat(store, switch, HeartbeatRules(), NONE)
     switch.broken = False
@@ -120,7 +120,7 @@ def test_a_remembered_pulse_that_cannot_be_read_is_one_too_many_and_never_one_to
 
 
 def test_the_start_of_a_run_says_how_much_there_is_to_do_and_is_no_success():
-    store, switch = Memory(), Switch()
+    store, switch = Memory(), HeartbeatSender()
     assert begin(switch, "r1", 12).why == "12 targets to read"
     assert beat(store, switch, HeartbeatRules(), NONE) is None
     assert switch.sent == ["start"]

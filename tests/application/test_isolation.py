@@ -4,9 +4,9 @@ import pytest
 
 from tests.application.fakes import PAYMENT, FakeNotifier, failing, phone, targets
 from wabawatch.application import correlate
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
-from wabawatch.application.poll import Pass, Poll
+from wabawatch.application.poll import Poll, PollTask
 from wabawatch.domain.sharding import shard_of
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 REFUSED = DeliveryError("HTTP 400", DeliveryErrorKind.MESSAGE)
 
@@ -82,7 +82,7 @@ def test_a_shard_that_can_not_be_read_hides_only_its_own_numbers(stage):
             for name in own:
                 stage.source.readings[name] = failing("timeout") if number and name in unread else phone()
             fleet = [target for target in stage.fleet if target.id in own]
-            Poll(stage.store, stage.source, stage.clock, stage.policy)(Pass(f"run{number}", fleet, shard, 2))
+            Poll(stage.store, stage.source, stage.clock, stage.policy)(PollTask(f"run{number}", fleet, shard, 2))
         stage.notify(complete=True)
     assert sorted(about(stage.ops.taken)) == [
         ("opened", "MONITOR", "readability"),

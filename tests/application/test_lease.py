@@ -9,8 +9,8 @@ import pytest
 
 from tests.application.conftest import STORES, fresh_store
 from tests.application.fakes import FakeClock, KilledError
-from wabawatch.application.errors import StoreError
 from wabawatch.application.lease import Lease
+from wabawatch.errors import StoreError
 
 OFTEN = timedelta(milliseconds=5)
 

@@ -46,7 +46,7 @@ def test_blindness_is_one_incident_and_states_freeze(stage):
     assert stage.ops.said == ["opened None>BLOCKED", "opened AVAILABLE>UNKNOWN"]
     assert stage.ops.taken[1].subject.entity_type == "MONITOR"
     assert stage.ops.taken[1].subject.reasons[0].reason.detail == "4 of 5 targets could not be read: timeout (4)"
-    assert all(track.capability != READABLE for track in stage.store.snapshots(["b"])["b"].tracks)
+    assert all(state.capability != READABLE for state in stage.store.snapshots(["b"])["b"].states)
     stage.says(phone("BLOCKED"), phone(), phone(), phone(), phone())
     stage.cycle(2)
     assert stage.ops.said[2:] == ["resolved UNKNOWN>AVAILABLE"]

@@ -6,8 +6,7 @@ import pytest
 from tests.application.fakes import PAYMENT, T0, business, failing, phone, targets
 from tests.crash.killable_store import Fate, MortalStore
 from wabawatch.application import poll as polling
-from wabawatch.application.errors import SchemaError, StoreError
-from wabawatch.application.poll import Pass, Poll
+from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import Outcome
 from wabawatch.domain.health import MESSAGING, Entity, Reason, Report
 from wabawatch.domain.incident import MONITOR
@@ -15,7 +14,8 @@ from wabawatch.domain.pen import Pen, Room
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.sharding import shard_of
 from wabawatch.domain.snapshot import Snapshot
-from wabawatch.domain.wording import headline
+from wabawatch.errors import SchemaError, StoreError
+from wabawatch.messages.titles import headline
 
 
 def notified(stage):
@@ -221,7 +221,7 @@ def test_a_removed_target_is_closed_though_another_poll_writes_at_the_same_time(
     local.clock.advance(seconds=1)
     Poll(local.store, local.source, local.clock, local.policy).forget_all_but([])
     assert notified(local)[-2:] == [("n1", 2, "BLOCKED", "LIMITED"), ("n1", 3, "LIMITED", "GONE")]
-    assert local.store.snapshots(["n1"])["n1"].tracks == ()
+    assert local.store.snapshots(["n1"])["n1"].states == ()
 
 
 def test_the_sight_of_shards_that_are_no_more_is_closed(stage):
@@ -288,7 +288,7 @@ def test_every_observation_that_changed_something_is_in_the_log(stage):
 def small_slices(monkeypatch):
     """Also few changes in one commit: moto's transactions are not thread-safe, and many share several."""
     monkeypatch.setattr(polling, "_SLICE", 10)
-    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 8)
+    monkeypatch.setattr("wabawatch.application.commit_batch._FLUSH_AT", 8)
 
 
 @pytest.mark.usefixtures("small_slices")
@@ -302,7 +302,7 @@ def test_of_a_large_fleet_only_a_few_snapshots_are_held_at_once(stage):
         if observation.target.endswith("9"):
             held.append(snapshots_held())
 
-    Poll(stage.store, stage.source, stage.clock, stage.policy)(polling.Pass("r", stage.fleet), heard=heard)
+    Poll(stage.store, stage.source, stage.clock, stage.policy)(polling.PollTask("r", stage.fleet), heard=heard)
     assert len(held) == 20
     assert max(held) - before <= 40
 
@@ -419,7 +419,7 @@ class Stubborn:
 
 
 def test_where_the_store_fails_for_a_moment_the_rest_of_the_pass_is_kept_and_the_error_is_raised(stage, monkeypatch):
-    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 2)
+    monkeypatch.setattr("wabawatch.application.commit_batch._FLUSH_AT", 2)
     stage.fleet = targets(*"abcdef")
     passes(stage)
     stage.says(phone("BLOCKED"))
@@ -464,7 +464,7 @@ def test_a_change_that_lost_and_cannot_be_made_again_counts_as_not_stored(stage)
 
 
 def test_a_store_that_is_down_is_not_asked_for_every_target_and_nothing_more_is_probed(stage, monkeypatch):
-    monkeypatch.setattr("wabawatch.application.commits._FLUSH_AT", 1)
+    monkeypatch.setattr("wabawatch.application.commit_batch._FLUSH_AT", 1)
     stage.fleet = targets(*(f"n{place:03}" for place in range(50)))
     calls = []
 
@@ -572,7 +572,7 @@ def test_of_two_shards_that_end_at_the_same_time_one_completes_the_run(stage, mo
     completed = []
 
     def poll(shard):
-        done = Poll(stage.store, stage.source, stage.clock, stage.policy)(Pass("run", of_shards[shard], shard, 2))
+        done = Poll(stage.store, stage.source, stage.clock, stage.policy)(PollTask("run", of_shards[shard], shard, 2))
         completed.append(done.completes)
 
     def save_after_the_other_shard(row):

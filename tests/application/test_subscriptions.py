@@ -3,8 +3,8 @@
 import pytest
 
 from tests.application.fakes import FakeNotifier, phone
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import SubscriptionCounts
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 NOBODY, SOMEBODY = SubscriptionCounts(0), SubscriptionCounts(1)
 DENIED = DeliveryError("SNS says AuthorizationError", DeliveryErrorKind.DESTINATION)

@@ -12,7 +12,7 @@ import yaml
 
 from wabawatch.adapters import descriptors, stack
 from wabawatch.adapters.notifiers import registry
-from wabawatch.bootstrap import Application
+from wabawatch.bootstrap import Monitor
 from wabawatch.config import load
 
 
@@ -169,7 +169,7 @@ def test_push_needs_a_place(site):
 def test_push_remove_deletes_what_was_uploaded_and_its_absence_is_no_trouble(site, bucket):
     state = site.environment["WABAWATCH_STATE"]
     site.ok("config", "push", str(site.config), "--to", "s3://conf/config.json")
-    watching = Application(state, "s3://conf/config.json", {"WABAWATCH_API_KEY_SECRET": "wabawatch/key"})
+    watching = Monitor(state, "s3://conf/config.json", {"WABAWATCH_API_KEY_SECRET": "wabawatch/key"})
     watching.refresh()
     said = site.ok("config", "push", "--remove", "--to", "s3://conf/config.json")
     assert said == "s3://conf/config.json: removed; the parameters apply with the next run\n"

@@ -15,8 +15,8 @@ from tests.cli.conftest import FLEET
 from tests.template.template import resources
 from wabawatch.adapters import stack
 from wabawatch.adapters.stack import Subscription
-from wabawatch.application.poll import Pass
-from wabawatch.bootstrap import SystemClock, assemble
+from wabawatch.application.poll import PollTask
+from wabawatch.bootstrap import SystemClock, build
 from wabawatch.cli import examining
 from wabawatch.domain.sharding import shard_of
 
@@ -360,12 +360,12 @@ def test_files_that_others_may_open_or_replace_are_named_with_the_command_that_e
 
 
 def test_a_shard_that_is_not_read_is_named_though_the_others_are(site, monkeypatch):
-    app = assemble(site.environment["WABAWATCH_STATE"], str(site.config), site.environment)
+    app = build(site.environment["WABAWATCH_STATE"], str(site.config), site.environment)
     ahead = timedelta(0)
     monkeypatch.setattr(SystemClock, "now", lambda _: datetime.now(UTC) + ahead)
     for shard in (0, 1):
         targets = [one for one in app.settings.targets if shard_of(one.id, 2) == shard]
-        app.poll(Pass(f"run-{shard}", targets, shard, 2))
+        app.poll(PollTask(f"run-{shard}", targets, shard, 2))
         ahead += timedelta(minutes=11)
     app.close()
     ahead -= timedelta(minutes=11)
@@ -386,9 +386,9 @@ def test_codes_without_advice_are_named_and_can_be_given_some(site):
 
 def test_a_row_that_was_set_aside_is_named_with_the_reason(site):
     site.once()
-    app = assemble(site.environment["WABAWATCH_STATE"], str(site.config), site.environment)
+    app = build(site.environment["WABAWATCH_STATE"], str(site.config), site.environment)
     site.server.set("*", status="BLOCKED", reasons=[141006])
-    app.poll(Pass("again", app.settings.targets[:1]))
+    app.poll(PollTask("again", app.settings.targets[:1]))
     (pending,) = app.store.pending(10)
     app.store.set_aside_change(pending, "folding it failed with ZeroDivisionError")
     app.close()

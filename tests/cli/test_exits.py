@@ -10,9 +10,9 @@ import sys
 import pytest
 import yaml
 
-from wabawatch.application.errors import ConfigurationError, SchemaError, StoreError
 from wabawatch.cli import health, incidents
 from wabawatch.cli.exits import guarded
+from wabawatch.errors import ConfigurationError, SchemaError, StoreError
 
 USAGE = [
     pytest.param(["prob"], "no command 'prob'; did you mean probe?", id="a mistyped command gets the nearest"),

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from wabawatch.application.poll import Pass
-from wabawatch.bootstrap import SystemClock, assemble
+from wabawatch.application.poll import PollTask
+from wabawatch.bootstrap import SystemClock, build
 from wabawatch.cli.health import plugin_code
 
 INTERVAL = timedelta(minutes=5)
@@ -35,9 +35,9 @@ def clock(monkeypatch):
 
 def read(site, times=1):
     """Passes over the fleet, without telling anybody."""
-    app = assemble(site.environment["WABAWATCH_STATE"], str(site.config), site.environment)
+    app = build(site.environment["WABAWATCH_STATE"], str(site.config), site.environment)
     for _ in range(times):
-        app.poll(Pass(app.new_run_id(), app.settings.targets, interval=INTERVAL))
+        app.poll(PollTask(app.new_run_id(), app.settings.targets, interval=INTERVAL))
     app.close()
 
 

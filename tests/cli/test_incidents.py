@@ -189,8 +189,8 @@ def test_explain_tells_what_a_target_s_thresholds_wait_for(site):
     shown = site.ok("explain", "support-de")
     assert "1 of 2 observations in a row for AVAILABLE" in shown
     found = site.document("explain", "support-de")
-    assert list(found) == ["version", "at", "target", "tracks", "observations", "transitions", "incidents"]
-    (waiting,) = [one for one in found["tracks"] if one["towards"]]
+    assert list(found) == ["version", "at", "target", "states", "observations", "transitions", "incidents"]
+    (waiting,) = [one for one in found["states"] if one["towards"]]
     assert (waiting["towards"], waiting["count"], waiting["needed"]) == ("AVAILABLE", 1, 2)
     assert len(found["incidents"]) == 1
 

@@ -16,14 +16,14 @@ import yaml
 
 from tests.cli.scripted_aws import REGION, Denied, ScriptedAws, client
 from wabawatch.adapters.stack import Stack
-from wabawatch.application.errors import ConfigurationError
-from wabawatch.bootstrap import assemble
+from wabawatch.bootstrap import build
 from wabawatch.cli.verify_aws import messages
 from wabawatch.cli.verify_aws.account import Account
 from wabawatch.cli.verify_aws.check import Check, Outcome, Pause, proven, run_checks
 from wabawatch.cli.verify_aws.checks import ACTIONS, CHECKS
 from wabawatch.cli.verify_aws.timer import Timer
 from wabawatch.domain.coverage import ShardCoverage
+from wabawatch.errors import ConfigurationError
 
 STACK = "wabawatch"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -65,7 +65,7 @@ class Verification:
             "ScheduleName": f"{STACK}/{POLL}",
         }
         self.stack = Stack(STACK, "CREATE_COMPLETE", outputs, {"WABAWATCH_POLL_INTERVAL": "5m"})
-        self.application = assemble(f"sqlite:{folder / 'state.db'}", str(self.config), {}, resolve=False)
+        self.application = build(f"sqlite:{folder / 'state.db'}", str(self.config), {}, resolve=False)
         self.application.clock = SimpleNamespace(now=lambda: NOW)
         self.timer = FakeTimer()
         self.aws = ScriptedAws(well())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from tests.application.fakes import KilledError
-from wabawatch.application.errors import DeliveryError
+from wabawatch.errors import DeliveryError
 
 EFFECTS = frozenset(
     {

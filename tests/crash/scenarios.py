@@ -4,9 +4,9 @@ process, from what is stored."""
 from datetime import timedelta
 
 from tests.application.fakes import PAYMENT, FakeNotifier, business, failing, phone, targets
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.domain.health import Reason
 from wabawatch.domain.silence import Matcher, Silence
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 POLL, NOTIFY = "poll", "notify"
 DOWN = DeliveryError("HTTP 503", DeliveryErrorKind.PASSING)

@@ -41,7 +41,7 @@ def play(kind, folder, name, fate):
             do(stage, step, fate)
         return Outcome(
             sorted((one.key, one.generation, one.status, one.counts, one.recovered) for one in store.incidents(1000)),
-            {one.target: sorted((*track.key, track.status) for track in one.tracks) for one in store.every_snapshot()},
+            {one.target: sorted((*state.key, state.status) for state in one.states) for one in store.every_snapshot()},
             [(one.target, one.seq) for one in store.history(limit=10_000)],
             {name: fake.taken for name, fake in stage.fakes.items()},
             len(store.pending(1000)),

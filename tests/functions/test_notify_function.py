@@ -8,8 +8,8 @@ from moto import mock_aws
 
 from tests.contract.notifiers.server import Server, http
 from tests.functions.conftest import NUMBERS
-from wabawatch.application.errors import ConfigurationError, StoreError
 from wabawatch.application.notify import LEASE
+from wabawatch.errors import ConfigurationError, StoreError
 
 NOW = datetime.now(UTC).isoformat()
 LOOK = {"wabawatch": "notify", "scheduled_at": NOW}
@@ -134,14 +134,14 @@ def test_state_that_cannot_be_reached_is_told_in_one_clear_line(function, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("failure", "sent", "counted"),
+    ("failure", "sent", "pluralize"),
     [
         pytest.param(None, ["/ping/start", "/ping"], [1], id="the work was done"),
         pytest.param("unauthorized", ["/ping/start", "/ping/fail"], [0], id="nothing could be read"),
     ],
 )
 def test_a_heartbeat_is_sent_and_counted_once_for_each_run(
-    function, simulator, environment, switch, failure, sent, counted
+    function, simulator, environment, switch, failure, sent, pluralize
 ):
     config = Path(environment["WABAWATCH_CONFIG"])
     config.write_text(json.dumps(json.loads(config.read_text()) | {"heartbeat": {"url": f"{switch.url}/ping"}}))
@@ -150,7 +150,7 @@ def test_a_heartbeat_is_sent_and_counted_once_for_each_run(
     function("poll")({"wabawatch": "poll", "scheduled_at": NOW})
     notify = function("notify")
     notify(LOOK)
-    assert notify.metrics().values["Heartbeats"] == counted
+    assert notify.metrics().values["Heartbeats"] == pluralize
     again = function("notify")
     again(LOOK)
     assert "Heartbeats" not in again.metrics().values

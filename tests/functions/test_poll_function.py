@@ -7,7 +7,7 @@ import pytest
 from moto import mock_aws
 
 from tests.functions.conftest import NUMBERS
-from wabawatch.application.errors import ConfigurationError, StoreError, WabawatchError
+from wabawatch.errors import ConfigurationError, StoreError, WabawatchError
 
 NOW = datetime.now(UTC).isoformat()
 TICK = {"wabawatch": "poll", "scheduled_at": NOW}

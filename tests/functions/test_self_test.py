@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from tests.functions.conftest import NUMBERS
 from tests.template.template import resources
 from wabawatch import self_test
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.errors import ConfigurationError
 
 ASK = {"wabawatch": "self-test"}
 TABLE = {

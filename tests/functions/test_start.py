@@ -2,7 +2,7 @@
 
 import pytest
 
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.errors import ConfigurationError
 
 EVENTS = {"poll": {"wabawatch": "poll", "scheduled_at": "2026-03-01T12:00:00Z"},
           "notify": {"wabawatch": "notify", "scheduled_at": "2026-03-01T12:00:00Z"}}  # fmt: skip

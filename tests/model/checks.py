@@ -3,7 +3,7 @@
 from collections import Counter
 
 from tests.model.world import CONFIGURATION, ENTITIES, KINDS, NUMBERS
-from wabawatch.domain.health import AVAILABLE, MESSAGING, READABLE, TARGET, identities, rank
+from wabawatch.domain.health import AVAILABLE, MESSAGING, READABLE, TARGET, identify_reasons, rank
 from wabawatch.domain.incident import DESTINATION, MONITOR, Key
 
 NEWS = frozenset({"reminder", "digest"})
@@ -163,7 +163,7 @@ def _content(notification):
                 one.resolved_at,
                 one.affected_before,
                 one.affected_total,
-                tuple(sorted(identities(tuple(shown.reason for shown in one.reasons)))),
+                tuple(sorted(identify_reasons(tuple(shown.reason for shown in one.reasons)))),
             )
             for one in notification.subjects
         ),
@@ -202,7 +202,7 @@ def affected_targets_are_counted_rightly(world):
         assert incident.affected == len(readers), (incident.key, incident.counts, readers)
         members = dict(world.store.members(incident.id) if incident.has_member_rows else incident.named)
         assert {name for name, one in members.items() if one.is_affected} == readers, (incident.key, members)
-        assert len(members) == incident.took_part, (incident.key, members, incident.took_part)
+        assert len(members) == incident.total_affected, (incident.key, members, incident.total_affected)
 
 
 def transitions_have_no_gaps_and_were_folded_once(world):
@@ -219,7 +219,7 @@ def transitions_have_no_gaps_and_were_folded_once(world):
 
 
 def removed_targets_stay_away(world):
-    held = {one.target for one in world.store.every_snapshot() if one.tracks and one.target in NUMBERS}
+    held = {one.target for one in world.store.every_snapshot() if one.states and one.target in NUMBERS}
     assert held <= world.fleet, sorted(held - world.fleet)
 
 

@@ -2,8 +2,8 @@
 
 # ruff: noqa: ARG002 - it has the signature of the port
 
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import Receipt
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 MODES = ("works", "fails", "asks to wait", "hangs", "is dead", "loses responses", "refuses digests", "refuses some")
 

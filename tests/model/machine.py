@@ -15,7 +15,7 @@ from tests.application.conftest import fresh_store
 from tests.model.destination import MODES
 from tests.model.quiet import calm_down, recover
 from tests.model.system import OneLaneAtATime
-from tests.model.world import DESTINATIONS, ENTITIES, NUMBERS, World
+from tests.model.world import DESTINATIONS, ENTITIES, NUMBERS, NotifyContext
 from wabawatch.domain.health import Reason
 from wabawatch.domain.policy import Flapping, MassFailure, Policy, Retry, Thresholds
 from wabawatch.domain.routing import Route
@@ -29,7 +29,7 @@ SMALL = {
     "wabawatch.application.correlate.INLINE_MEMBERS": 3,
     "wabawatch.application.correlate._READ_AT_ONCE": 4,
     "wabawatch.application.poll._SLICE": 2,
-    "wabawatch.application.commits._FLUSH_AT": 2,
+    "wabawatch.application.commit_batch._FLUSH_AT": 2,
     "wabawatch.application.review._PAGE": 2,
     "wabawatch.application.notify._DUE_AT_ONCE": 3,
     "wabawatch.application.unit_of_work._SAVED_AT_ONCE": 2,
@@ -88,7 +88,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(policy=POLICIES, routes=ROUTES, windows=st.booleans())
     def begin(self, policy, routes, windows):
-        self.world = World(self.store, policy, routes, windows)
+        self.world = NotifyContext(self.store, policy, routes, windows)
         self.cycle(1)
 
     def teardown(self):

@@ -14,14 +14,14 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.application.conftest import aws, fresh_store  # noqa: F401 - a fixture
 from tests.model.machine import SMALL, Machine
 from tests.model.quiet import calm_down, recover
-from tests.model.world import World
+from tests.model.world import NotifyContext
 from wabawatch.adapters.stores.sqlite import SqliteStore
-from wabawatch.application.errors import StoreError
 from wabawatch.domain.health import Reason
 from wabawatch.domain.matching import matches
 from wabawatch.domain.policy import MassFailure, Policy, Thresholds
 from wabawatch.domain.routing import Route
 from wabawatch.domain.rules import Rules
+from wabawatch.errors import StoreError
 
 PROVE = bool(os.environ.get("WABAWATCH_PROVE"))
 MOST_RUNS = 3000
@@ -51,7 +51,7 @@ def at_both_ends(rules, incident, facts, silences):
     """What is muted when it begins and when it ends counts as muted all the time."""
     if incident.resolved_at is None:
         return False
-    return all(rules.mute(facts, silences, at) is not None for at in (incident.confirmed_at, incident.resolved_at))
+    return all(rules.find_mute(facts, silences, at) is not None for at in (incident.confirmed_at, incident.resolved_at))
 
 
 def clock_goes_back(world):
@@ -125,7 +125,7 @@ def play(stories, folder, kind="sqlite"):
     with ExitStack() as resources:
         for name, value in SMALL.items():
             resources.enter_context(mock.patch(name, value))
-        world = World(resources.enter_context(fresh_store(kind, folder)), POLICY)
+        world = NotifyContext(resources.enter_context(fresh_store(kind, folder)), POLICY)
         cycle(world, 1)
         for story in stories:
             story(world)

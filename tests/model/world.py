@@ -13,11 +13,9 @@ from tests.application.fakes import FakeClock, targets
 from tests.crash.killable_store import Fate, KilledError, MortalNotifier, MortalStore
 from tests.model.destination import Destination
 from tests.model.system import OldReadings, Readings, Recorder, StaleStore
-from wabawatch.application.errors import StoreError
 from wabawatch.application.notify import Notify
-from wabawatch.application.poll import Pass, Poll
-from wabawatch.bootstrap import Application
-from wabawatch.domain.composition import Audience
+from wabawatch.application.poll import Poll, PollTask
+from wabawatch.bootstrap import Monitor
 from wabawatch.domain.health import (
     AVAILABLE,
     MESSAGING,
@@ -33,12 +31,14 @@ from wabawatch.domain.health import (
     worst,
 )
 from wabawatch.domain.incident import DESTINATION, MONITOR, Key
-from wabawatch.domain.messages import Advice, Affected
+from wabawatch.domain.notification import Advice, TargetInfo
 from wabawatch.domain.routing import Window
 from wabawatch.domain.rules import Rules
 from wabawatch.domain.schedule import Weekly
 from wabawatch.domain.sharding import shard_of
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
+from wabawatch.errors import StoreError
+from wabawatch.messages.notification import RenderContext
 
 NUMBERS = ("n0", "n1", "n2", "n3", "n4", "n5")
 BUSINESSES = {"n0": "b0", "n1": "b0", "n2": "b0", "n3": "b1", "n4": "b1", "n5": "b1"}
@@ -58,14 +58,14 @@ WELL = (AVAILABLE, 0)
 class SlowPass:
     """A pass that has read the first of its targets and has committed nothing yet."""
 
-    task: Pass
+    task: PollTask
     loaded: dict
     observations: list
     began_at: timedelta
 
 
 @dataclass
-class World:
+class NotifyContext:
     """Every method is something that may happen. `elapsed` is the time that truly went by, whatever the clock says."""
 
     store: object
@@ -171,7 +171,7 @@ class World:
         settings = SimpleNamespace(targets=targets(*sorted(self.fleet)))
         poll = Poll(store, Readings(self.read, self.clock), self.clock, self.policy)
         application = SimpleNamespace(settings=settings, clock=self.clock, store=store, poll=poll)
-        Application.forget_unwatched(application, self.shards)
+        Monitor.forget_unwatched(application, self.shards)
 
     def _pass(self, store, shard, meanwhile):
         source = Readings(self.read, self.clock, meanwhile)
@@ -181,7 +181,7 @@ class World:
         self.runs += 1
         of = self.shards
         fleet = [one for one in targets(*sorted(self.fleet)) if shard_of(one.id, of) == shard]
-        return Pass(f"run{self.runs}", fleet, shard, of)
+        return PollTask(f"run{self.runs}", fleet, shard, of)
 
     def poll_overlapping(self, shard, seconds):
         """Another process reads and commits the same while this pass has its answers and no commit yet."""
@@ -216,8 +216,8 @@ class World:
     def _round(self, store, notifiers, owner, complete):
         self.recorder.calls = 0
         self.is_overtaken = False
-        shown = {one.id: Affected(one.id, one.name, one.labels) for one in targets(*sorted(self.fleet))}
-        audience = Audience(shown, lambda _: Advice(), "test")
+        shown = {one.id: TargetInfo(one.id, one.name, one.labels) for one in targets(*sorted(self.fleet))}
+        audience = RenderContext(shown, lambda _: Advice(), "test")
         troubles = {"configuration": self.trouble}
         if self.trouble:
             self._note(CONFIGURATION, UNKNOWN)

@@ -3,13 +3,13 @@ import json
 import re
 
 import pytest
+from wabawatch.application.secret_reference import references as found_in
 
 from tests.template.iam import ACCOUNT, REGION, Policies
 from tests.template.reasons import UNRECORDED
 from tests.template.template import ROOT, TEXT, resources, template
 from wabawatch.bootstrap import read_settings
 from wabawatch.config import effective
-from wabawatch.config.references import references as found_in
 
 ROLES = resources("AWS::IAM::Role")
 ALL = Policies(
@@ -219,12 +219,12 @@ def test_notify_counts_the_subscribers_of_each_topic_that_it_or_cloudwatch_publi
         action: {one.resource for one in ALL.grants() if (one.owner, one.action) == ("NotifyRole", action)}
         for action in ("sns:GetTopicAttributes", "sns:Publish")
     }
-    counted, published = found["sns:GetTopicAttributes"], found["sns:Publish"]
+    pluralize, published = found["sns:GetTopicAttributes"], found["sns:Publish"]
     alarms = {
         str(ALL.resolve(topic))
         for one in resources("AWS::CloudWatch::CompositeAlarm").values()
         for topic in one["AlarmActions"]
     }
-    assert published < counted
-    assert counted - published == alarms
+    assert published < pluralize
+    assert pluralize - published == alarms
     assert len(alarms) == 2

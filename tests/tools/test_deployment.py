@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from tests.template.template import ROOT, resources, template
 from tools import deployment
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.errors import ConfigurationError
 
 TABLE = {
     "KeySchema": [{"AttributeName": "pk"}, {"AttributeName": "sk"}],

@@ -15,12 +15,12 @@ from tests.application.fakes import PAYMENT, T0, FakeClock, FakeSource, phone, t
 from wabawatch import bootstrap
 from wabawatch.adapters.documents import S3Documents
 from wabawatch.adapters.stores.sqlite import SqliteStore
-from wabawatch.application.configured import GOOD
-from wabawatch.application.errors import ConfigurationError
-from wabawatch.application.poll import Pass, Poll
-from wabawatch.bootstrap import Application, read_settings, remove
+from wabawatch.application.config_reload import GOOD
+from wabawatch.application.poll import Poll, PollTask
+from wabawatch.bootstrap import Monitor, read_settings, remove
 from wabawatch.domain.health import Observation
 from wabawatch.domain.policy import Policy
+from wabawatch.errors import ConfigurationError
 
 PLACE = "s3://conf/config.json"
 PARAMETERS = {
@@ -44,7 +44,7 @@ class Deployment:
         self.processes = []
 
     def process(self):
-        self.processes.append(Application(f"sqlite:{self.folder / 'state.db'}", PLACE, PARAMETERS))
+        self.processes.append(Monitor(f"sqlite:{self.folder / 'state.db'}", PLACE, PARAMETERS))
         return self.processes[-1]
 
     def upload(self, text):
@@ -190,7 +190,7 @@ def test_a_file_that_vanished_is_told_after_some_looks_and_what_is_in_memory_goe
     path = tmp_path / "fleet.yaml"
     path.write_text(fleet("a"))
     state = f"sqlite:{tmp_path / 'state.db'}"
-    application = Application(state, str(path), {})
+    application = Monitor(state, str(path), {})
     application.refresh()
     path.unlink()
     assert [application.refresh() for _ in range(2)] == [None, None]
@@ -203,7 +203,7 @@ def test_a_file_that_vanished_is_told_after_some_looks_and_what_is_in_memory_goe
 
 
 def test_a_cold_start_without_its_file_is_one_clear_error(tmp_path):
-    application = Application(f"sqlite:{tmp_path / 'state.db'}", str(tmp_path / "fleet.yaml"), {})
+    application = Monitor(f"sqlite:{tmp_path / 'state.db'}", str(tmp_path / "fleet.yaml"), {})
     with pytest.raises(
         ConfigurationError, match=r"fleet\.yaml: cannot be read \(No such file or directory\); give its"
     ):
@@ -213,7 +213,7 @@ def test_a_cold_start_without_its_file_is_one_clear_error(tmp_path):
 
 def test_a_runbook_by_codes_is_worked_by_and_its_change_is_another_version(tmp_path):
     path = tmp_path / "fleet.yaml"
-    application = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {})
+    application = Monitor(f"sqlite:{tmp_path / 'state.db'}", str(path), {})
     versions = []
     for action in ("Pay.", "Pay.", "Wait."):
         path.write_text(fleet("a", runbook={"141006": {"action": action}, "timeout": {"who": "us"}}))
@@ -226,7 +226,7 @@ def test_a_runbook_by_codes_is_worked_by_and_its_change_is_another_version(tmp_p
 def test_settings_that_nothing_can_be_made_of_are_as_bad_as_a_text_that_cannot_be_read(tmp_path, monkeypatch):
     path = tmp_path / "fleet.yaml"
     path.write_text(fleet("a"))
-    application = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {})
+    application = Monitor(f"sqlite:{tmp_path / 'state.db'}", str(path), {})
     application.refresh()
     path.write_text(fleet("a", "b"))
     monkeypatch.setattr("wabawatch.bootstrap.Rules", lambda *_: "".index("x"))
@@ -254,14 +254,14 @@ class Watch:
         self.path.write_text(fleet(*ids))
 
     def poller(self):
-        self.pollers.append(Application(self.state, str(self.path), {}, clock=self.clock))
+        self.pollers.append(Monitor(self.state, str(self.path), {}, clock=self.clock))
         return self.pollers[-1]
 
     def old_pass(self):
         """A pass that began while b was configured."""
         source = FakeSource(self.clock)
         source.readings = {"b": phone("BLOCKED", PAYMENT)}
-        Poll(self.pollers[0].store, source, self.clock, Policy())(Pass("old", targets("a", "b")))
+        Poll(self.pollers[0].store, source, self.clock, Policy())(PollTask("old", targets("a", "b")))
 
     def tick(self, *pollers, **length):
         self.clock.advance(**length)
@@ -271,7 +271,7 @@ class Watch:
 
     @property
     def held(self):
-        return {one.target for one in self.pollers[0].store.every_snapshot() if one.tracks} - {"~shard-0"}
+        return {one.target for one in self.pollers[0].store.every_snapshot() if one.states} - {"~shard-0"}
 
 
 @pytest.fixture
@@ -361,7 +361,7 @@ def opened(monkeypatch, tmp_path):
 )
 def test_history_is_kept(tmp_path, opened, sections, environment, days):
     (tmp_path / "fleet.yaml").write_text(fleet("a", **sections))
-    application = Application("dynamodb:t", str(tmp_path / "fleet.yaml"), environment)
+    application = Monitor("dynamodb:t", str(tmp_path / "fleet.yaml"), environment)
     application.refresh()
     assert application.history == timedelta(days=days)
     assert application.store is opened[-1]
@@ -370,14 +370,14 @@ def test_history_is_kept(tmp_path, opened, sections, environment, days):
 
 def test_a_number_of_days_that_is_none_is_a_configuration_error(tmp_path):
     with pytest.raises(ConfigurationError, match="WABAWATCH_HISTORY_DAYS is 'often'; write a whole number of days"):
-        _ = Application(f"sqlite:{tmp_path / 'x.db'}", None, {"WABAWATCH_HISTORY_DAYS": "often"}).store
+        _ = Monitor(f"sqlite:{tmp_path / 'x.db'}", None, {"WABAWATCH_HISTORY_DAYS": "often"}).store
 
 
 @pytest.mark.usefixtures("opened")
 def test_history_is_forgotten_once_a_day_and_by_whoever_comes_first(tmp_path):
     clock = FakeClock()
     (tmp_path / "fleet.yaml").write_text(fleet("a", history_days=10))
-    application = Application("sqlite:x", str(tmp_path / "fleet.yaml"), {}, clock=clock)
+    application = Monitor("sqlite:x", str(tmp_path / "fleet.yaml"), {}, clock=clock)
     application.refresh()
     assert application.purge_if_due() == 7
     for _ in range(47):
@@ -390,7 +390,7 @@ def test_history_is_forgotten_once_a_day_and_by_whoever_comes_first(tmp_path):
 def test_a_history_that_is_kept_for_less_time_is_forgotten_week_by_week(tmp_path):
     clock = FakeClock()
     path = tmp_path / "fleet.yaml"
-    application = Application("sqlite:x", str(path), {}, clock=clock)
+    application = Monitor("sqlite:x", str(path), {}, clock=clock)
     for days in (30, 10, 30):
         path.write_text(fleet("a", history_days=days))
         application.refresh()
@@ -427,8 +427,8 @@ def test_during_a_long_pass_people_are_told_of_what_it_found_so_far(tmp_path, mo
     clock, console, rounds = FakeClock(), io.StringIO(), []
     path = tmp_path / "fleet.json"
     path.write_text(fleet(*(f"n{number:03}" for number in range(130)), destinations={"c": {"kind": "console"}}))
-    app = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {}, console=console, clock=clock)
-    monkeypatch.setattr(Application, "source", SlowSource(clock))
+    app = Monitor(f"sqlite:{tmp_path / 'state.db'}", str(path), {}, console=console, clock=clock)
+    monkeypatch.setattr(Monitor, "source", SlowSource(clock))
     app.cycle(notified=rounds.append)
     assert (rounds[0].opened, rounds[0].sent) == (1, 1)
     assert len(rounds) > 1
@@ -440,7 +440,7 @@ def test_a_concurrency_that_the_process_cannot_hold_is_lowered_with_a_warning(tm
     monkeypatch.setattr(bootstrap, "lower_concurrency", lambda wanted: (wanted - 9_936, "fewer"))
     path = tmp_path / "fleet.json"
     path.write_text(fleet("a", source={"concurrency": 10_000}))
-    app = Application(f"sqlite:{tmp_path / 'state.db'}", str(path), {}, resolve=False)
+    app = Monitor(f"sqlite:{tmp_path / 'state.db'}", str(path), {}, resolve=False)
     assert app.source._settings.concurrency == 64
     assert "fewer" in caplog.text
     app.close()

@@ -19,9 +19,9 @@ def test_every_fleet_of_the_table_was_counted():
 
 
 def test_one_number_still_asks_for_about_as_much():
-    written, counted = costs.read_counts()[0], count_fleet(1)
-    fields = [name for name in counted.__struct_fields__ if not name.endswith("_cpu")]
-    assert {name: getattr(counted, name) for name in fields} == {
+    written, pluralize = costs.read_counts()[0], count_fleet(1)
+    fields = [name for name in pluralize.__struct_fields__ if not name.endswith("_cpu")]
+    assert {name: getattr(pluralize, name) for name in fields} == {
         name: pytest.approx(getattr(written, name), rel=0.15) for name in fields
     }, "run python -m benchmarks.costs --count --write"
 

@@ -17,27 +17,27 @@ from wabawatch.adapters.descriptors import lower_concurrency
 from wabawatch.adapters.documents import Document, Documents, FileDocuments, S3Documents
 from wabawatch.adapters.notifiers import registry
 from wabawatch.adapters.owners import new_owner
-from wabawatch.application.configured import (
-    Configured,
+from wabawatch.application.config_reload import (
     MissingDocumentError,
+    ReloadableConfig,
+    configuration_border,
     forget_removal,
     record_removal,
-    refuse_surprises,
 )
-from wabawatch.application.errors import ConfigurationError, WabawatchError
-from wabawatch.application.heartbeat import Switch, beat, begin
-from wabawatch.application.poll import DEFAULT_INTERVAL, Pass, Poll, Polled
+from wabawatch.application.heartbeat import HeartbeatSender, beat, begin
+from wabawatch.application.poll import DEFAULT_INTERVAL, Poll, PollResult, PollTask
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store, Topic
 from wabawatch.config import Heartbeat, Settings, default_settings, load, usual_heartbeat, usual_history
-from wabawatch.domain.coverage import Completeness, completeness, incomplete_reason
+from wabawatch.domain.coverage import Completeness, assess_completeness, incomplete_reason
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import HeartbeatPing, HeartbeatRules
 from wabawatch.domain.rules import Rules
 from wabawatch.domain.sharding import shards_for
+from wabawatch.errors import ConfigurationError, WabawatchError
 
 if TYPE_CHECKING:  # poll starts faster without what only notify needs
-    from wabawatch.application.notify import Notified, Notify
-    from wabawatch.domain.composition import Audience
+    from wabawatch.application.notify import Notify, NotifyResult
+    from wabawatch.messages.notification import RenderContext
 
 logger = logging.getLogger(__name__)
 
@@ -76,14 +76,14 @@ class SystemClock:
 class Cycle(msgspec.Struct, frozen=True):
     """One pass over the whole fleet and the round of notify that followed."""
 
-    polled: Polled
-    notified: Notified
+    polled: PollResult
+    notified: NotifyResult
 
 
 class Parts:
     """What one version of the configuration is made into, each part when it is first asked for."""
 
-    def __init__(self, settings: Settings, application: Application) -> None:
+    def __init__(self, settings: Settings, application: Monitor) -> None:
         self.settings = settings
         self._application = application
 
@@ -95,7 +95,7 @@ class Parts:
         return Rules(one.policy, one.routes, one.severities, one.windows, one.digest, version)
 
     @cached_property
-    def audience(self) -> Audience:
+    def audience(self) -> RenderContext:
         return _audience(self.settings)
 
     @cached_property
@@ -111,7 +111,7 @@ class Parts:
 
     @cached_property
     def notifiers(self) -> dict[str, Notifier]:
-        world = registry.World(self._application.secrets.key, aws_client, self._application.console)
+        world = registry.NotifyContext(self._application.secrets.key, aws_client, self._application.console)
         places = self.settings.destinations.items()
         return {name: registry.build(name, one.kind, one.options, world) for name, one in places}
 
@@ -121,11 +121,11 @@ class Parts:
         from wabawatch.adapters.notifiers.sns import Options, Sns  # noqa: PLC0415 - not needed to poll
 
         arns = self._application.environment.get("WABAWATCH_MONITOR_TOPIC_ARNS", "")
-        world = registry.World(self._application.secrets.key, aws_client)
+        world = registry.NotifyContext(self._application.secrets.key, aws_client)
         return [Sns(Options(arn), world) for arn in arns.split(",") if arn]
 
 
-class Application:
+class Monitor:
     """Everything put together, each part when it is first used, anew where the configuration changed."""
 
     def __init__(
@@ -152,7 +152,7 @@ class Application:
         self._documents = _documents(config)
         self._resolve = resolve
         self._local_secrets = local_secrets and not _is_in_s3(config)
-        self._configured = Configured(
+        self._configured = ReloadableConfig(
             self._documents, self._parse, lambda: self.store, fallback=_fallback(config), remember=remember
         )
 
@@ -224,7 +224,7 @@ class Application:
         return self.parts.rules
 
     @property
-    def audience(self) -> Audience:
+    def audience(self) -> RenderContext:
         return self.parts.audience
 
     @property
@@ -292,7 +292,7 @@ class Application:
         *,
         stopped: Callable[[], bool] = lambda: False,
         heard: Callable[[Observation], None] = lambda _: None,
-        notified: Callable[[Notified], None] = lambda _: None,
+        notified: Callable[[NotifyResult], None] = lambda _: None,
     ) -> Cycle:
         """One pass over the whole fleet, and the round of notify that tells what it found.
 
@@ -303,7 +303,7 @@ class Application:
         run_id = self.new_run_id()
         self.poll.restate_added(run_id)
         self.begin_heartbeat(run_id)
-        task = Pass(run_id, self.settings.targets, interval=self.interval)
+        task = PollTask(run_id, self.settings.targets, interval=self.interval)
         told_at = self.clock.now()
 
         def hear(observation: Observation) -> None:
@@ -316,7 +316,7 @@ class Application:
         polled = self.poll(task, stopped=stopped, heard=hear)
         return Cycle(polled, self.tell(trouble, complete=True))
 
-    def tell(self, trouble: Reason | None, *, complete: bool = False, until: datetime | None = None) -> Notified:
+    def tell(self, trouble: Reason | None, *, complete: bool = False, until: datetime | None = None) -> NotifyResult:
         """One round of notify, and the heartbeat where the configuration asks for one."""
         now = self.clock.now()
         fleet = self._completeness(now)
@@ -337,7 +337,7 @@ class Application:
             return age
         return max(now - min(known_destinations(self.store).values(), default=now), timedelta(0))
 
-    def _tell_meanwhile(self, trouble: Reason | None, notified: Callable[[Notified], None]) -> None:
+    def _tell_meanwhile(self, trouble: Reason | None, notified: Callable[[NotifyResult], None]) -> None:
         """Whatever happens, the pass goes on: the round at its end does the same again."""
         try:
             notified(self.tell(trouble))
@@ -346,7 +346,7 @@ class Application:
 
     def _completeness(self, now: datetime) -> Completeness:
         """Whether the whole fleet is read, by what its passes stored."""
-        return completeness(
+        return assess_completeness(
             self.store.coverages(),
             shards=self.shards,
             targets=len(self.settings.targets),
@@ -374,15 +374,17 @@ class Application:
         of = self.shards
         return self._ask_switch(_PATIENCE, lambda switch: beat(self.store, switch, vital, oldest_undelivered, of))
 
-    def _ask_switch(self, patience: float, ask: Callable[[Switch], HeartbeatPing | None]) -> HeartbeatPing | None:
+    def _ask_switch(
+        self, patience: float, ask: Callable[[HeartbeatSender], HeartbeatPing | None]
+    ) -> HeartbeatPing | None:
         """Whatever the switch, its address or its server does, it stops nothing. `patience` is in seconds."""
-        from wabawatch.adapters.switch import HttpSwitch  # noqa: PLC0415 - only where a heartbeat is asked for
+        from wabawatch.adapters.switch import HttpHeartbeatSender  # noqa: PLC0415 - only where a heartbeat is asked for
 
         wanted = self.heartbeat
         if wanted is None:
             return None
         try:
-            return ask(HttpSwitch(lambda: self._address(wanted.url), patience))
+            return ask(HttpHeartbeatSender(lambda: self._address(wanted.url), patience))
         except WabawatchError as error:
             logger.warning("%s", error)
         except Exception as error:  # noqa: BLE001 - a border; its text may quote the address
@@ -404,7 +406,7 @@ def _watched(body: bytes | None) -> _Watched:
         return _Watched()
 
 
-def assemble(
+def build(
     state: str,
     config: str | None,
     environment: Mapping[str, str],
@@ -413,14 +415,14 @@ def assemble(
     remember: bool = True,
     resolve: bool = True,
     local_secrets: bool = True,
-) -> Application:
+) -> Monitor:
     """The application for a state (`sqlite:PATH`, `dynamodb:TABLE`) and a configuration (a path, `s3://bucket/key`, or
     None: the environment's few variables make one).
 
     Who only looks does not `remember` which version was good: only those who work by it may say so. `resolve` False
     leaves out whether `env:` and `file:` references lead anywhere on this machine; `local_secrets` False refuses
     them, as for every configuration in S3: who writes it says where keys are sent, and must not get what lies here."""
-    return Application(
+    return Monitor(
         state,
         config,
         environment,
@@ -436,7 +438,7 @@ def read_settings(
 ) -> Settings:
     """The settings that a place holds now, good or not: no state, no last good version. Raises ConfigurationError."""
     documents = _documents(config)
-    with refuse_surprises(documents.name):
+    with configuration_border(documents.name):
         try:
             text = documents.read()
         except MissingDocumentError:
@@ -568,16 +570,16 @@ def _fallback(config: str | None) -> Document | None:
     return _PARAMETERS if _is_in_s3(config) else None
 
 
-def _audience(settings: Settings) -> Audience:
-    from wabawatch.domain.composition import Audience  # noqa: PLC0415 - not needed to poll
-    from wabawatch.domain.messages import Advice, Affected  # noqa: PLC0415
-    from wabawatch.domain.runbook import advice  # noqa: PLC0415
+def _audience(settings: Settings) -> RenderContext:
+    from wabawatch.domain.notification import Advice, TargetInfo  # noqa: PLC0415
+    from wabawatch.messages.notification import RenderContext  # noqa: PLC0415 - not needed to poll
+    from wabawatch.messages.runbook import advice  # noqa: PLC0415
 
     def advise(reason: Reason) -> Advice:
         return advice(reason.code, reason.description, settings.runbook)
 
-    fleet = {one.id: Affected(one.id, one.name, one.labels) for one in settings.targets}
-    return Audience(fleet, advise, settings.deployment)
+    fleet = {one.id: TargetInfo(one.id, one.name, one.labels) for one in settings.targets}
+    return RenderContext(fleet, advise, settings.deployment)
 
 
-__all__ = ["Application", "Cycle", "WabawatchError", "assemble", "default_state", "read_settings", "remove", "upload"]
+__all__ = ["Cycle", "Monitor", "WabawatchError", "build", "default_state", "read_settings", "remove", "upload"]

@@ -16,10 +16,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from wabawatch import __version__
-from wabawatch.application.errors import ConfigurationError, WabawatchError, describe_place
-from wabawatch.bootstrap import Application, aws_client
+from wabawatch.application.secret_reference import references
+from wabawatch.bootstrap import Monitor, aws_client
 from wabawatch.config import effective
-from wabawatch.config.references import references
+from wabawatch.errors import ConfigurationError, WabawatchError, describe_place
 
 Purpose = Literal["poll", "notify"]
 
@@ -38,7 +38,7 @@ class Tried(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
 
 
-class SelfTested(msgspec.Struct, frozen=True):
+class SelfTestReport(msgspec.Struct, frozen=True):
     """The answer to a self-test."""
 
     function: str
@@ -52,8 +52,8 @@ class SelfTested(msgspec.Struct, frozen=True):
 
 
 def run_self_test(
-    application: Application, purpose: Purpose, state: str, queue_url: str | None, until: datetime, *, deliver: bool
-) -> SelfTested:
+    application: Monitor, purpose: Purpose, state: str, queue_url: str | None, until: datetime, *, deliver: bool
+) -> SelfTestReport:
     """Try what the function needs. `deliver` sends a marked test to every destination."""
     tried = [_try("the configuration", lambda: _refresh(application))]
     tried += _libraries()
@@ -66,7 +66,7 @@ def run_self_test(
     application.secrets.refresh(read)
     tried += [_try(reference, lambda one=reference: application.secrets.key(one)) for reference in read]  # type: ignore[misc]
     delivered = list(_deliver(application, until)) if deliver else []
-    return SelfTested(purpose, platform.machine(), _versions(), tried, len(read), len(wanted), delivered)
+    return SelfTestReport(purpose, platform.machine(), _versions(), tried, len(read), len(wanted), delivered)
 
 
 def _try(name: str, work: Callable[[], object]) -> Tried:
@@ -81,7 +81,7 @@ def _try(name: str, work: Callable[[], object]) -> Tried:
     return Tried(name)
 
 
-def _refresh(application: Application) -> None:
+def _refresh(application: Monitor) -> None:
     trouble = application.refresh()
     if trouble is not None:
         raise ConfigurationError(trouble.detail)
@@ -103,7 +103,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _table(application: Application, purpose: Purpose, state: str) -> Iterator[Tried]:
+def _table(application: Monitor, purpose: Purpose, state: str) -> Iterator[Tried]:
     store, now = application.store, application.clock.now()
     reads: dict[str, Callable[[], object]] = {
         "read the table": lambda: (store.document("self-test"), store.coverages(), store.snapshots(["self-test"])),
@@ -134,7 +134,7 @@ def _write_nothing(table: str) -> None:
                 raise
 
 
-def _references(application: Application, purpose: Purpose) -> list[str]:
+def _references(application: Monitor, purpose: Purpose) -> list[str]:
     """Of what this function alone reads: an API key is poll's, a destination's secret is notify's. None where there is
     no configuration, which was said already."""
     try:
@@ -145,12 +145,12 @@ def _references(application: Application, purpose: Purpose) -> list[str]:
     return sorted(references([section, plain["heartbeat"]]))
 
 
-def _deliver(application: Application, until: datetime) -> Iterator[Tried]:
-    from wabawatch.application.delivery import Deliverer, Task  # noqa: PLC0415 - poll delivers nothing
+def _deliver(application: Monitor, until: datetime) -> Iterator[Tried]:
+    from wabawatch.application.delivery import Deliverer, DeliveryTask  # noqa: PLC0415 - poll delivers nothing
     from wabawatch.domain.rehearsal import rehearsal  # noqa: PLC0415
 
     audience, now = application.audience, application.clock.now()
-    tasks: list[Task] = [
+    tasks: list[DeliveryTask] = [
         (rehearsal(name, audience.deployment, now, f"test-{secrets.token_hex(6)}", audience.advise), {}, ())
         for name in application.notifiers
     ]

@@ -15,8 +15,8 @@ import msgspec
 from botocore.config import Config
 
 from tests.contract.notifiers.server import Server, http
-from wabawatch.adapters.notifiers.registry import KINDS, OPTIONS, World, build
-from wabawatch.application.errors import SecretError
+from wabawatch.adapters.notifiers.registry import KINDS, OPTIONS, NotifyContext, build
+from wabawatch.errors import SecretError
 
 URL_TOKEN = "T0SECRETPATH"
 SIGNING_KEY = "s1gn1ng-k3y"
@@ -58,7 +58,7 @@ class Bench:
         self.server = Server(answers or [self.accepted])
         self.secrets = Secrets(HOOK=f"{self.server.url}/services/{URL_TOKEN}", KEY=SIGNING_KEY)
         self.stream = io.StringIO()
-        world = World(self.secrets, sns_client(self.server, patience), self.stream, patience=patience)
+        world = NotifyContext(self.secrets, sns_client(self.server, patience), self.stream, patience=patience)
         self.options = msgspec.convert({**self.given, **(options or {})}, OPTIONS[kind])
         self.notifier = build("ops", kind, self.options, world)
 

@@ -6,7 +6,7 @@ import msgspec
 
 from tests.contract.notifiers.notifications import NOW, OPENED, notification, subject
 from wabawatch.domain.health import Reason
-from wabawatch.domain.messages import Advice, Affected, ReasonShown
+from wabawatch.domain.notification import Advice, ReasonShown, TargetInfo
 
 TEXTS = {
     "a-call-to-everybody": "<!channel> <!here> <@U012> <https://evil.example|click> & &lt;",
@@ -32,7 +32,7 @@ def hostile(text, kind="opened", reasons=3, affected=3, subjects=1):
     """A notification of any kind with the text everywhere."""
     advice = Advice(text, text, f"https://example.com/{text}")
     reason = ReasonShown(Reason(141006, text, text, detail=text), advice)
-    named = tuple(Affected(text or "id", text, {text: text, "label": text}, text) for _ in range(affected))
+    named = tuple(TargetInfo(text or "id", text, {text: text, "label": text}, text) for _ in range(affected))
     one = subject(
         incident_id=text,
         entity_type=text,

@@ -8,9 +8,9 @@ import msgspec
 
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CALLING, LIMITED, MESSAGING, READABLE, TARGET, UNKNOWN, Reason
 from wabawatch.domain.incident import DESTINATION, MONITOR
-from wabawatch.domain.messages import Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.notification import Notification, ReasonShown, Subject, TargetInfo
 from wabawatch.domain.rehearsal import rehearsal
-from wabawatch.domain.runbook import advise
+from wabawatch.messages.runbook import advise
 
 NOW = datetime(2026, 3, 1, 3, 5, tzinfo=UTC)
 OPENED = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
@@ -20,7 +20,7 @@ PAYMENT = Reason(
     "Add a valid payment method in the account's billing settings.",
 )
 VERIFICATION = Reason(141010, "The business has not passed verification.", "Complete the business verification.")
-GERMANY = Affected("support-de", "Support Germany", {"client": "acme", "team": "support"}, BLOCKED)
+GERMANY = TargetInfo("support-de", "Support Germany", {"client": "acme", "team": "support"}, BLOCKED)
 
 
 def shown(*reasons):
@@ -51,7 +51,7 @@ def subject(**changes):
 def nordwind(count, **changes):
     """One business with many numbers, of which twenty are named."""
     numbers = tuple(
-        Affected(f"bookings-{n:02}", f"Bookings {n:02}", {"client": "nordwind"}, BLOCKED) for n in range(20)
+        TargetInfo(f"bookings-{n:02}", f"Bookings {n:02}", {"client": "nordwind"}, BLOCKED) for n in range(20)
     )
     return subject(
         **{
@@ -90,7 +90,7 @@ UNREAD = subject(
     severity="error",
     new=UNKNOWN,
     reasons=shown(Reason(description="unauthorized", detail="HTTP 401: Invalid api_key")),
-    affected=(Affected("orders-pt", "Orders Portugal", {"client": "acme"}, UNKNOWN),),
+    affected=(TargetInfo("orders-pt", "Orders Portugal", {"client": "acme"}, UNKNOWN),),
 )
 CALLS = subject(
     incident_id="ca11500000aa",
@@ -99,7 +99,7 @@ CALLS = subject(
     capability=CALLING,
     severity="warning",
     reasons=shown(Reason(138024, "SIP is not enabled.", "", CALLING)),
-    affected=(Affected("appointments-it", "Appointments Italy", {}, BLOCKED),),
+    affected=(TargetInfo("appointments-it", "Appointments Italy", {}, BLOCKED),),
 )
 TEMPLATE = subject(
     incident_id="7e31a7e00001",
@@ -107,7 +107,7 @@ TEMPLATE = subject(
     entity_id="998877",
     severity="warning",
     reasons=shown(Reason(141002)),
-    affected=(Affected("orders-es", "Orders Spain", {}, BLOCKED),),
+    affected=(TargetInfo("orders-es", "Orders Spain", {}, BLOCKED),),
 )
 MASS_FAILURE = subject(
     incident_id="b11d00000001",

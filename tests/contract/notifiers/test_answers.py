@@ -9,8 +9,8 @@ import pytest
 from tests.contract.notifiers.harness import OVER_HTTP
 from tests.contract.notifiers.notifications import STORIES
 from tests.contract.notifiers.server import flood, http, reset, silence, trickle
-from wabawatch.application.errors import DeliveryError
 from wabawatch.application.ports import SubscriptionCounts
+from wabawatch.errors import DeliveryError
 
 ANYTHING = STORIES["opened"]
 overall = pytest.mark.parametrize("kind", OVER_HTTP)

@@ -11,8 +11,8 @@ import pytest
 
 from tests.contract.notifiers.hostile import TEXTS, hostile
 from tests.contract.notifiers.notifications import STORIES
-from wabawatch.adapters.notifiers.registry import OPTIONS, World, build
-from wabawatch.application.errors import DeliveryError
+from wabawatch.adapters.notifiers.registry import OPTIONS, NotifyContext, build
+from wabawatch.errors import DeliveryError
 
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
@@ -46,7 +46,7 @@ def wide_terminal(monkeypatch):
 
 
 def shown(stream, notification=STORIES["opened"]):
-    build("screen", "console", OPTIONS["console"](), World(str, None, stream)).deliver(notification, {})
+    build("screen", "console", OPTIONS["console"](), NotifyContext(str, None, stream)).deliver(notification, {})
     return stream.getvalue()
 
 
@@ -103,7 +103,7 @@ def test_a_closed_stream_is_such_a_failure():
 
 
 def test_without_a_stream_it_writes_to_standard_output(capsys):
-    build("screen", "console", OPTIONS["console"](), World(str, None)).deliver(STORIES["opened"], {})
+    build("screen", "console", OPTIONS["console"](), NotifyContext(str, None)).deliver(STORIES["opened"], {})
     assert "Support Germany cannot send messages" in capsys.readouterr().out
 
 

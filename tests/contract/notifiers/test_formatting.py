@@ -10,7 +10,7 @@ from tests.contract.notifiers.notifications import STORIES, notification, subjec
 from wabawatch.adapters.notifiers.slack_blocks import message
 from wabawatch.adapters.notifiers.sns_bodies import chat_document
 from wabawatch.domain.health import Reason
-from wabawatch.domain.messages import Advice, ReasonShown
+from wabawatch.domain.notification import Advice, ReasonShown
 
 TEXTS = {
     "bold": "*What to do:* call +1 555 0100",

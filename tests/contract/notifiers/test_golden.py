@@ -8,7 +8,7 @@ import pytest
 from tests.contract.notifiers.harness import FORMATS
 from tests.contract.notifiers.notifications import STORIES
 from tests.contract.notifiers.write_golden import path, rendered
-from wabawatch.domain.messages import KINDS
+from wabawatch.domain.notification import KINDS
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))

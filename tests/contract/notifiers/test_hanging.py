@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.notifiers.notifications import STORIES
 from tests.contract.notifiers.server import http
-from wabawatch.application.errors import DeliveryError
+from wabawatch.errors import DeliveryError
 
 ANYTHING = STORIES["opened"]
 PATIENCE = 0.3

@@ -12,7 +12,7 @@ from tests.contract.notifiers.harness import FORMATS
 from tests.contract.notifiers.hostile import TEXTS, enormous, hostile
 from tests.contract.notifiers.notifications import STORIES
 from wabawatch.adapters.notifiers import document
-from wabawatch.domain.messages import KINDS
+from wabawatch.domain.notification import KINDS
 
 GSM = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§"

@@ -16,7 +16,7 @@ from tests.contract.notifiers.harness import BENCHES, OVER_HTTP, SIGNING_KEY, UR
 from tests.contract.notifiers.notifications import STORIES
 from tests.contract.notifiers.server import http, reset, silence
 from wabawatch.adapters.notifiers.registry import OPTIONS
-from wabawatch.application.errors import DeliveryError
+from wabawatch.errors import DeliveryError
 
 ANYTHING = STORIES["opened"]
 SECRETS = (URL_TOKEN, SIGNING_KEY)

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.contract.notifiers.notifications import STORIES
 from tests.contract.notifiers.server import Server, http
-from wabawatch.application.errors import DeliveryError
+from wabawatch.errors import DeliveryError
 
 ANYTHING = STORIES["opened"]
 

@@ -10,7 +10,7 @@ from wabawatch.application.ports import Change, MemberRow, PendingChange
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Entity, Observation, Reason, Report
 from wabawatch.domain.incident import INLINE_MEMBERS, Incident, Key, Member, NotificationState
-from wabawatch.domain.messages import Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.notification import Notification, ReasonShown, Subject, TargetInfo
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.run import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
@@ -25,8 +25,8 @@ def at(minutes: float) -> datetime:
 
 
 def snapshot(target: str, version: int = 1, seq: int = 0, minutes: float = 0, status: str = AVAILABLE) -> Snapshot:
-    track = CapabilityState("WABA", f"9{target}", MESSAGING, status, at(minutes), was_available=True)
-    return Snapshot(target, version, seq, at(minutes), (track,))
+    state = CapabilityState("WABA", f"9{target}", MESSAGING, status, at(minutes), was_available=True)
+    return Snapshot(target, version, seq, at(minutes), (state,))
 
 
 def observation(target: str, minutes: float = 0, status: str = AVAILABLE) -> Observation:
@@ -106,7 +106,7 @@ def resolved(value: Incident, minutes: float, due_at: datetime | None = None) ->
         resolved_at=at(minutes),
         resolution="recovered",
         counts={},
-        recovered=value.took_part,
+        recovered=value.total_affected,
         named=over,
         due_at=due_at,
     )
@@ -134,7 +134,7 @@ def queued(notification_id: str, destination: str = "ops", incidents: int = 1, *
             changed_at=at(position),
             title="WABA 1 is BLOCKED",
             reasons=(ReasonShown(UNPAID),),
-            affected=(Affected("support-de", "Support Germany", {"team": "a"}, BLOCKED),),
+            affected=(TargetInfo("support-de", "Support Germany", {"team": "a"}, BLOCKED),),
             affected_total=1,
         )
         for position, incident_id in enumerate(ids[:10])

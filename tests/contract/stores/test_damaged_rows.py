@@ -20,8 +20,8 @@ from tests.contract.stores.builders import (
     run,
     silence,
 )
-from wabawatch.application.errors import SchemaError
 from wabawatch.application.ports import FoldBatch
+from wabawatch.errors import SchemaError
 
 MARCH = (date(2026, 3, 1), date(2026, 4, 1))
 

@@ -30,13 +30,13 @@ from tests.contract.stores.builders import (
 from tests.contract.stores.strict_client import WRITES, StrictClient, size
 from wabawatch.adapters.stores.dynamodb import DynamoStore
 from wabawatch.adapters.stores.dynamodb.keys import LOG_SPREAD
-from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.application.ports import Change, FoldBatch, Outcome
 from wabawatch.domain.detection import detect
 from wabawatch.domain.health import AVAILABLE, CALLING, MESSAGING, Entity, Observation, Report
 from wabawatch.domain.policy import Thresholds
 from wabawatch.domain.sharding import BUCKETS, bucket_of
 from wabawatch.domain.snapshot import Snapshot
+from wabawatch.errors import SchemaError, StoreError
 
 HISTORY = timedelta(days=400)
 MONTH = 31 * 24 * 60

@@ -23,16 +23,16 @@ from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
 from wabawatch.adapters.stores.dynamodb import DynamoStore, keys
 from wabawatch.application.notify import Notify
-from wabawatch.application.poll import Pass, Poll
+from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import FoldBatch, Target
-from wabawatch.domain.composition import Audience
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import CALLING, MESSAGING, Entity, Failure, Reason, Report
-from wabawatch.domain.messages import Advice, Affected
+from wabawatch.domain.notification import Advice, TargetInfo
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.rules import Rules
 from wabawatch.domain.run import Run
 from wabawatch.domain.sharding import BUCKETS
+from wabawatch.messages.notification import RenderContext
 
 GB = 1_000_000_000
 NUMBERS = 100_000
@@ -80,7 +80,9 @@ class Monitor:
         self.source = FakeSource(self.clock)
         self.fleet = [Target(name, f"Support {name}", "ssm:key") for name in SAMPLE]
         rules = Rules(Policy(), version="1")
-        audience = Audience({one.id: Affected(one.id, one.name) for one in self.fleet}, lambda _: Advice(), "prod")
+        audience = RenderContext(
+            {one.id: TargetInfo(one.id, one.name) for one in self.fleet}, lambda _: Advice(), "prod"
+        )
         self.poll = Poll(store, self.source, self.clock, rules.policy)
         self.notify = Notify(store, {"ops": FakeNotifier(), "team": FakeNotifier()}, self.clock, rules, audience)
         self.passes = 0
@@ -96,7 +98,7 @@ class Monitor:
             self.source.readings = dict.fromkeys(SAMPLE, lambda target, status=status: report(target, status))
             if is_failure:
                 self.source.readings |= dict.fromkeys(FAILING, lambda _, failure=outcome: failure)
-            self.poll(Pass(f"20260302T100000Z-{self.passes:06x}", self.fleet))
+            self.poll(PollTask(f"20260302T100000Z-{self.passes:06x}", self.fleet))
             self.notify.run("prover", complete=True)
 
     def bytes_of(self, *kinds: str) -> float:

@@ -28,9 +28,9 @@ from tests.contract.stores.builders import (
 )
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.adapters.stores.sqlite_schema import MIGRATIONS, VERSION
-from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.application.ports import FoldBatch, Outcome
 from wabawatch.domain.health import Reason
+from wabawatch.errors import SchemaError, StoreError
 
 WRITTEN, CONFLICT, REFUSED = Outcome.WRITTEN, Outcome.CONFLICT, Outcome.REFUSED
 
@@ -271,7 +271,7 @@ import resource, signal, sys
 from pathlib import Path
 from tests.contract.stores.builders import change, folded, incident, member_row
 from wabawatch.adapters.stores.sqlite import SqliteStore
-from wabawatch.application.errors import StoreError
+from wabawatch.errors import StoreError
 from wabawatch.application.ports import FoldBatch, Outcome
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

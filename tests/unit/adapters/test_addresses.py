@@ -5,10 +5,10 @@ import yaml
 
 from tests.contract.notifiers.notifications import STORIES
 from wabawatch.adapters.notifiers import registry
-from wabawatch.adapters.switch import HttpSwitch
-from wabawatch.application.errors import ConfigurationError, DeliveryError
+from wabawatch.adapters.switch import HttpHeartbeatSender
 from wabawatch.config import load
 from wabawatch.domain.heartbeat import HeartbeatPing
+from wabawatch.errors import ConfigurationError, DeliveryError
 
 BAD = {
     "plain http": "http://hooks.example/T0",
@@ -60,7 +60,7 @@ def test_written_out(url, sections):
     [("webhook", {"url": "ssm:url", "secret": "ssm:secret"}), ("slack", {"webhook_url": "ssm:url"})],
 )
 def test_of_a_destination(url, kind, options):
-    world = registry.World({"ssm:url": url, "ssm:secret": "a-signing-key"}.__getitem__, client=None)
+    world = registry.NotifyContext({"ssm:url": url, "ssm:secret": "a-signing-key"}.__getitem__, client=None)
     notifier = registry.build("there", kind, registry.OPTIONS[kind](**options), world)
     with pytest.raises(DeliveryError) as refused:
         notifier.deliver(next(iter(STORIES.values())), {})
@@ -70,5 +70,5 @@ def test_of_a_destination(url, kind, options):
 @bad
 def test_of_the_heartbeat(url):
     with pytest.raises(DeliveryError) as refused:
-        HttpSwitch(lambda: url, 1.0).send(HeartbeatPing("run", "success", "all is well"))
+        HttpHeartbeatSender(lambda: url, 1.0).send(HeartbeatPing("run", "success", "all is well"))
     assert url not in str(refused.value)

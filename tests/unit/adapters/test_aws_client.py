@@ -1,8 +1,7 @@
 """How long a call to AWS may take at the very worst, with all its attempts."""
 
 import pytest
-
-from wabawatch.bootstrap import aws_client
+from wabawatch.adapters.aws import aws_client
 
 ROUND = 60
 """Seconds: what the notify function and the lease of a round have."""

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.contract.notifiers.server import Server, http, reset, silence, trickle
-from wabawatch.adapters.switch import HttpSwitch
-from wabawatch.application.errors import DeliveryError
+from wabawatch.adapters.switch import HttpHeartbeatSender
 from wabawatch.domain.heartbeat import HeartbeatPing
+from wabawatch.errors import DeliveryError
 
 SUCCESS = HeartbeatPing("r1", "success", "12 of 12 targets answered")
 START = HeartbeatPing("r1", "start", "12 targets to read")
@@ -20,7 +20,7 @@ def server():
 
 
 def switch(server):
-    return HttpSwitch(lambda: f"{server.url}/ping/hidden-uuid/", patience=0.3)
+    return HttpHeartbeatSender(lambda: f"{server.url}/ping/hidden-uuid/", patience=0.3)
 
 
 @pytest.mark.parametrize(

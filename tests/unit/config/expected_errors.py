@@ -2,7 +2,7 @@
 
 import pytest
 
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.errors import ConfigurationError
 
 TARGET = "targets: [{id: a, api_key: env:A_KEY}]\n"
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.unit.config.expected_errors import TARGET, assert_told, row
 from wabawatch.adapters.notifiers.registry import OPTIONS
-from wabawatch.application.errors import ConfigurationError
 from wabawatch.bootstrap import Parts
 from wabawatch.config import canonical_json, load
+from wabawatch.errors import ConfigurationError
 
 EXAMPLE = (Path(__file__).parents[3] / "examples" / "fleet.yaml").read_text()
 PLAIN = yaml.safe_load(EXAMPLE)

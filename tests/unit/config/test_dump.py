@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.config.cases import KINDS, Console, Slack, Webhook
 from wabawatch.application.ports import Target
 from wabawatch.config import Destination, Heartbeat, Settings, Source, canonical_json, effective, load
-from wabawatch.domain.messages import Advice
+from wabawatch.domain.notification import Advice
 from wabawatch.domain.policy import Flapping, MassFailure, Policy, Retry, Thresholds
 from wabawatch.domain.routing import Route, SeverityRule, Window
 from wabawatch.domain.schedule import WEEKDAYS, Weekly

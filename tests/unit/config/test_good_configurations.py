@@ -7,7 +7,7 @@ import pytest
 from wabawatch.adapters.notifiers.registry import OPTIONS
 from wabawatch.application.ports import Target
 from wabawatch.config import Heartbeat, Source, load
-from wabawatch.domain.messages import Advice
+from wabawatch.domain.notification import Advice
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Route, SeverityRule, Window
 from wabawatch.domain.schedule import WEEKDAYS, Weekly

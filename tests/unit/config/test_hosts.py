@@ -3,8 +3,8 @@
 import pytest
 
 from tests.unit.config.cases import KINDS
-from wabawatch.application.errors import ConfigurationError
 from wabawatch.config import default_settings, load
+from wabawatch.errors import ConfigurationError
 
 OURS = {"WABAWATCH_API_HOSTS": "waba-v2.360dialog.io, gateway.example"}
 FOREIGN = "https://gateway.example.evil.example"

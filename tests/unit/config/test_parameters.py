@@ -3,9 +3,9 @@
 import pytest
 
 from tests.unit.config.cases import KINDS, Console, Slack, Sns
-from wabawatch.application.errors import ConfigurationError
 from wabawatch.application.ports import Target
 from wabawatch.config import Heartbeat, default_settings, usual_heartbeat
+from wabawatch.errors import ConfigurationError
 
 ARN = "arn:aws:sns:eu-central-1:123456789012:alerts"
 EMPTY = {"WABAWATCH_SLACK_WEBHOOK_SECRET": "", "WABAWATCH_ALERTS_TOPIC_ARN": "", "WABAWATCH_BASE_URL": ""}

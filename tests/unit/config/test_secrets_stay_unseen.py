@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.config.cases import KINDS
-from wabawatch.application.errors import ConfigurationError
 from wabawatch.config import load
+from wabawatch.errors import ConfigurationError
 
 SECRET = "zQ7vK2mX9pL4wR8t"
 

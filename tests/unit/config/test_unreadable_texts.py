@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.config.expected_errors import TARGET, assert_told, row
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.errors import ConfigurationError
 
 SYNTAX = [
     row("a-field-twice", "a: 1\na: 2  # here", "a", "written twice, first on line 1; keep one of them"),

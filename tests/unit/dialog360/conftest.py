@@ -11,8 +11,8 @@ import pytest
 from wabawatch.adapters.dialog360 import Dialog360Source, Settings
 from wabawatch.adapters.dialog360.answers import Answer
 from wabawatch.adapters.dialog360.parsing import read_answer
-from wabawatch.application.errors import NotFetchedError, SecretError
 from wabawatch.application.ports import Target
+from wabawatch.errors import NotFetchedError, SecretError
 
 KEY = "d360SecretKey0123456789"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -214,7 +214,7 @@ class Keys:
             raise SecretError(f"{reference}: not there") from None
 
 
-class World:
+class NotifyContext:
     """A source with its keys and its clock, and targets `n1`, `n2`, … at one server."""
 
     def __init__(self, base_url):
@@ -247,7 +247,7 @@ class World:
 
 @pytest.fixture
 def world(server):
-    world = World(server.url)
+    world = NotifyContext(server.url)
     yield world
     world.close()
 

@@ -2,12 +2,12 @@
 
 from tests.unit.domain.builders import PAYMENT, moved
 from wabawatch.domain.correlation import fold
-from wabawatch.domain.messages import Affected
+from wabawatch.domain.notification import TargetInfo
 from wabawatch.domain.policy import Policy
 
 FLEET = {
-    "a": Affected("a", "Support", {"team": "support", "client": "acme"}),
-    "b": Affected("b", "Sales", {"team": "sales", "client": "acme"}),
+    "a": TargetInfo("a", "Support", {"team": "support", "client": "acme"}),
+    "b": TargetInfo("b", "Sales", {"team": "sales", "client": "acme"}),
 }
 USUAL_POLICY = Policy()
 

@@ -3,13 +3,13 @@ import pytest
 
 from tests.unit.domain.builders import PAYMENT, VERIFICATION, minute, moved
 from tests.unit.domain.incidents import folded, involved
-from wabawatch.domain.composition import Audience, News, compose, notification_id, subject
 from wabawatch.domain.incident import NotificationState
-from wabawatch.domain.messages import Advice, Affected
+from wabawatch.domain.notification import Advice, TargetInfo
 from wabawatch.domain.notification_log import record_sent
+from wabawatch.messages.notification import News, RenderContext, compose, notification_id, subject
 
-FLEET = {f"n{n}": Affected(f"n{n}", f"Number {n}", {"team": "x"}) for n in range(100)}
-AUDIENCE = Audience(FLEET, lambda reason: Advice(who=f"who fixes {reason.code}"), "prod")
+FLEET = {f"n{n}": TargetInfo(f"n{n}", f"Number {n}", {"team": "x"}) for n in range(100)}
+AUDIENCE = RenderContext(FLEET, lambda reason: Advice(who=f"who fixes {reason.code}"), "prod")
 
 
 def news(incident, kind="opened", notified=NotificationState(), severity="critical"):  # noqa: B008 - an immutable value

@@ -13,7 +13,7 @@ from wabawatch.domain.coverage import (
     LastReadings,
     PassReading,
     ShardCoverage,
-    completeness,
+    assess_completeness,
     incomplete_reason,
     oldest_first,
     update_coverage,
@@ -55,7 +55,7 @@ def row(shard=0, of=1, at=0, took=1, **more):
 
 
 def judged(rows, at, shards=1, targets=10):
-    return completeness(rows, shards=shards, targets=targets, interval=FIVE, now=NOON + minutes(at))
+    return assess_completeness(rows, shards=shards, targets=targets, interval=FIVE, now=NOON + minutes(at))
 
 
 class TestUnread:

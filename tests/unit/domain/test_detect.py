@@ -169,7 +169,7 @@ def test_an_entity_that_vanishes_is_gone_after_as_many_observations_as_a_recover
         "MESSAGE_TEMPLATE m: None > BLOCKED",
         "MESSAGE_TEMPLATE m: BLOCKED > GONE",
     ]
-    assert [track.entity_type for track in snapshot.tracks] == ["PHONE_NUMBER"]
+    assert [state.entity_type for state in snapshot.states] == ["PHONE_NUMBER"]
 
 
 def test_an_entity_that_is_missing_once_is_not_gone():
@@ -200,10 +200,10 @@ def test_what_is_not_newer_than_the_snapshot_is_left_out(earlier):
 def test_a_failure_moves_only_the_readability(cause):
     before, _ = fold([seen(0, phone("B", PAYMENT))])
     after, transitions = fold([seen(number, cause) for number in range(1, 6)], snapshot=before)
-    assert after.track(("PHONE_NUMBER", "1", "can_send_message")) == before.tracks[0]
+    assert after.state(("PHONE_NUMBER", "1", "can_send_message")) == before.states[0]
     assert [short(one) for one in transitions] == [f"TARGET t {READABLE}: AVAILABLE > UNKNOWN"]
     assert [reason.description for reason in transitions[0].reasons] == [cause]
-    assert after.track(("TARGET", "t", READABLE)).reasons == transitions[0].reasons
+    assert after.state(("TARGET", "t", READABLE)).reasons == transitions[0].reasons
     assert transitions[0].at == (minute(1) if cause in URGENT_CAUSES else minute(3))
 
 
@@ -218,7 +218,7 @@ def test_the_first_answer_that_can_be_read_ends_unknown():
         f"TARGET t {READABLE}: AVAILABLE > UNKNOWN",
         f"TARGET t {READABLE}: UNKNOWN > AVAILABLE",
     ]
-    assert snapshot.track(("TARGET", "t", READABLE)) is None
+    assert snapshot.state(("TARGET", "t", READABLE)) is None
 
 
 def test_another_cause_of_unknown_is_another_reason():
@@ -313,7 +313,7 @@ def test_an_entity_that_is_missing_is_not_gone_while_the_overall_status_is_as_ba
     assert [short(one) for one in transitions if one.caused_by is None and rank(one.new)] == [
         "PHONE_NUMBER 1: None > BLOCKED"
     ]
-    assert snapshot.track(("PHONE_NUMBER", "1", "can_send_message")).reasons == (PAYMENT,)
+    assert snapshot.state(("PHONE_NUMBER", "1", "can_send_message")).reasons == (PAYMENT,)
     assert {one.caused_by for one in transitions if one.entity_type == "TARGET"} == {"PHONE_NUMBER 1"}
     _, back = fold([seen(number, *both, overall=BLOCKED_OVERALL) for number in (6, 7)], snapshot=snapshot)
     assert [short(one) for one in back if one.entity_type == "PHONE_NUMBER"] == []
@@ -343,8 +343,8 @@ def test_entities_that_are_new_in_each_answer_neither_fill_the_snapshot_nor_end_
         flood = tuple(node("WABA", f"{number}-{index}", "L", VERIFICATION) for index in range(49))
         report = Report(flood, BLOCKED_OVERALL, implausible=implausible)
         snapshot = detect(snapshot, Observation("t", minute(number), report), USUAL).snapshot
-    assert len(snapshot.tracks) < 200
-    assert snapshot.track(("PHONE_NUMBER", "1", "can_send_message")).status == "LIMITED"
+    assert len(snapshot.states) < 200
+    assert snapshot.state(("PHONE_NUMBER", "1", "can_send_message")).status == "LIMITED"
 
 
 def test_what_an_implausible_answer_does_not_name_is_not_gone():

@@ -93,10 +93,10 @@ def test_the_snapshot_is_what_its_transitions_lead_to(observations, thresholds):
     for _, _, found in steps(observations, thresholds):
         snapshot = found.snapshot
         notified |= {one.key: one for one in found.transitions}
-    bad = {track.key: track for track in snapshot.tracks if track.status and rank(track.status) > 0}
+    bad = {state.key: state for state in snapshot.states if state.status and rank(state.status) > 0}
     assert bad.keys() == {key for key, one in notified.items() if rank(one.new) > 0}
-    for key, track in bad.items():
-        assert (track.status, track.reasons, track.caused_by) == (
+    for key, state in bad.items():
+        assert (state.status, state.reasons, state.caused_by) == (
             notified[key].new,
             notified[key].reasons,
             notified[key].caused_by,
@@ -132,4 +132,4 @@ def _health(observations, thresholds):
 @given(stories(), THRESHOLDS)
 def test_a_streak_is_never_longer_than_the_longest_threshold(observations, thresholds):
     for _, _, found in steps(observations, thresholds):
-        assert all(len(track.streak) <= thresholds.longest for track in found.snapshot.tracks)
+        assert all(len(state.streak) <= thresholds.longest for state in found.snapshot.states)

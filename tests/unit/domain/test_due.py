@@ -112,7 +112,7 @@ def worlds(draw):
 
     def decide_at(at):
         settled = end_flapping(incident, at, chosen.policy.flapping)
-        facts = chosen.facts(settled, involved(settled), FLEET)
+        facts = chosen.build_facts(settled, involved(settled), FLEET)
         case = chosen.case(settled, "ops", notified, steering, at, facts=facts, **options)
         return decide(settled, notified, case.situation, chosen.policy)
 

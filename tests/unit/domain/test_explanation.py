@@ -38,7 +38,7 @@ WABA = node("WABA", "w", "B", PAYMENT)
 )
 def test_a_symptom_names_the_entity_that_explains_it(entities, caused_by):
     snapshot, _ = fold([seen(0, *entities)])
-    assert snapshot.track(("PHONE_NUMBER", "1", "can_send_message")).caused_by == caused_by
+    assert snapshot.state(("PHONE_NUMBER", "1", "can_send_message")).caused_by == caused_by
 
 
 def test_the_parent_heals_and_the_child_stays_bad():
@@ -90,14 +90,14 @@ def calling(kind, entity_id, status, *reasons):
 
 def calling_of_the_number(*observations):
     snapshot, _ = fold(observations)
-    return snapshot.track(("PHONE_NUMBER", "1", CALLING))
+    return snapshot.state(("PHONE_NUMBER", "1", CALLING))
 
 
 def test_calling_that_never_worked_does_not_explain_calling_that_did():
     number, business = ("PHONE_NUMBER", "1"), calling("BUSINESS", "b", "BLOCKED", SIP_DOWN)
     down = [calling(*number, "BLOCKED"), business]
-    track = calling_of_the_number(seen(0, calling(*number, "AVAILABLE")), *(seen(n, *down) for n in range(1, 5)))
-    assert (track.status, track.caused_by, track.was_available) == ("BLOCKED", None, True)
+    state = calling_of_the_number(seen(0, calling(*number, "AVAILABLE")), *(seen(n, *down) for n in range(1, 5)))
+    assert (state.status, state.caused_by, state.was_available) == ("BLOCKED", None, True)
 
 
 def test_calling_that_worked_explains_calling_that_did():
@@ -115,11 +115,11 @@ def test_an_explanation_that_was_stored_ends_where_nobody_is_told_of_what_explai
     down = [calling("PHONE_NUMBER", "1", "BLOCKED"), calling("BUSINESS", "b", "BLOCKED", SIP_DOWN)]
     snapshot, _ = fold([seen(0, calling("PHONE_NUMBER", "1", "AVAILABLE")), seen(1, *down)])
     stored = [
-        msgspec.structs.replace(track, caused_by="BUSINESS b") if track.entity_type == "PHONE_NUMBER" else track
-        for track in snapshot.tracks
+        msgspec.structs.replace(state, caused_by="BUSINESS b") if state.entity_type == "PHONE_NUMBER" else state
+        for state in snapshot.states
     ]
-    after, _ = fold([seen(2, *down)], snapshot=msgspec.structs.replace(snapshot, tracks=tuple(stored)))
-    assert after.track(("PHONE_NUMBER", "1", CALLING)).caused_by is None
+    after, _ = fold([seen(2, *down)], snapshot=msgspec.structs.replace(snapshot, states=tuple(stored)))
+    assert after.state(("PHONE_NUMBER", "1", CALLING)).caused_by is None
 
 
 def test_the_target_itself_explains_no_entity():
@@ -129,15 +129,15 @@ def test_the_target_itself_explains_no_entity():
 
 
 def test_the_reasons_of_a_reading_are_compared_once(monkeypatch):
-    counted = []
+    pluralize = []
 
     def identities(reasons):
-        counted.append(reasons)
-        return health.identities(reasons)
+        pluralize.append(reasons)
+        return health.identify_reasons(reasons)
 
     monkeypatch.setattr(root_cause, "identities", identities)
     entities = [
         node("WABA", str(index), "B", Reason(None, f"text {index}"), can_one="B", can_two="B") for index in range(50)
     ]
     fold([seen(0, *entities)])
-    assert len(counted) == 150
+    assert len(pluralize) == 150

@@ -3,13 +3,13 @@ import pytest
 from tests.unit.domain.incidents import BOTH, FLEET, RESOLVED, bad, involved
 from wabawatch.domain.health import CALLING, READABLE, Reason
 from wabawatch.domain.matching import matches
-from wabawatch.domain.messages import Affected
+from wabawatch.domain.notification import TargetInfo
 from wabawatch.domain.rules import Rules
 from wabawatch.domain.silence import Matcher
 
 
 def facts_about(incident):
-    return Rules().facts(incident, involved(incident), FLEET)
+    return Rules().build_facts(incident, involved(incident), FLEET)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_resolved_incident_is_matched_as_it_was_at_its_worst():
 
 
 def test_a_target_that_is_not_configured_any_more_has_no_labels():
-    assert facts_about(bad("z")).affected == (Affected("z", "z"),)
+    assert facts_about(bad("z")).affected == (TargetInfo("z", "z"),)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ RULES = Rules()
 
 
 def facts_about(incident, rules):
-    return rules.facts(incident, involved(incident), FLEET)
+    return rules.build_facts(incident, involved(incident), FLEET)
 
 
 def test_the_first_severity_rule_that_matches_decides():

@@ -3,8 +3,8 @@
 import pytest
 
 from wabawatch.domain.health import CAUSES, Reason
-from wabawatch.domain.messages import Advice
-from wabawatch.domain.runbook import OUR_CAUSES, advice, advise, meaning
+from wabawatch.domain.notification import Advice
+from wabawatch.messages.runbook import OUR_CAUSES, advice, advise, meaning
 
 
 def test_a_configuration_that_is_wrong_is_for_whoever_deploys():

@@ -4,17 +4,17 @@ import pytest
 
 from tests.unit.domain.builders import moved
 from tests.unit.domain.incidents import FLEET, folded, involved
-from wabawatch.domain.composition import Audience, News, compose, subject
 from wabawatch.domain.health import CALLING, GONE, MESSAGING, READABLE
 from wabawatch.domain.incident import NotificationState
-from wabawatch.domain.messages import Advice
+from wabawatch.domain.notification import Advice
 from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.phrases import utc
 from wabawatch.domain.telling import tell
-from wabawatch.domain.wording import title
+from wabawatch.messages.notification import News, RenderContext, compose, subject
+from wabawatch.messages.text import utc
+from wabawatch.messages.titles import title
 
 PEN = Pen(Room(short=120, long=400, names=5), when=utc)
-AUDIENCE = Audience(FLEET, lambda _: Advice())
+AUDIENCE = RenderContext(FLEET, lambda _: Advice())
 UNKNOWN_WORD = "a word that the monitor does not know"
 KEYS = [
     *(

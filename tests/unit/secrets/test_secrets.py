@@ -10,11 +10,11 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from wabawatch.adapters.notifiers.world import World
+from wabawatch.adapters.notifiers.context import NotifyContext
 from wabawatch.adapters.secrets import Secrets, parse_reference
 from wabawatch.adapters.secrets import aws as aws_vaults
 from wabawatch.adapters.secrets.vaults import UnansweredError
-from wabawatch.application.errors import (
+from wabawatch.errors import (
     ConfigurationError,
     DeliveryError,
     DeliveryErrorKind,
@@ -522,7 +522,7 @@ def test_a_vault_that_cannot_be_asked_is_a_passing_failure_of_a_delivery_and_a_m
     def resolve(reference):
         raise UnansweredError(f"{reference}: not now") if reference == "ssm:/busy" else SecretError("there is none")
 
-    world = World(resolve, lambda *_: None)
+    world = NotifyContext(resolve, lambda *_: None)
     kinds = []
     for reference in ("ssm:/busy", "ssm:/none"):
         with pytest.raises(DeliveryError) as raised:

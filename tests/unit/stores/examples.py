@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Entity, Failure, Observation, Reason, Report
 from wabawatch.domain.incident import Change, Incident, Member, NotificationState
-from wabawatch.domain.messages import Advice, Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.notification import Advice, Notification, ReasonShown, Subject, TargetInfo
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.run import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
@@ -65,7 +65,7 @@ SUBJECT = Subject(
     preexisting=True,
     reasons=(ReasonShown(UNPAID, Advice("you", "pay", "https://example.com")),),
     reasons_gone=(SIP,),
-    affected=(Affected("sales", "Sales", {"team": "a"}, "BLOCKED"),),
+    affected=(TargetInfo("sales", "Sales", {"team": "a"}, "BLOCKED"),),
     affected_total=2,
     affected_before=1,
     recovered_total=3,

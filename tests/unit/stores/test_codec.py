@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from tests.unit.stores.examples import EXAMPLES
 from wabawatch.adapters.stores.codec import FORMAT, dump, load
-from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import CALLING, CAUSES, MESSAGING, Entity, Failure, Observation, Reason, Report
 from wabawatch.domain.incident import Change, Incident, Member, NotificationState
-from wabawatch.domain.messages import Notification, Subject
+from wabawatch.domain.notification import Notification, Subject
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.run import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
+from wabawatch.errors import SchemaError, StoreError
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_bodies.json").read_text())
 """Bytes that earlier versions wrote, by format: never changed, only added to."""
@@ -49,7 +49,7 @@ reasons = st.builds(
     detail=texts,
 )  # fmt: skip
 evidence = st.builds(Evidence, texts, instants)
-tracks = st.builds(
+states = st.builds(
     CapabilityState, texts, texts, texts, status=st.none() | texts, since=maybe, reasons=several(reasons),
     caused_by=st.none() | texts, was_available=st.booleans(), streak=several(evidence),
 )  # fmt: skip
@@ -60,7 +60,7 @@ tolds = st.builds(NotificationState, at=maybe, thread=capabilities, reasons=seve
 spans = st.timedeltas(timedelta(0), timedelta(days=400))
 day_coverages = st.builds(DayCoverage, st.dates(), counts, counts, spans, st.dictionaries(texts, spans, max_size=3))
 VALUES = {
-    "snapshots": st.builds(Snapshot, texts, counts, counts, maybe, several(tracks), several(texts)),
+    "snapshots": st.builds(Snapshot, texts, counts, counts, maybe, several(states), several(texts)),
     "transitions": st.builds(
         Transition, texts, counts, texts, texts, texts, st.none() | texts, texts, instants, instants,
         several(reasons), st.none() | texts, st.booleans(), several(evidence), texts,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from wabawatch.application.configured import MissingDocumentError
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.config_reload import MissingDocumentError
+from wabawatch.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

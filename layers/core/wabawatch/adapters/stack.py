@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from wabawatch.application.errors import ConfigurationError, StoreError, WabawatchError
+from wabawatch.errors import ConfigurationError, StoreError, WabawatchError
 
 Clients = Callable[[str], Any]
 """A client for a service's name, such as `sqs`."""

@@ -7,17 +7,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from wabawatch.adapters.notifiers.answers import address
 from wabawatch.adapters.notifiers.http import Client
-from wabawatch.application.errors import DeliveryError
+from wabawatch.adapters.notifiers.http_rules import address
 from wabawatch.domain.heartbeat import HeartbeatPing
+from wabawatch.errors import DeliveryError
 
 _NOTE: Final = {"Content-Type": "text/plain; charset=utf-8"}
 _PATHS: Final = {"start": "/start", "fail": "/fail"}
 _TAKEN: Final = range(200, 300)
 
 
-class HttpSwitch:
+class HttpHeartbeatSender:
     """Pings a URL, which is a secret: whoever knows it can keep the switch quiet. `patience` is in seconds."""
 
     def __init__(self, url: Callable[[], str], patience: float) -> None:

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import Store
 from wabawatch.domain.policy import Retry
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 _DOCUMENT: Final = "backoff"
 

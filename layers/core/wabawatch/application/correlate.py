@@ -9,14 +9,14 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.errors import describe_place
 from wabawatch.application.ports import Clock, MemberRow, PendingChange, Store
-from wabawatch.application.unit_of_work import UnitOfWork
+from wabawatch.application.unit_of_work import IncidentUnitOfWork
 from wabawatch.domain.correlation import UNWATCHED, fold, monitor_transition
 from wabawatch.domain.health import GONE, Reason
 from wabawatch.domain.incident import DESTINATION, INLINE_MEMBERS, MONITOR, Incident, Key, Member
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.snapshot import Transition
+from wabawatch.errors import describe_place
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Correlator:
     """Folds into a unit of work. Whatever changes an incident makes it due at once in the same write, so that a crash
     right after it loses no news."""
 
-    def __init__(self, store: Store, incidents: UnitOfWork, clock: Clock, policy: Policy) -> None:
+    def __init__(self, store: Store, incidents: IncidentUnitOfWork, clock: Clock, policy: Policy) -> None:
         self._store = store
         self._incidents = incidents
         self._clock = clock
@@ -148,7 +148,7 @@ class Batch:
     """What folding some steps makes, not written yet. Nothing outside it changes until it is."""
 
     def __init__(
-        self, incidents: UnitOfWork, members: Mapping[MemberKey, Member], policy: Policy, now: datetime
+        self, incidents: IncidentUnitOfWork, members: Mapping[MemberKey, Member], policy: Policy, now: datetime
     ) -> None:
         self._stored = incidents
         self._stored_members = members
@@ -196,7 +196,7 @@ class Batch:
         """How many rows a step may add at most."""
         latest = self._latest_of(transition.key)
         rows = 2 + (0 if latest is not None and latest.id in self.incidents else _INCIDENT_ROWS)
-        outgrows = latest is not None and not latest.has_member_rows and latest.took_part >= INLINE_MEMBERS
+        outgrows = latest is not None and not latest.has_member_rows and latest.total_affected >= INLINE_MEMBERS
         return rows + (INLINE_MEMBERS if outgrows else 0) - ((change.target, change.at) in self.folded)
 
     def _latest_of(self, key: Key) -> Incident | None:

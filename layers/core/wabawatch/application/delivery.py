@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 
 from wabawatch.application.abandoned import AbandonedThreads
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
 from wabawatch.application.ports import Clock, Notifier
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _HANGS: Final = "an earlier delivery has not ended yet"
 
 _abandoned: Final = AbandonedThreads()
 
-Task = tuple[Notification, Mapping[str, str], Sequence[str]]
+DeliveryTask = tuple[Notification, Mapping[str, str], Sequence[str]]
 """What to send, the thread it belongs to, and the ids of its incidents."""
 
 
@@ -67,7 +67,7 @@ class Deliverer:
         self._clock = clock
         self._budget = budget
 
-    def __call__(self, tasks: Sequence[Task], until: datetime | None = None) -> Generator[Attempt]:
+    def __call__(self, tasks: Sequence[DeliveryTask], until: datetime | None = None) -> Generator[Attempt]:
         """Deliver until everything is done, the budget is spent, or `until` has come.
 
         A delivery without an outcome by then has failed, and its lane is given up. Who closes the generator (an outcome
@@ -77,7 +77,7 @@ class Deliverer:
             return
         deadline = time.monotonic() + budget.total_seconds()
         outcomes: Outcomes = queue.SimpleQueue()
-        grouped: dict[str, list[Task]] = {}
+        grouped: dict[str, list[DeliveryTask]] = {}
         for task in tasks:
             grouped.setdefault(task[0].destination, []).append(task)
 
@@ -124,7 +124,7 @@ class _Lane:
     def __init__(
         self,
         notifier: Notifier,
-        tasks: Sequence[Task],
+        tasks: Sequence[DeliveryTask],
         has_time: Callable[[float], bool],
         outcomes: Outcomes,
     ) -> None:
@@ -134,7 +134,7 @@ class _Lane:
         self._outcomes = outcomes
         self._lock = threading.Lock()
         self._is_recorded = threading.Event()
-        self._under_way: Task | None = None
+        self._under_way: DeliveryTask | None = None
         self._is_given_up = False
         self._has_reported = False
         name = f"deliver-{tasks[0][0].destination}"
@@ -143,7 +143,7 @@ class _Lane:
     def start(self) -> None:
         self._thread.start()
 
-    def give_up(self) -> Task | None:
+    def give_up(self) -> DeliveryTask | None:
         """Begin nothing more, and report nothing more. Return the task whose outcome is not known."""
         with self._lock:
             if not self._is_given_up and self._thread.is_alive():
@@ -174,7 +174,7 @@ class _Lane:
             thread.join(_MOMENT)
         return bool(_abandoned.running(self._notifier))
 
-    def _begin(self, task: Task, seconds: float) -> bool:
+    def _begin(self, task: DeliveryTask, seconds: float) -> bool:
         """Wait until the outcome before this one is recorded: a process that is killed repeats one delivery only."""
         if self._under_way is None and self._has_reported:
             self._is_recorded.wait()
@@ -194,7 +194,7 @@ class _Lane:
                 self._outcomes.put((attempt, self._is_recorded))
         logger.info("%s%s", attempt.said, " (too late)" if is_late else "")
 
-    def _deliver(self, task: Task) -> Attempt:
+    def _deliver(self, task: DeliveryTask) -> Attempt:
         notification, thread, _ = task
         try:
             receipt = self._notifier.deliver(notification, thread)
@@ -209,6 +209,8 @@ class _Lane:
         return _attempt(task, thread=receipt.thread)
 
 
-def _attempt(task: Task, *, error: DeliveryError | None = None, thread: Mapping[str, str] | None = None) -> Attempt:
+def _attempt(
+    task: DeliveryTask, *, error: DeliveryError | None = None, thread: Mapping[str, str] | None = None
+) -> Attempt:
     notification, _, incidents = task
     return Attempt(notification.destination, notification, tuple(incidents), error, thread or {})

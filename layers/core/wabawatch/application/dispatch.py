@@ -15,17 +15,17 @@ import msgspec
 
 from wabawatch.application.backoff import Backoff
 from wabawatch.application.delivery import Attempt, Deliverer
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.membership import some_affected_targets
 from wabawatch.application.planner import Planned
 from wabawatch.application.ports import Clock, Notifier, Store
-from wabawatch.application.unit_of_work import UnitOfWork
-from wabawatch.domain.composition import NAMED, SEVERITIES, Audience, News, compose
+from wabawatch.application.unit_of_work import IncidentUnitOfWork
 from wabawatch.domain.health import Reason
 from wabawatch.domain.incident import Incident, Key, NotificationState
 from wabawatch.domain.notification_log import record_sent
 from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.policy import Policy
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
+from wabawatch.messages.notification import NAMED, SEVERITIES, News, RenderContext, compose
 
 _A_MOMENT: Final = timedelta(seconds=1)
 ABSENCE: Final = timedelta(days=7)
@@ -37,7 +37,7 @@ _REFUSED_OFTEN: Final = 3
 
 
 class Dispatch:
-    """The notification queue of one round. `keep_going` is called after each outcome; it raises where this round must
+    """The notification queue of one round. `renew_lease` is called after each outcome; it raises where this round must
     stop."""
 
     def __init__(
@@ -46,10 +46,10 @@ class Dispatch:
         notifiers: Mapping[str, Notifier],
         clock: Clock,
         policy: Policy,
-        audience: Audience,
-        incidents: UnitOfWork,
+        audience: RenderContext,
+        incidents: IncidentUnitOfWork,
         backoff: Backoff,
-        keep_going: Callable[[], None],
+        renew_lease: Callable[[], None],
     ) -> None:
         self._store = store
         self._notifiers = notifiers
@@ -59,7 +59,7 @@ class Dispatch:
         self._audience = audience
         self._incidents = incidents
         self._backoff = backoff
-        self._keep_going = keep_going
+        self._renew_lease = renew_lease
         self._queue: dict[str, QueuedNotification] = {}
         self._recorded: list[str] = []
         self._retried: set[str] = set()
@@ -166,7 +166,7 @@ class Dispatch:
             for attempt in outcomes:
                 self._take_outcome(waiting.pop(attempt.notification.id), attempt)
                 attempts.append(attempt)
-                self._keep_going()
+                self._renew_lease()
         self._remove(one for one in waiting if one not in {each.id for each in repeated})
         return attempts
 

@@ -13,7 +13,7 @@ from wabawatch.domain.heartbeat import HeartbeatPing, HeartbeatRules, LastHeartb
 _LAST: Final = "heartbeat"
 
 
-class Switch(Protocol):
+class HeartbeatSender(Protocol):
     """A dead-man's switch: alarms when no success came for a while, or when it is told of a failure."""
 
     def send(self, pulse: HeartbeatPing) -> None:
@@ -21,7 +21,7 @@ class Switch(Protocol):
         ...
 
 
-def begin(switch: Switch, run_id: str, expected: int) -> HeartbeatPing:
+def begin(switch: HeartbeatSender, run_id: str, expected: int) -> HeartbeatPing:
     """Tell the switch that a run over so many targets begins: it can then say how long one takes, and that one began
     and never ended. Raises DeliveryError."""
     found = HeartbeatPing(run_id, "start", f"{expected} targets to read")
@@ -30,7 +30,7 @@ def begin(switch: Switch, run_id: str, expected: int) -> HeartbeatPing:
 
 
 def beat(
-    store: Store, switch: Switch, vital: HeartbeatRules, oldest_undelivered: timedelta, shards: int = 1
+    store: Store, switch: HeartbeatSender, vital: HeartbeatRules, oldest_undelivered: timedelta, shards: int = 1
 ) -> HeartbeatPing | None:
     """Tell the switch of the latest complete run, once; return the pulse that was sent.
 

@@ -7,8 +7,8 @@ import threading
 from datetime import datetime, timedelta
 from typing import Final
 
-from wabawatch.application.errors import StoreError
 from wabawatch.application.ports import Clock, Store
+from wabawatch.errors import StoreError
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ def some_affected_targets(store: Store, incident: Incident, limit: int) -> tuple
     if incident.about_monitor:
         return ()
     named = [target for target, member in incident.named.items() if member.is_affected or not incident.is_open]
-    total = incident.affected if incident.is_open else incident.took_part
+    total = incident.affected if incident.is_open else incident.total_affected
     if len(named) >= min(limit, total):
         return tuple(named[:limit])
     return tuple(islice(affected_targets(store, incident), limit))

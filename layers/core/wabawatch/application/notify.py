@@ -18,18 +18,18 @@ from wabawatch.application.delivery import Attempt
 from wabawatch.application.dispatch import ABSENCE, Dispatch
 from wabawatch.application.known_destinations import known_destinations, remember_destinations
 from wabawatch.application.lease import Lease
-from wabawatch.application.planner import Outlook, Planned, Planner
+from wabawatch.application.planner import Planned, Planner, RoundContext
 from wabawatch.application.ports import Clock, Notifier, Store, Topic
 from wabawatch.application.review import Review
 from wabawatch.application.subscriptions import SubscriptionCheck, Topics
-from wabawatch.application.unit_of_work import UnitOfWork
-from wabawatch.domain.composition import Audience
+from wabawatch.application.unit_of_work import IncidentUnitOfWork
 from wabawatch.domain.correlation import end_flapping
 from wabawatch.domain.health import READABLE, Reason, rank
 from wabawatch.domain.heartbeat import HeartbeatPing
 from wabawatch.domain.incident import MONITOR, Incident, Key
 from wabawatch.domain.rules import OperatorActions, Rules
 from wabawatch.domain.sharding import parse_shard_entity_id
+from wabawatch.messages.notification import RenderContext
 
 LEASE: Final = "notify"
 READABILITY: Final = Key(MONITOR, "readability", READABLE)
@@ -47,7 +47,7 @@ _QUEUED: Final = timedelta(hours=1)
 """After which an incident that is over is looked at, though what is to be said of it is in the queue."""
 
 
-class Notified(msgspec.Struct, frozen=True):
+class NotifyResult(msgspec.Struct, frozen=True):
     """What one round did. `worked` is False where another notify held the lease. `pending` counts the notifications
     that failed and are still to be delivered, `oldest_undelivered` is how long the first of them has been failing;
     `lag` is the longest time from a change to its delivery in this round; `pulse` is the heartbeat that was sent.
@@ -80,7 +80,7 @@ class Notify:
         notifiers: Mapping[str, Notifier],
         clock: Clock,
         rules: Rules,
-        audience: Audience,
+        audience: RenderContext,
         *,
         alarm_topics: Sequence[Topic] = (),
     ) -> None:
@@ -98,7 +98,7 @@ class Notify:
         troubles: Mapping[str, Reason | None] | None = None,
         complete: bool = False,
         until: datetime | None = None,
-    ) -> Notified:
+    ) -> NotifyResult:
         """Do one round, unless somebody else is at it.
 
         `troubles` says what the caller knows of the monitor (`configuration`: a reason; None: all is well).
@@ -107,7 +107,7 @@ class Notify:
         again, with the same notification id."""
         lease = Lease(self._store, self._clock, LEASE, owner)
         if not lease.take():
-            return Notified(worked=False)
+            return NotifyResult(worked=False)
         try:
             until = until or self._clock.now() + _LONGEST_ROUND
             context = self._context(lease.keep)
@@ -119,22 +119,22 @@ class Notify:
         """Return what each destination should hear of an incident now, and why; change nothing."""
         return Round(self._context(), complete=False, until=self._clock.now()).consider(incident)
 
-    def _context(self, keep_going: Callable[[], None] = lambda: None) -> Context:
+    def _context(self, renew_lease: Callable[[], None] = lambda: None) -> Context:
         return Context(
-            self._store, self._notifiers, self._clock, self._rules, self._audience, self._alarm_topics, keep_going
+            self._store, self._notifiers, self._clock, self._rules, self._audience, self._alarm_topics, renew_lease
         )
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What a round works with. `keep_going` is called now and then; it raises where the round must stop."""
+    """What a round works with. `renew_lease` is called now and then; it raises where the round must stop."""
 
     store: Store
     notifiers: Mapping[str, Notifier]
     clock: Clock
     rules: Rules
-    audience: Audience
+    audience: RenderContext
     alarm_topics: Sequence[Topic] = ()
-    keep_going: Callable[[], None] = lambda: None
+    renew_lease: Callable[[], None] = lambda: None
 
 
 class Round:
@@ -145,10 +145,10 @@ class Round:
         self._notifiers = context.notifiers
         self._clock = context.clock
         self._rules = context.rules
-        self._keep_going = context.keep_going
+        self._renew_lease = context.renew_lease
         self._complete = complete
         self._until = until
-        self._incidents = UnitOfWork(self._store)
+        self._incidents = IncidentUnitOfWork(self._store)
         policy = self._rules.policy
         self._correlator = Correlator(self._store, self._incidents, self._clock, policy)
         self._steering = OperatorActions(tuple(self._store.silences()), self._store.acknowledgements())
@@ -162,7 +162,7 @@ class Round:
             context.audience,
             self._incidents,
             self._backoff,
-            self._keep_going,
+            self._renew_lease,
         )
         self._known_since = known_destinations(self._store)
         self._review = Review(self._store)
@@ -172,7 +172,7 @@ class Round:
         self._has_more_due = False
         self._attempts: list[Attempt] = []
 
-    def run(self, troubles: Mapping[str, Reason | None]) -> Notified:
+    def run(self, troubles: Mapping[str, Reason | None]) -> NotifyResult:
         """Work in slices until nothing is left or the time is over: people are told of what is known so far, and the
         rest is done afterwards."""
         self._dispatch.load()
@@ -180,7 +180,7 @@ class Round:
         self._incidents.load([READABILITY, _STORAGE, *(trouble_of(name) for name in troubles)])
         self._known_since = remember_destinations(self._store, self._notifiers, self._clock.now())
         self._correlator.report_all(troubles)
-        self._unheard = self._subscriptions.run(self._correlator.report, self._keep_going)
+        self._unheard = self._subscriptions.run(self._correlator.report, self._renew_lease)
         more = True
         while more and not self._is_over():
             pending = self._correlate()
@@ -208,7 +208,7 @@ class Round:
         slice_ends = min(self._until, self._clock.now() + _FOLDING_SLICE)
         more = self._correlator.fold_pending(lambda: self._clock.now() >= slice_ends)
         self._correlator.report(_STORAGE, self._storage_trouble())
-        self._keep_going()
+        self._renew_lease()
         return more
 
     def _decide(self) -> list[Planned]:
@@ -271,10 +271,10 @@ class Round:
         return self._has_more_due or self._review.is_unfinished or retries or self._correlator.has_touched
 
     def _is_over(self) -> bool:
-        self._keep_going()
+        self._renew_lease()
         return self._clock.now() >= self._until
 
-    def _outlook(self) -> Outlook:
+    def _outlook(self) -> RoundContext:
         now = self._clock.now()
         self._incidents.load([READABILITY])
         readability = self._incidents.latest(READABILITY)
@@ -284,7 +284,7 @@ class Round:
             else frozenset[tuple[int, int]]()
         )
         held = self._dispatch.held(now)
-        return Outlook(
+        return RoundContext(
             now,
             self._steering,
             self._backoff.paused(now),
@@ -331,13 +331,13 @@ class Round:
             description="set_aside", detail=f"{len(names)} rows could not be used, and were set aside: {some}"
         )
 
-    def _summarize(self, *, more: bool) -> Notified:
+    def _summarize(self, *, more: bool) -> NotifyResult:
         now = self._clock.now()
         sent = [attempt for attempt in self._attempts if attempt.error is None]
         failing = self._dispatch.failing()
         since = min((one.failing_since for one in failing if one.failing_since), default=now)
         counts = self._incidents.counts
-        return Notified(
+        return NotifyResult(
             worked=True,
             folded=self._correlator.folded,
             opened=counts.opened,
@@ -361,7 +361,7 @@ def _topics(context: Context) -> Topics:
     return {**destinations, _ALARMS: context.alarm_topics}
 
 
-def _next_review(incident: Incident, decided: Sequence[Planned], outlook: Outlook) -> datetime | None:
+def _next_review(incident: Incident, decided: Sequence[Planned], outlook: RoundContext) -> datetime | None:
     """When an incident must be looked at again. What is in the queue comes back by itself when its time has come.
 
     A notify that was too slow may have taken it out of there. The review of all incidents finds that, unless nothing is

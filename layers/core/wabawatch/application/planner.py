@@ -12,7 +12,7 @@ from wabawatch.application.ports import Store
 from wabawatch.domain.decision import Decision, decide
 from wabawatch.domain.incident import DESTINATION, Incident, Key, NotificationState
 from wabawatch.domain.matching import IncidentFacts
-from wabawatch.domain.messages import Affected
+from wabawatch.domain.notification import TargetInfo
 from wabawatch.domain.notification_queue import QueuedNotification
 from wabawatch.domain.rules import OperatorActions, Rules
 from wabawatch.domain.sharding import shard_of
@@ -31,7 +31,7 @@ class Planned(msgspec.Struct, frozen=True):
     """The notification about it that is not delivered yet; for people who ask."""
 
 
-class Outlook(msgspec.Struct, frozen=True):
+class RoundContext(msgspec.Struct, frozen=True):
     """What is the same for every incident of a round.
 
     `paused` says until when destinations that are down are left alone; `held` until when a failed notification
@@ -55,21 +55,23 @@ class Outlook(msgspec.Struct, frozen=True):
 class Planner:
     """The rules, applied to every destination."""
 
-    def __init__(self, store: Store, rules: Rules, destinations: Iterable[str], fleet: Mapping[str, Affected]) -> None:
+    def __init__(
+        self, store: Store, rules: Rules, destinations: Iterable[str], fleet: Mapping[str, TargetInfo]
+    ) -> None:
         self._store = store
         self._rules = rules
         self._destinations = tuple(destinations)
         self._fleet = fleet
 
-    def decide(self, incident: Incident, outlook: Outlook) -> list[Planned]:
+    def decide(self, incident: Incident, outlook: RoundContext) -> list[Planned]:
         """Make one decision for each destination; change nothing."""
-        looks = self._rules.look_at_targets(outlook.steering.silences)
+        looks = self._rules.needs_targets(outlook.steering.silences)
         targets = tuple(affected_targets(self._store, incident)) if looks else ()
-        facts = self._rules.facts(incident, targets, self._fleet)
+        facts = self._rules.build_facts(incident, targets, self._fleet)
         facts = msgspec.structs.replace(facts, dead=outlook.dead)
         return [self._decide_for(destination, incident, facts, outlook) for destination in self._destinations]
 
-    def _decide_for(self, destination: str, incident: Incident, facts: IncidentFacts, outlook: Outlook) -> Planned:
+    def _decide_for(self, destination: str, incident: Incident, facts: IncidentFacts, outlook: RoundContext) -> Planned:
         notified = incident.notification_log.get(destination, NotificationState())
         case = self._rules.case(
             incident,
@@ -88,7 +90,7 @@ class Planner:
         return Planned(incident, destination, notified, decision, case.severity, case.acknowledged_by)
 
 
-def _held_until(incident: Incident, destination: str, outlook: Outlook) -> datetime | None:
+def _held_until(incident: Incident, destination: str, outlook: RoundContext) -> datetime | None:
     """Until when its own notification waits, or one about an earlier incident of its cause: the end of that one is told
     before."""
     own = outlook.held.get((incident.id, destination))

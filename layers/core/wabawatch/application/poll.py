@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from wabawatch.application.commits import CommitBatch, named
+from wabawatch.application.commit_batch import CommitBatch, named
 from wabawatch.application.ports import Clock, HealthSource, Store, Target
 from wabawatch.domain.correlation import UNWATCHED
 from wabawatch.domain.coverage import PassReading, completes_run, update_coverage
@@ -31,11 +31,11 @@ from wabawatch.domain.health import (
     status_of,
 )
 from wabawatch.domain.incident import MONITOR
-from wabawatch.domain.phrases import clean
 from wabawatch.domain.policy import MassFailure, Policy
 from wabawatch.domain.run import Run
 from wabawatch.domain.sharding import parse_shard_entity_id, shard_entity_id
 from wabawatch.domain.snapshot import Snapshot, Transition
+from wabawatch.messages.text import clean
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ _CAPABILITIES: Final = "capabilities"
 DEFAULT_INTERVAL: Final = timedelta(minutes=5)
 
 
-class Pass(msgspec.Struct, frozen=True):
+class PollTask(msgspec.Struct, frozen=True):
     """What to poll: a shard of the fleet (0 of 1: all of it), until when, for which run. `interval` is the time between
     two passes."""
 
@@ -62,7 +62,7 @@ class Pass(msgspec.Struct, frozen=True):
         return shard_entity_id(self.shard, self.of)
 
 
-class Polled(msgspec.Struct, frozen=True):
+class PollResult(msgspec.Struct, frozen=True):
     """What a pass did: its record, and the transitions that it committed. `completes` tells that with it the whole
     fleet was asked: every shard of its run, and every target of each."""
 
@@ -82,11 +82,11 @@ class Poll:
 
     def __call__(
         self,
-        task: Pass,
+        task: PollTask,
         *,
         stopped: Callable[[], bool] = lambda: False,
         heard: Callable[[Observation], None] = lambda _: None,
-    ) -> Polled:
+    ) -> PollResult:
         """Poll the targets of a pass, those first that the last one had to skip.
 
         `heard` is called with every observation as it comes in. A run that ends early records what it skipped. Where
@@ -95,8 +95,8 @@ class Poll:
         ordered = self._ordered(task)
         run = Run(task.run_id, task.shard, task.of, self._clock.now(), expected=len(ordered), interval=task.interval)
         batch.load([task.readability])
-        slices = _Slices(batch, [target.id for target in ordered])
-        seen = _Seen()
+        slices = SnapshotWindow(batch, [target.id for target in ordered])
+        seen = PollStats()
         logger.info("run %s begins: %d targets", task.run_id, len(ordered))
         for observation in self._source.observe(ordered, until=task.until, stopped=lambda: stopped() or batch.is_down):
             heard(observation)
@@ -118,7 +118,7 @@ class Poll:
         )
         if batch.error is not None:
             raise batch.error
-        return Polled(done, tuple(batch.transitions), completes)
+        return PollResult(done, tuple(batch.transitions), completes)
 
     def forget_all_but(
         self, targets: Iterable[str], run_id: str = UNWATCHED, *, shards: int | None = None
@@ -161,7 +161,7 @@ class Poll:
     def _batch(self, run_id: str) -> CommitBatch:
         return CommitBatch(self._store, self._policy, run_id, self._clock.now)
 
-    def _ordered(self, task: Pass) -> list[Target]:
+    def _ordered(self, task: PollTask) -> list[Target]:
         ordered = sorted(task.targets, key=lambda target: target.id)
         resume_at = self._store.document(_cursor(task))
         if not resume_at:
@@ -169,7 +169,7 @@ class Poll:
         first = resume_at.decode()
         return [one for one in ordered if one.id >= first] + [one for one in ordered if one.id < first]
 
-    def _take(self, batch: CommitBatch, seen: _Seen, slices: _Slices, observation: Observation) -> None:
+    def _take(self, batch: CommitBatch, seen: PollStats, slices: SnapshotWindow, observation: Observation) -> None:
         """The border around one target: whatever its observation does, the pass goes on."""
         try:
             seen.add(observation)
@@ -179,7 +179,9 @@ class Poll:
         if isinstance(observation.outcome, Report):
             slices.take(observation)
 
-    def _readability(self, task: Pass, seen: _Seen, refused: Iterable[str], *, mass_failure: bool) -> Observation:
+    def _readability(
+        self, task: PollTask, seen: PollStats, refused: Iterable[str], *, mass_failure: bool
+    ) -> Observation:
         """What this pass says about the monitor itself, as an observation like any other."""
         detail = f"{len(seen.failures)} of {len(seen.reached)} targets could not be read: {_listed(seen.causes)}"
         readability = Reason(description="mass_failure", detail=detail)
@@ -190,7 +192,7 @@ class Poll:
         )
         return Observation(task.readability, self._clock.now(), report)
 
-    def _record(self, task: Pass, run: Run, seen: _Seen, skipped: Sequence[str], batch: CommitBatch) -> bool:
+    def _record(self, task: PollTask, run: Run, seen: PollStats, skipped: Sequence[str], batch: CommitBatch) -> bool:
         """Record the run, what it did not read, and where the next one begins; whether the run is complete with it."""
         self._store.save_run(run)
         failed = [failure.target for failure in seen.failures]
@@ -231,12 +233,12 @@ class Poll:
         others = stored if reading.of == 1 else self._store.coverages()  # another shard may have ended meanwhile
         return completes_run(update.coverage, others)
 
-    def _remember(self, task: Pass, resume_at: str | None) -> None:
+    def _remember(self, task: PollTask, resume_at: str | None) -> None:
         if (self._store.document(_cursor(task)) or b"").decode() != (resume_at or ""):
             self._store.save_document(_cursor(task), (resume_at or "").encode())
 
 
-class _Missed(msgspec.Struct, frozen=True):
+class FailedReading(msgspec.Struct, frozen=True):
     """What is kept of a failed reading until it is known whether most of the pass failed."""
 
     target: str
@@ -248,13 +250,13 @@ class _Missed(msgspec.Struct, frozen=True):
         return Observation(self.target, self.observed_at, Failure(self.cause, self.detail))
 
 
-class _Seen:
+class PollStats:
     """What a pass has seen so far."""
 
     def __init__(self) -> None:
         self.reached: set[str] = set()
-        self.failures: list[_Missed] = []
-        self.urgent: list[_Missed] = []
+        self.failures: list[FailedReading] = []
+        self.urgent: list[FailedReading] = []
         """Failures in which the provider itself says that the channel is down: told at once, and no blindness."""
         self.causes: dict[str, int] = {}
         self.statuses: dict[str, int] = {}
@@ -281,7 +283,7 @@ class _Seen:
     def _add_failure(self, observation: Observation, failure: Failure) -> None:
         self.causes[failure.cause] = self.causes.get(failure.cause, 0) + 1
         detail = self._details.setdefault(failure.detail, failure.detail)
-        missed = _Missed(observation.target, observation.observed_at, failure.cause, detail)
+        missed = FailedReading(observation.target, observation.observed_at, failure.cause, detail)
         self.failures.append(missed)
         logger.debug("%s: %s: %s", observation.target, failure.cause, failure.detail)
         if is_urgent((Reason(description=failure.cause),)):
@@ -292,7 +294,7 @@ class _Seen:
         return unread >= mass_failure.at_least and unread > mass_failure.share * len(self.reached)
 
 
-class _Slices:
+class SnapshotWindow:
     """The targets of a pass in the order in which they are asked, and which of their snapshots are loaded.
 
     The slice after the one that answers is always loaded, so that a snapshot is loaded before its target is asked.
@@ -325,7 +327,7 @@ class _Slices:
         for part in self._slices[max(0, self._loaded - 3) : self._loaded]:
             self._batch.discard(part)
 
-    def take_again(self, failures: Sequence[_Missed]) -> None:
+    def take_again(self, failures: Sequence[FailedReading]) -> None:
         """Fold failed readings, slice by slice."""
         for part in _cut(failures):
             self._with_snapshots([missed.observation() for missed in part])
@@ -380,19 +382,19 @@ def _finished(batch: CommitBatch) -> tuple[Transition, ...]:
 def _report_of(snapshot: Snapshot) -> Report:
     """How a target stands, as one reading of it."""
     found: dict[tuple[str, str], Entity] = {}
-    for track in snapshot.tracks:
-        if track.capability != READABLE and track.status is not None:
-            known = found.get((track.entity_type, track.entity_id), Entity(track.entity_type, track.entity_id, {}))
-            found[track.entity_type, track.entity_id] = msgspec.structs.replace(
+    for state in snapshot.states:
+        if state.capability != READABLE and state.status is not None:
+            known = found.get((state.entity_type, state.entity_id), Entity(state.entity_type, state.entity_id, {}))
+            found[state.entity_type, state.entity_id] = msgspec.structs.replace(
                 known,
-                capabilities={**known.capabilities, track.capability: track.status},
-                reasons=tuple(dict.fromkeys((*known.reasons, *track.reasons))),
+                capabilities={**known.capabilities, state.capability: state.status},
+                reasons=tuple(dict.fromkeys((*known.reasons, *state.reasons))),
             )
     return Report(tuple(found.values()), contradictions=snapshot.contradictions)
 
 
 def _concluded(
-    run: Run, now: datetime, seen: _Seen, skipped: Sequence[str], batch: CommitBatch, *, mass_failure: bool
+    run: Run, now: datetime, seen: PollStats, skipped: Sequence[str], batch: CommitBatch, *, mass_failure: bool
 ) -> Run:
     return msgspec.structs.replace(
         run,
@@ -412,7 +414,7 @@ def _concluded(
     )
 
 
-def _cursor(task: Pass) -> str:
+def _cursor(task: PollTask) -> str:
     return f"cursor/{task.shard}-{task.of}"
 
 

@@ -14,26 +14,26 @@ from typing import Final
 import msgspec
 
 from wabawatch.application.notify import Notify
-from wabawatch.application.poll import Pass, Poll
+from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import Receipt, Store, Target
-from wabawatch.domain.composition import Audience
 from wabawatch.domain.health import Observation
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
 from wabawatch.domain.rules import Rules
+from wabawatch.messages.notification import RenderContext
 
 _OWNER: Final = "replay"
 _MOMENT: Final = timedelta(milliseconds=1)
 """Time must pass between two rounds, whatever they say is due."""
 
 
-class Past(msgspec.Struct, frozen=True):
+class RecordedHistory(msgspec.Struct, frozen=True):
     """What happened: each target's observations, the earliest first, and when runs ended."""
 
     observations: Mapping[str, Sequence[Observation]]
     runs: Sequence[datetime]
 
 
-class Would(msgspec.Struct, frozen=True):
+class ReplayedNotification(msgspec.Struct, frozen=True):
     """A notification that would have been delivered, and when."""
 
     at: datetime
@@ -51,7 +51,7 @@ class _Clock:
 class _Source:
     """Answers as the past did at the clock's time; what was read before is read again."""
 
-    def __init__(self, past: Past, clock: _Clock) -> None:
+    def __init__(self, past: RecordedHistory, clock: _Clock) -> None:
         self._past = past
         self._clock = clock
         self._times = {name: [one.observed_at for one in found] for name, found in past.observations.items()}
@@ -77,38 +77,40 @@ class _Source:
 class _Recorder:
     """A destination that takes everything and writes it down."""
 
-    def __init__(self, kind: str, clock: _Clock, said: list[Would]) -> None:
+    def __init__(self, kind: str, clock: _Clock, said: list[ReplayedNotification]) -> None:
         self.kind = kind
         self._clock = clock
         self._said = said
 
     def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
-        self._said.append(Would(self._clock.at, notification))
+        self._said.append(ReplayedNotification(self._clock.at, notification))
         return Receipt(thread)
 
 
 class Replay:
     """The past under these rules. `kinds` gives each destination's kind; `scratch` is an empty store, used up."""
 
-    def __init__(self, past: Past, scratch: Store, rules: Rules, audience: Audience, kinds: Mapping[str, str]) -> None:
+    def __init__(
+        self, past: RecordedHistory, scratch: Store, rules: Rules, audience: RenderContext, kinds: Mapping[str, str]
+    ) -> None:
         self._past = past
         self._store = scratch
         self._targets = [Target(name, name, "") for name in past.observations]
         self._clock = _Clock(datetime.fromtimestamp(0, UTC))
-        self._said: list[Would] = []
+        self._said: list[ReplayedNotification] = []
         recorders = {name: _Recorder(kind, self._clock, self._said) for name, kind in kinds.items()}
         self._poll = Poll(scratch, _Source(past, self._clock), self._clock, rules.policy)
         self._notify = Notify(scratch, recorders, self._clock, rules, audience)
         self._patience = rules.policy.thresholds.longest
 
-    def __call__(self, until: datetime) -> list[Would]:
+    def __call__(self, until: datetime) -> list[ReplayedNotification]:
         """Everything that would have been told up to then, the earliest first."""
         for at in self._instants():
             if at > until:
                 break
             self._rounds_before(at)
             self._clock.at = at
-            self._poll(Pass(f"replay-{at:%Y%m%dT%H%M%S}", self._targets))
+            self._poll(PollTask(f"replay-{at:%Y%m%dT%H%M%S}", self._targets))
             self._notify.run(_OWNER, complete=True)
         self._rounds_before(until)
         return self._said

@@ -18,11 +18,11 @@ _PAGE: Final = 2000
 
 class _Progress(msgspec.Struct, frozen=True):
     """`mark` is what the review was begun for, `after` the id of the last incident that was looked at (None: it is
-    finished), `counted` how many open ones were seen so far, `open` how many there are."""
+    finished), `pluralize` how many open ones were seen so far, `open` how many there are."""
 
     mark: str = ""
     after: str | None = None
-    counted: int = 0
+    pluralize: int = 0
     open: int = 0
 
 
@@ -53,12 +53,12 @@ class Review:
         if self._now.after is None:
             return []
         page = self._store.open_incidents(self._now.after, _PAGE)
-        counted = self._now.counted + sum(incident.is_open for incident in page)
+        pluralize = self._now.pluralize + sum(incident.is_open for incident in page)
         if len(page) < _PAGE:
-            self._now = _Progress(mark, None, counted, counted)
+            self._now = _Progress(mark, None, pluralize, pluralize)
             self._has_counted = True
         else:
-            self._now = _Progress(mark, page[-1].id, counted, self._now.open)
+            self._now = _Progress(mark, page[-1].id, pluralize, self._now.open)
         return page
 
     def count_open(self, change: int) -> int:

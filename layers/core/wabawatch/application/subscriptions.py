@@ -13,10 +13,10 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, describe_place
 from wabawatch.application.ports import Clock, Store, Topic
 from wabawatch.domain.health import Reason
 from wabawatch.domain.incident import Key
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, describe_place
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +48,10 @@ class SubscriptionCheck:
         self._begun_at = clock.now()
         self._is_cut = False
 
-    def run(self, report: Callable[[Key, Reason | None], None], keep_going: Callable[[], None]) -> int:
+    def run(self, report: Callable[[Key, Reason | None], None], renew_lease: Callable[[], None]) -> int:
         """Count where it is due and report what is found; return how many topics are known to reach nobody.
 
-        `keep_going` is called before each request. The check is repeated after a crash, because it is written down
+        `renew_lease` is called before each request. The check is repeated after a crash, because it is written down
         last."""
         now = self._begun_at = self._clock.now()
         body = self._store.document(_DOCUMENT)
@@ -62,7 +62,7 @@ class SubscriptionCheck:
             known = CheckedTopics(now + _SOON)
             self._save(known)
         if not now < known.next_at <= now + _EVERY:
-            known = self._check(known.unheard, report, keep_going)
+            known = self._check(known.unheard, report, renew_lease)
             self._save(known)
         names = {topic.topic_arn for topics in self._topics.values() for topic in topics}
         return len(names & known.unheard.keys())
@@ -71,24 +71,24 @@ class SubscriptionCheck:
         self._store.save_document(_DOCUMENT, msgspec.json.encode(checked))
 
     def _check(
-        self, before: Mapping[str, str], report: Callable[[Key, Reason | None], None], keep_going: Callable[[], None]
+        self, before: Mapping[str, str], report: Callable[[Key, Reason | None], None], renew_lease: Callable[[], None]
     ) -> CheckedTopics:
         unheard: dict[str, str] = {}
         for key, topics in self._topics.items():
-            found = {topic.topic_arn: self._find_fault(topic, before, keep_going) for topic in topics}
+            found = {topic.topic_arn: self._find_fault(topic, before, renew_lease) for topic in topics}
             faults = {arn: fault for arn, fault in found.items() if fault}
             report(key, Reason(description="unheard", detail="; ".join(faults.values())) if faults else None)
             unheard |= faults
         is_soon = self._is_cut or bool(unheard)
         return CheckedTopics(self._begun_at + (_SOON if is_soon else _EVERY), unheard)
 
-    def _find_fault(self, topic: Topic, before: Mapping[str, str], keep_going: Callable[[], None]) -> str:
+    def _find_fault(self, topic: Topic, before: Mapping[str, str], renew_lease: Callable[[], None]) -> str:
         """What is wrong with a topic; what was wrong with it before, where that cannot be found out now."""
         known = before.get(topic.topic_arn, "")
         if self._is_cut or self._clock.now() - self._begun_at > _PATIENCE:
             self._is_cut = True
             return known
-        keep_going()
+        renew_lease()
         try:
             counts = topic.count_subscriptions()
         except DeliveryError as error:

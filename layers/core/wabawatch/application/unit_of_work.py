@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.errors import StoreError
 from wabawatch.application.ports import FoldBatch, MemberRow, Outcome, PendingChange, Store
 from wabawatch.domain.incident import Incident, Key
+from wabawatch.errors import StoreError
 
 _SAVED_AT_ONCE: Final = 500
 _LOADED_AT_ONCE: Final = 500
@@ -23,7 +23,7 @@ class Counts(msgspec.Struct):
     resolved: int = 0
 
 
-class UnitOfWork:
+class IncidentUnitOfWork:
     """Load incidents, replace them by later forms, write them.
 
     Two ways of writing: `write_fold` in one transaction with the members and the pending changes that made it, and

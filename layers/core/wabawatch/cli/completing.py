@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 import click
 from click.shell_completion import CompletionItem
 
-from wabawatch.application.errors import WabawatchError
-from wabawatch.bootstrap import Application
+from wabawatch.bootstrap import Monitor
 from wabawatch.cli.session import begin
-from wabawatch.domain.phrases import clean
+from wabawatch.errors import WabawatchError
+from wabawatch.messages.text import clean
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def _completer(names: Callable[[Application], Iterable[tuple[str, str]]]) -> Completer:
+def _completer(names: Callable[[Monitor], Iterable[tuple[str, str]]]) -> Completer:
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         del param
         try:

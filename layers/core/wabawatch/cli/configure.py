@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.secret_reference import is_reference
 from wabawatch.bootstrap import read_settings, remove, upload
 from wabawatch.cli.bounds import explain_bounds
 from wabawatch.cli.options import Command, Commands, as_json
@@ -18,8 +18,8 @@ from wabawatch.cli.routetest import route_test
 from wabawatch.cli.secret_names import refuse_unreadable_secrets
 from wabawatch.cli.session import Session, session
 from wabawatch.config import Settings, canonical_json, effective
-from wabawatch.config.references import is_reference
-from wabawatch.domain.phrases import counted
+from wabawatch.errors import ConfigurationError
+from wabawatch.messages.text import pluralize
 
 
 @click.group(cls=Commands, short_help="Check, show and upload the configuration; try its routes.")
@@ -44,9 +44,9 @@ def check(file: str | None, elsewhere: bool) -> None:
     settings, place = _settings(file, resolve=not elsewhere)
     refuse_unreadable_secrets(place, settings, session().found)
     parts = (
-        counted(len(settings.targets), "target"),
-        counted(len(settings.destinations), "destination"),
-        counted(len(settings.routes), "route"),
+        pluralize(len(settings.targets), "target"),
+        pluralize(len(settings.destinations), "destination"),
+        pluralize(len(settings.routes), "route"),
     )
     show(words(f"{place}: valid; {', '.join(parts)}"))
     _warn(settings)

@@ -16,7 +16,7 @@ from wabawatch.cli.exits import FAULTS, OK
 from wabawatch.cli.options import Command, as_json
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.session import session
-from wabawatch.domain.phrases import counted
+from wabawatch.messages.text import pluralize
 
 
 class DoctorDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
@@ -97,5 +97,5 @@ def _show(one: Finding) -> None:
 def _summary(findings: Sequence[Finding]) -> Text:
     faults = [one for one in findings if not one.ok]
     return Text(
-        f"{counted(len(faults), 'thing')} to do" if faults else "all is well", "bold red" if faults else "green"
+        f"{pluralize(len(faults), 'thing')} to do" if faults else "all is well", "bold red" if faults else "green"
     )

@@ -16,7 +16,7 @@ from wabawatch.cli.output import STYLES, status_text, words
 from wabawatch.cli.picture import Picture, aged_all, counts
 from wabawatch.cli.scene import MESSAGE_NEEDS, Alert, OpenIncident, Scene, share_out
 from wabawatch.cli.wording import moment, why
-from wabawatch.domain.phrases import clean, counted, lasted
+from wabawatch.messages.text import clean, humanize_duration, pluralize
 
 _MARKS: Final = {
     "CRITICAL": "bold red", "ERROR": "bold dark_orange", "WARNING": "yellow", "INFO": "blue", "RESOLVED": "green",
@@ -79,7 +79,9 @@ def _header(scene: Scene, pictures: Sequence[Picture], now: datetime, *, is_narr
     name = words("wabawatch", "bold")
     if scene.deployment != "wabawatch":
         name = name + words(f" {scene.deployment}")
-    about = f"{counted(len(scene.pictures) or scene.expected, 'target')}, read every {lasted(scene.interval)}"
+    about = (
+        f"{pluralize(len(scene.pictures) or scene.expected, 'target')}, read every {humanize_duration(scene.interval)}"
+    )
     at = f" at {scene.base_url.partition('://')[2]}" if scene.base_url else ""
     first = _line(health) if is_narrow else _line(name, health)
     return Group(first, _line(words(about + at, "dim"), Text(f"{now:%H:%M:%S} UTC", "dim")))
@@ -104,7 +106,7 @@ def _targets(pictures: Sequence[Picture], room: int, now: datetime, *, is_roomy:
     listing.add_column("FOR", width=9, no_wrap=True)
     listing.add_column("WHY", ratio=1, no_wrap=True, overflow="ellipsis")
     for one in shown:
-        age = lasted(now - one.since) if one.since else ""
+        age = humanize_duration(now - one.since) if one.since else ""
         listing.add_row(
             status_text(one.status), words(one.target.name), Text(age, "dim"), why(one, is_short=not is_roomy)
         )
@@ -137,7 +139,7 @@ def _incidents(incidents: Sequence[OpenIncident], room: int, now: datetime, widt
         notified = words(f"told {', '.join(one.notified)}  " if one.notified else "nobody told yet  ", "dim")
         about = (one.entity, one.todo if width >= _WIDE else "")
         title = words(one.title) + words("".join(f"  {part}" for part in about if part), "dim")
-        age = Text(lasted(now - one.opened_at), "dim")
+        age = Text(humanize_duration(now - one.opened_at), "dim")
         listing.add_row(status_text(one.status), title, age if width < _NARROW else notified + age)
     yield listing
 
@@ -184,7 +186,11 @@ def _footer(scene: Scene, now: datetime) -> RenderableType:
     took = (
         f"the last took {scene.took.total_seconds():.1f} s" if scene.took is not None else "the first one is under way"
     )
-    wait = "reading" if scene.next_at is None or scene.passing_since else f"next pass in {lasted(scene.next_at - now)}"
+    wait = (
+        "reading"
+        if scene.next_at is None or scene.passing_since
+        else f"next pass in {humanize_duration(scene.next_at - now)}"
+    )
     said = Text(wait) + Text(f"  {took}", "dim") + Text(scene.unread, "yellow")
     return _line(said, Text("Ctrl-C ends it", "dim"))
 
@@ -195,5 +201,5 @@ def _bar(scene: Scene, took: timedelta) -> RenderableType:
     grid.add_column(ratio=1)
     grid.add_column(no_wrap=True, justify="right")
     bar = ProgressBar(total=max(scene.expected, 1), completed=scene.read)
-    grid.add_row(Text("reading"), bar, Text(f"{scene.read} of {scene.expected}, {lasted(took)}", "dim"))
+    grid.add_row(Text("reading"), bar, Text(f"{scene.read} of {scene.expected}, {humanize_duration(took)}", "dim"))
     return grid

@@ -12,21 +12,21 @@ from typing import Final
 import msgspec
 
 from wabawatch.adapters import stack as deployed
-from wabawatch.application.errors import SecretError, WabawatchError
 from wabawatch.application.ports import Topic
 from wabawatch.application.private_files import explain_exposed
-from wabawatch.bootstrap import Application, aws_client
+from wabawatch.application.secret_reference import references
+from wabawatch.bootstrap import Monitor, aws_client
 from wabawatch.cli.bounds import workload_of
 from wabawatch.cli.notifytest import try_destination
 from wabawatch.cli.secret_names import unreadable_secrets
 from wabawatch.config import effective
 from wabawatch.config.durations import render
-from wabawatch.config.references import references
 from wabawatch.domain.capacity import explain_overload
-from wabawatch.domain.coverage import ShardCoverage, completeness, incomplete_reason
-from wabawatch.domain.phrases import counted, lasted
+from wabawatch.domain.coverage import ShardCoverage, assess_completeness, incomplete_reason
 from wabawatch.domain.run import Run
-from wabawatch.domain.runbook import unlisted
+from wabawatch.errors import SecretError, WabawatchError
+from wabawatch.messages.runbook import unlisted
+from wabawatch.messages.text import humanize_duration, pluralize
 
 _ENOUGH: Final = 0.95
 """The share of targets that a good run reads, as the heartbeat has it by default."""
@@ -53,7 +53,7 @@ class Finding(msgspec.Struct, frozen=True):
 class Patient(msgspec.Struct, frozen=True):
     """What is examined; `stack` None: a monitor on this machine."""
 
-    app: Application
+    app: Monitor
     interval: timedelta
     stack: deployed.Stack | None = None
     purge: bool = False
@@ -104,7 +104,7 @@ def _configuration(patient: Patient) -> Iterator[Finding]:
     if trouble is not None:
         yield Finding("configuration", ok=False, said=trouble.detail, todo="correct it; the last good one goes on")
         return
-    said = f"{counted(len(settings.targets), 'target')}, {counted(len(settings.destinations), 'destination')}"
+    said = f"{pluralize(len(settings.targets), 'target')}, {pluralize(len(settings.destinations), 'destination')}"
     yield Finding("configuration", ok=True, said=said)
 
 
@@ -122,7 +122,7 @@ def _secrets(patient: Patient) -> Iterator[Finding]:
         yield Finding("secrets", ok=False, said=said, todo="move the secret to such a name, and refer to that")
 
 
-def _unreadable(app: Application, reference: str) -> SecretError | None:
+def _unreadable(app: Monitor, reference: str) -> SecretError | None:
     try:
         app.secrets.key(reference)
     except SecretError as error:
@@ -152,7 +152,7 @@ def _last_run(patient: Patient) -> Iterator[Finding]:
         return
     age = patient.app.clock.now() - max(ended)
     is_late = age > 2 * patient.interval + timedelta(minutes=1)
-    said = f"{lasted(age)} ago; one is due every {render(patient.interval)}"
+    said = f"{humanize_duration(age)} ago; one is due every {render(patient.interval)}"
     yield Finding("last run", not is_late, said, _start(patient) if is_late else "")
     rows = patient.app.store.coverages()
     latest = max(rows, key=lambda row: row.started_at, default=None)
@@ -185,7 +185,7 @@ def _runbook(patient: Patient) -> Iterator[Finding]:
     for part in parts:
         counts.update(part.codes)
     new = unlisted(counts, patient.app.settings.runbook)
-    listed = ", ".join(f"{code} ({counted(count, 'number')})" for code, count in new.items())
+    listed = ", ".join(f"{code} ({pluralize(count, 'number')})" for code, count in new.items())
     if new:
         yield Finding("runbook", ok=True, said=f"codes without advice: {listed}; write yours under `runbook`")
 
@@ -214,18 +214,20 @@ def _coverage(rows: Sequence[ShardCoverage], parts: Sequence[Run]) -> Iterator[F
     late = f"; {skipped} skipped for want of time" if skipped else ""
     is_good = answered >= _ENOUGH * expected
     todo = "" if is_good else "`wabawatch status` names the targets; `wabawatch probe TARGET` reads one now"
-    yield Finding("coverage", is_good, f"{answered} of {counted(expected, 'target')} answered{unread}{late}", todo)
+    yield Finding("coverage", is_good, f"{answered} of {pluralize(expected, 'target')} answered{unread}{late}", todo)
 
 
 def _completeness(patient: Patient, rows: Sequence[ShardCoverage]) -> Iterator[Finding]:
     now, of = patient.app.clock.now(), rows[0].of
     targets = len(patient.app.settings.targets)
-    found = completeness(rows, shards=of, targets=targets, interval=patient.interval, now=now)
+    found = assess_completeness(rows, shards=of, targets=targets, interval=patient.interval, now=now)
     trouble = incomplete_reason(found, now)
     if trouble is not None:
         yield Finding("whole fleet", ok=False, said=trouble.detail, todo=_start(patient))
     elif found.complete_since is not None:
-        yield Finding("whole fleet", ok=True, said=f"read within the last {lasted(now - found.complete_since)}")
+        yield Finding(
+            "whole fleet", ok=True, said=f"read within the last {humanize_duration(now - found.complete_since)}"
+        )
 
 
 def _deliveries(patient: Patient) -> Iterator[Finding]:
@@ -287,7 +289,7 @@ def _dead_letters(patient: Patient) -> Iterator[Finding]:
     if not full:
         yield Finding("dead letters", ok=True, said="all queues are empty")
     for one in full:
-        said = ", ".join((f"{counted(one.count, 'message')} in {one.queue}", *one.causes))
+        said = ", ".join((f"{pluralize(one.count, 'message')} in {one.queue}", *one.causes))
         if patient.purge:
             deployed.purge(one, aws_client)
             yield Finding("dead letters", ok=True, said=f"{said}; deleted")

@@ -15,7 +15,7 @@ from typing import Final
 
 import click
 
-from wabawatch.application.errors import SchemaError, StoreError, WabawatchError, describe_place
+from wabawatch.errors import SchemaError, StoreError, WabawatchError, describe_place
 
 OK: Final = 0
 FAULTS: Final = 1

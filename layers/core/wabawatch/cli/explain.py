@@ -25,7 +25,7 @@ from wabawatch.cli.output import document, show, status_text, words
 from wabawatch.cli.session import session
 from wabawatch.cli.wording import codes_text, decided, moment
 from wabawatch.domain.incident import DESTINATION, MONITOR
-from wabawatch.domain.phrases import counted, lasted
+from wabawatch.messages.text import humanize_duration, pluralize
 
 _STORY = 20
 
@@ -65,7 +65,7 @@ def _incident_lines(found: IncidentExplained) -> Iterator[Text]:
     yield words(f"  {one.entity_type} {one.entity_id}, {one.capability}", "dim")
     yield words(f"  {_span(one.opened_at, one.resolved_at, one.resolution, now)}")
     if one.affected:
-        yield words(f"  affects {counted(len(one.affected), 'target')}: {_some(one.affected)}")
+        yield words(f"  affects {pluralize(len(one.affected), 'target')}: {_some(one.affected)}")
     for reason in one.reasons:
         yield Text("  ") + words(codes_text(reason.code, reason.description))
     if one.acknowledged_by:
@@ -89,8 +89,8 @@ def _incident_lines(found: IncidentExplained) -> Iterator[Text]:
 
 def _span(opened_at: datetime, resolved_at: datetime | None, resolution: str | None, now: datetime) -> str:
     if resolved_at is None:
-        return f"since {moment(opened_at, now)} UTC, for {lasted(now - opened_at)}"
-    permanent = lasted(resolved_at - opened_at)
+        return f"since {moment(opened_at, now)} UTC, for {humanize_duration(now - opened_at)}"
+    permanent = humanize_duration(resolved_at - opened_at)
     return f"from {moment(opened_at, now)} to {moment(resolved_at, now)} UTC, for {permanent}: {resolution or 'over'}"
 
 
@@ -115,7 +115,7 @@ def _seen_lines(seen: SeenDocument, now: datetime) -> Iterator[Text]:
     if seen.evidence:
         evidence = ", ".join(f"{each.status} at {moment(each.observed_at, now)}" for each in seen.evidence)
         yield words(
-            f"            {counted(len(seen.evidence), 'observation')} of {seen.needed} needed: {evidence}", "dim"
+            f"            {pluralize(len(seen.evidence), 'observation')} of {seen.needed} needed: {evidence}", "dim"
         )
 
 
@@ -150,13 +150,13 @@ def _told_lines(notified: ToldDocument, now: datetime) -> Iterator[Text]:
         yield words(f"  {notified.destination}", "bold") + Text("  has been told nothing of it")
     else:
         at = moment(notified.told_at, now) if notified.told_at else ""
-        times = counted(notified.times, "time")
+        times = pluralize(notified.times, "time")
         yield words(f"  {notified.destination}", "bold") + words(f"  heard {notified.notified} at {at}, {times} in all")
     yield Text("    ") + _next(notified, now)
     if notified.error:
         since = f" since {moment(notified.failing_since, now)}" if notified.failing_since else ""
         yield words(
-            f"    {counted(notified.attempts, 'delivery', 'deliveries')} failed{since}: {notified.error}", "yellow"
+            f"    {pluralize(notified.attempts, 'delivery', 'deliveries')} failed{since}: {notified.error}", "yellow"
         )
 
 
@@ -164,7 +164,7 @@ def _next(notified: ToldDocument, now: datetime) -> Text:
     if notified.decision is not None:
         return words(f"will be told with the next round: {notified.decision}, because {notified.why}", "bold")
     due = (
-        f"; looked at again at {moment(notified.due_at, now)}, in {lasted(notified.due_at - now)}"
+        f"; looked at again at {moment(notified.due_at, now)}, in {humanize_duration(notified.due_at - now)}"
         if notified.due_at
         else ""
     )
@@ -176,7 +176,7 @@ def _target_lines(found: TargetExplained) -> Iterator[Text]:
     yield words(f"{one.target}  ", "bold") + status_text(one.status) + words(f"  {one.name}")
     if one.cause or one.detail:
         yield words("  " + ": ".join(part for part in (one.cause, one.detail) if part))
-    yield from _part("How its entities stand", [line for track in found.tracks for line in _track_lines(track, now)])
+    yield from _part("How its entities stand", [line for state in found.states for line in _track_lines(state, now)])
     yield from _part(
         "Readings that changed something, the latest first", [_reading(each, now) for each in found.observations]
     )

@@ -8,7 +8,7 @@ import msgspec
 
 from wabawatch.application.planner import Planned
 from wabawatch.application.ports import Target
-from wabawatch.bootstrap import Application
+from wabawatch.bootstrap import Monitor
 from wabawatch.cli.documents import (
     ChangeDocument,
     IncidentDocument,
@@ -88,13 +88,13 @@ class TargetExplained(msgspec.Struct, frozen=True, tag_field="version", tag=1):
 
     at: datetime
     target: TargetDocument
-    tracks: list[TrackDocument]
+    states: list[TrackDocument]
     observations: list[ObservationDocument]
     transitions: list[LoggedDocument]
     incidents: list[IncidentExplained]
 
 
-def explain_incident(app: Application, incident: Incident) -> IncidentExplained:
+def explain_incident(app: Monitor, incident: Incident) -> IncidentExplained:
     """The whole chain: what was seen, what became of it, and what each destination knows of that."""
     said = steering(app)
     plans = app.notify.consider(incident)
@@ -108,7 +108,7 @@ def explain_incident(app: Application, incident: Incident) -> IncidentExplained:
     )
 
 
-def _transitions(app: Application, incident: Incident) -> list[Transition]:
+def _transitions(app: Monitor, incident: Incident) -> list[Transition]:
     """The log's lines that were folded into the incident, the earliest first; of a large one, some targets' only."""
     end = incident.resolved_at + timedelta(microseconds=1) if incident.resolved_at else None
     found = [
@@ -127,11 +127,11 @@ def _seen(one: Transition, thresholds: Thresholds) -> SeenDocument:
     return SeenDocument(logged_document(one), needed, evidence)
 
 
-def _routes(app: Application, incident: Incident) -> list[RouteDocument] | None:
+def _routes(app: Monitor, incident: Incident) -> list[RouteDocument] | None:
     rules = app.rules
     if not rules.routes:
         return None
-    taken = rules.taken(facts(app, incident))
+    taken = rules.matching_routes(facts(app, incident))
     return [
         RouteDocument(number, list(route.to), route.stop)
         for number, route in enumerate(rules.routes, 1)
@@ -156,22 +156,22 @@ def _told(planned: Planned) -> ToldDocument:
     )
 
 
-def explain_target(app: Application, target: Target) -> TargetExplained:
+def explain_target(app: Monitor, target: Target) -> TargetExplained:
     """How a target stands, what speaks for a change, and the open incidents that it is part of."""
     snapshot = app.store.snapshots([target.id]).get(target.id) or Snapshot(target.id)
-    keys = [Key(*track.key) for track in snapshot.tracks]
+    keys = [Key(*state.key) for state in snapshot.states]
     mine = [one for one in app.store.latest_incidents(keys).values() if _affects(app, one, target.id)]
     return TargetExplained(
         app.clock.now(),
         target_document(pictures([target], {target.id: snapshot}, {}, app.store.coverages(), app.clock.now())[0]),
-        [_track(one, app.rules.policy.thresholds) for one in snapshot.tracks],
+        [_track(one, app.rules.policy.thresholds) for one in snapshot.states],
         [_observation(one) for one in app.store.observations(target.id, limit=_SHOWN)],
         [logged_document(one) for one in app.store.history(target.id, limit=_SHOWN)],
         [explain_incident(app, one) for one in mine],
     )
 
 
-def _affects(app: Application, incident: Incident, target: str) -> bool:
+def _affects(app: Monitor, incident: Incident, target: str) -> bool:
     if not incident.is_open:
         return False
     if not incident.has_member_rows:

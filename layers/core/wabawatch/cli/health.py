@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from wabawatch.application.ports import Target
-from wabawatch.bootstrap import Application
+from wabawatch.bootstrap import Monitor
 from wabawatch.cli.completing import complete_target
 from wabawatch.cli.documents import (
     EntityDocument,
@@ -27,9 +27,9 @@ from wabawatch.cli.session import session
 from wabawatch.cli.wording import reason_text, since_text, unread, why
 from wabawatch.domain.coverage import ShardCoverage
 from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, UNKNOWN, Observation, Reason, Report, status_of
-from wabawatch.domain.phrases import clean, lasted
 from wabawatch.domain.run import Run
-from wabawatch.domain.runbook import Overrides, advise, meaning
+from wabawatch.messages.runbook import Overrides, advise, meaning
+from wabawatch.messages.text import clean, humanize_duration
 
 _CODES: Final = {AVAILABLE: 0, LIMITED: 1, BLOCKED: 2, UNKNOWN: 3}
 _MOST_DOUBTFUL: Final = 50
@@ -162,7 +162,7 @@ def status(as_json: bool) -> int:
     return plugin_code(overall)
 
 
-def fleet(app: Application, coverages: Sequence[ShardCoverage], now: datetime) -> list[Picture]:
+def fleet(app: Monitor, coverages: Sequence[ShardCoverage], now: datetime) -> list[Picture]:
     """Every configured target now."""
     targets: Sequence[Target] = app.settings.targets
     snapshots = app.store.snapshots([one.id for one in targets])
@@ -187,7 +187,7 @@ def _show_status(found: Sequence[Picture], last: Run | None, now: datetime) -> N
 def _last_run(last: Run | None, now: datetime) -> str:
     if last is None or last.finished_at is None:
         return "no run so far: start `wabawatch run`"
-    return f"last run {lasted(now - last.finished_at)} ago{unread(last)}"
+    return f"last run {humanize_duration(now - last.finished_at)} ago{unread(last)}"
 
 
 def counts_text(tally: Mapping[str, int]) -> str:

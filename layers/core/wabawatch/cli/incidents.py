@@ -11,7 +11,7 @@ from rich.text import Text
 
 from wabawatch.application.membership import affected_targets
 from wabawatch.application.ports import Store
-from wabawatch.bootstrap import Application
+from wabawatch.bootstrap import Monitor
 from wabawatch.cli.arguments import Instant
 from wabawatch.cli.completing import complete_target
 from wabawatch.cli.documents import (
@@ -29,9 +29,9 @@ from wabawatch.cli.session import session
 from wabawatch.cli.wording import moment, reason_text
 from wabawatch.domain.health import UNKNOWN
 from wabawatch.domain.incident import Incident
-from wabawatch.domain.phrases import counted, lasted
 from wabawatch.domain.rules import OperatorActions
 from wabawatch.domain.snapshot import Transition
+from wabawatch.messages.text import humanize_duration, pluralize
 
 _PAGE = 1000
 
@@ -59,13 +59,13 @@ def incidents(everything: bool, limit: int, as_json: bool) -> None:
         _show_incidents(app, found, said)
 
 
-def open_ones(app: Application) -> list[Incident]:
+def open_ones(app: Monitor) -> list[Incident]:
     """What is open now, the latest change first."""
     found = [one for one in app.store.open_incidents() if one.is_open]
     return sorted(found, key=lambda one: one.changed_at, reverse=True)
 
 
-def incident_document(app: Application, one: Incident, said: OperatorActions) -> IncidentDocument:
+def incident_document(app: Monitor, one: Incident, said: OperatorActions) -> IncidentDocument:
     """One incident, as `incidents --json` and `explain --json` print it."""
     return IncidentDocument(
         one.id,
@@ -91,7 +91,7 @@ def _acknowledged_by(one: Incident, said: OperatorActions) -> str | None:
     return acknowledgement.author if acknowledgement else None
 
 
-def _show_incidents(app: Application, found: Sequence[Incident], said: OperatorActions) -> None:
+def _show_incidents(app: Monitor, found: Sequence[Incident], said: OperatorActions) -> None:
     if not found:
         show("nothing is open")
         return
@@ -101,7 +101,7 @@ def _show_incidents(app: Application, found: Sequence[Incident], said: OperatorA
         listing.add_row(
             one.id,
             status_text(one.notified_status),
-            lasted((one.resolved_at or now) - one.opened_at),
+            humanize_duration((one.resolved_at or now) - one.opened_at),
             severity(app, one),
             words(title_of(app, one)),
             words(f"{one.entity_type} {one.entity_id}"),
@@ -112,7 +112,7 @@ def _show_incidents(app: Application, found: Sequence[Incident], said: OperatorA
             ),
             words(_acknowledged_by(one, said) or ""),
         )
-    show(listing, Text(f"{counted(len(found), 'incident')}; more about one: wabawatch explain {found[0].id}", "dim"))
+    show(listing, Text(f"{pluralize(len(found), 'incident')}; more about one: wabawatch explain {found[0].id}", "dim"))
 
 
 @click.command(
@@ -186,7 +186,7 @@ def logged(
         until = page[-1].at + timedelta(microseconds=1)
 
 
-def _refuse_unknown_target(app: Application, target: str) -> None:
+def _refuse_unknown_target(app: Monitor, target: str) -> None:
     """A target without a history is fine when it is configured; one that nobody knows is a slip of the finger."""
     known = {one.id for one in app.settings.targets}
     if target not in known and not app.store.history(target, limit=1):

@@ -12,8 +12,8 @@ from typing import Self
 from rich.live import Live as RichLive
 
 from wabawatch.application.delivery import Attempt
-from wabawatch.application.notify import Notified
-from wabawatch.bootstrap import Application, Cycle
+from wabawatch.application.notify import NotifyResult
+from wabawatch.bootstrap import Cycle, Monitor
 from wabawatch.cli.drawing import draw
 from wabawatch.cli.finding import severity, title_of
 from wabawatch.cli.health import fleet
@@ -26,8 +26,8 @@ from wabawatch.cli.wording import named, unread
 from wabawatch.domain.health import Observation, Reason, rank
 from wabawatch.domain.incident import Incident
 from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.runbook import advise
-from wabawatch.domain.wording import headline, mark
+from wabawatch.messages.runbook import advise
+from wabawatch.messages.titles import headline, mark
 
 _ALERTS = 50
 
@@ -77,7 +77,7 @@ class Live(Reporter):
         del observation
         self.scene.read += 1
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def passed(self, app: Monitor, cycle: Cycle) -> None:
         run = cycle.polled.run
         self.scene.passing_since = None
         self.scene.passes += 1
@@ -85,7 +85,7 @@ class Live(Reporter):
         self.scene.took = (run.finished_at or app.clock.now()) - run.started_at
         self.notified(app, cycle.notified)
 
-    def notified(self, app: Application, notified: Notified) -> None:
+    def notified(self, app: Monitor, notified: NotifyResult) -> None:
         self.scene.trouble = ""
         self.scene.deployment = app.settings.deployment
         self.scene.base_url = app.settings.source.base_url
@@ -114,7 +114,7 @@ def _worst_first(one: Incident) -> int:
     return -rank(one.status)
 
 
-def _incident(app: Application, one: Incident) -> OpenIncident:
+def _incident(app: Monitor, one: Incident) -> OpenIncident:
     notified = tuple(name for name, line in one.notification_log.items() if line.status is not None)
     advice = advise(one.reasons[0], app.settings.runbook) if one.reasons else None
     todo = f"{advice.who}: {advice.action}" if advice else ""

@@ -7,14 +7,14 @@ import secrets
 import click
 
 from wabawatch.application.delivery import Deliverer
-from wabawatch.application.errors import DeliveryError
-from wabawatch.bootstrap import Application
+from wabawatch.bootstrap import Monitor
 from wabawatch.cli.completing import complete_destination
 from wabawatch.cli.exits import NotNowError
 from wabawatch.cli.options import Command, unknown
 from wabawatch.cli.output import show, words
 from wabawatch.cli.session import session
 from wabawatch.domain.rehearsal import rehearsal
+from wabawatch.errors import DeliveryError
 
 
 @click.command(
@@ -42,7 +42,7 @@ def notify_test(destination: str) -> None:
     raise click.ClickException(said) if trouble.permanent else NotNowError(said)
 
 
-def try_destination(app: Application, destination: str) -> DeliveryError | None:
+def try_destination(app: Monitor, destination: str) -> DeliveryError | None:
     """Send the test; what went wrong, if anything did."""
     number = f"test-{secrets.token_hex(6)}"
     said = rehearsal(destination, app.audience.deployment, app.clock.now(), number, app.audience.advise)

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from wabawatch.cli.listing import Listing
 from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, UNKNOWN
-from wabawatch.domain.phrases import clean
+from wabawatch.messages.text import clean
 
 STYLES: Final = {BLOCKED: "bold red", LIMITED: "yellow", UNKNOWN: "magenta", AVAILABLE: "green"}
 _UNCUT: Final = 100_000

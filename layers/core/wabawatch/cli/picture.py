@@ -20,12 +20,12 @@ from wabawatch.domain.health import (
     Observation,
     Reason,
     rank,
-    upstream,
+    upstream_rank,
     worst,
 )
-from wabawatch.domain.phrases import lasted
 from wabawatch.domain.policy import MassFailure
 from wabawatch.domain.snapshot import CapabilityState, Snapshot
+from wabawatch.messages.text import humanize_duration
 
 NOT_READ: Final = "no answer so far"
 
@@ -62,7 +62,7 @@ def picture(target: Target, snapshot: Snapshot | None, latest: Observation | Non
     """Nothing read yet is UNKNOWN; so is a target that cannot be read, whatever was known before.
 
     `latest` is the latest reading of a target that `is_doubtful`."""
-    if snapshot is None or not (snapshot.tracks or snapshot.observed_at):
+    if snapshot is None or not (snapshot.states or snapshot.observed_at):
         return Picture(target, UNKNOWN, detail=NOT_READ)
     capabilities = _capabilities(snapshot)
     last_known = capabilities.get(MESSAGING)
@@ -75,7 +75,7 @@ def picture(target: Target, snapshot: Snapshot | None, latest: Observation | Non
         detail="" if last_known else "not confirmed yet",
         also=_also(snapshot),
     )
-    readable = snapshot.track((TARGET, target.id, READABLE))
+    readable = snapshot.state((TARGET, target.id, READABLE))
     if readable is not None and readable.status == UNKNOWN:
         return _unread(seen, readable, last_known)
     if latest is not None and isinstance(latest.outcome, Failure) and is_doubtful(snapshot):
@@ -104,7 +104,7 @@ def aged(one: Picture, now: datetime) -> Picture:
         since=since,
         entity=None,
         reasons=(),
-        detail=f"not read for {lasted(now - since)}",
+        detail=f"not read for {humanize_duration(now - since)}",
         last_known=one.status,
         is_stale=True,
     )
@@ -120,7 +120,7 @@ def aged_all(found: Sequence[Picture], now: datetime) -> Sequence[Picture]:
 
 def is_doubtful(snapshot: Snapshot | None) -> bool:
     """Whether the latest readings failed, and too few of them to say that the target cannot be read."""
-    readable = snapshot.track((TARGET, snapshot.target, READABLE)) if snapshot else None
+    readable = snapshot.state((TARGET, snapshot.target, READABLE)) if snapshot else None
     return readable is not None and readable.status != UNKNOWN and bool(readable.streak)
 
 
@@ -147,27 +147,28 @@ def _blamed(seen: Picture, culprit: CapabilityState | None) -> Picture:
 
 def _capabilities(snapshot: Snapshot) -> dict[str, str]:
     found: dict[str, list[str]] = {}
-    for track in snapshot.tracks:
-        if track.capability != READABLE and track.status is not None:
-            found.setdefault(track.capability, []).append(track.status)
+    for state in snapshot.states:
+        if state.capability != READABLE and state.status is not None:
+            found.setdefault(state.capability, []).append(state.status)
     return {capability: worst(statuses) for capability, statuses in sorted(found.items())}
 
 
 def _culprit(snapshot: Snapshot) -> CapabilityState | None:
     """The worst track of messaging that nothing else explains; for a healthy target, the one that changed last."""
-    tracks = [track for track in snapshot.tracks if track.capability == MESSAGING and track.status is not None]
-    if all(rank(track.status or "") == 0 for track in tracks):
-        return max(tracks, key=lambda track: track.since.timestamp() if track.since else 0.0, default=None)
+    states = [state for state in snapshot.states if state.capability == MESSAGING and state.status is not None]
+    if all(rank(state.status or "") == 0 for state in states):
+        return max(states, key=lambda state: state.since.timestamp() if state.since else 0.0, default=None)
     return min(
-        tracks, key=lambda track: (-rank(track.status or ""), track.caused_by is not None, upstream(track.entity_type))
+        states,
+        key=lambda state: (-rank(state.status or ""), state.caused_by is not None, upstream_rank(state.entity_type)),
     )
 
 
 def _also(snapshot: Snapshot) -> tuple[CapabilityState, ...]:
     return tuple(
-        track
-        for track in snapshot.tracks
-        if track.capability not in {MESSAGING, READABLE} and track.was_available and rank(track.status or AVAILABLE) > 0
+        state
+        for state in snapshot.states
+        if state.capability not in {MESSAGING, READABLE} and state.was_available and rank(state.status or AVAILABLE) > 0
     )
 
 
@@ -191,7 +192,9 @@ def warning(
     are not read; empty where neither is so."""
     latest = max(coverages, key=lambda row: row.finished_at, default=None)
     if latest is not None and now - latest.finished_at > latest.stale_after:
-        return f"no run has ended for {lasted(now - latest.finished_at)}: the monitor has stopped, or is late"
+        return (
+            f"no run has ended for {humanize_duration(now - latest.finished_at)}: the monitor has stopped, or is late"
+        )
     known = {one.target.id for one in found}
     unread = {target for row in coverages for target in row.unread if target in known}
     if len(unread) >= mass_failure.at_least and len(unread) > mass_failure.share * len(found):

@@ -12,8 +12,8 @@ import click
 import msgspec
 from rich.text import Text
 
-from wabawatch.application.replay import Past, Replay, Would
-from wabawatch.bootstrap import Application, assemble, open_store
+from wabawatch.application.replay import RecordedHistory, Replay, ReplayedNotification
+from wabawatch.bootstrap import Monitor, build, open_store
 from wabawatch.cli.arguments import Instant
 from wabawatch.cli.completing import complete_target
 from wabawatch.cli.listing import Listing
@@ -22,8 +22,8 @@ from wabawatch.cli.output import document, show, words
 from wabawatch.cli.session import session
 from wabawatch.domain.health import Observation
 from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.phrases import clean, counted
-from wabawatch.domain.wording import headline, mark
+from wabawatch.messages.text import clean, pluralize
+from wabawatch.messages.titles import headline, mark
 
 _MOST: Final = 100_000
 """Runs, and observations of one target: a year of five-minute runs."""
@@ -78,14 +78,14 @@ def replay(file: str | None, since: datetime, until: datetime | None, targets: t
     would = _replayed(app, past, since, end)
     present = len(would)
     if file is not None:
-        would = _replayed(assemble(own.where, file, own.environment, remember=False, resolve=False), past, since, end)
+        would = _replayed(build(own.where, file, own.environment, remember=False, resolve=False), past, since, end)
     if as_json:
         document(ReplayDocument(since, end, [_document(one) for one in would], present))
     else:
         _show(would, present if file is not None else None, since)
 
 
-def _past(app: Application, targets: Sequence[str], until: datetime) -> Past:
+def _past(app: Monitor, targets: Sequence[str], until: datetime) -> RecordedHistory:
     """Everything that is stored up to then: what was open before the time asked for is told of in it."""
     known = [one.id for one in app.settings.targets]
     for one in targets:
@@ -95,10 +95,10 @@ def _past(app: Application, targets: Sequence[str], until: datetime) -> Past:
     for name in targets or known:
         observations[name] = app.store.observations(name, None, until, _MOST)[::-1]
     runs = [run.finished_at or run.started_at for run in app.store.runs(_MOST)]
-    return Past(observations, sorted(at for at in runs if at <= until))
+    return RecordedHistory(observations, sorted(at for at in runs if at <= until))
 
 
-def _replayed(app: Application, past: Past, since: datetime, until: datetime) -> list[Would]:
+def _replayed(app: Monitor, past: RecordedHistory, since: datetime, until: datetime) -> list[ReplayedNotification]:
     kinds = {name: one.kind for name, one in app.settings.destinations.items()}
     with tempfile.TemporaryDirectory(prefix="wabawatch-") as folder:
         scratch = open_store(f"sqlite:{folder}/replay.db", timedelta(days=1))
@@ -111,7 +111,7 @@ def _replayed(app: Application, past: Past, since: datetime, until: datetime) ->
     return [one for one in found if one.at >= since]
 
 
-def _document(one: Would) -> WouldDocument:
+def _document(one: ReplayedNotification) -> WouldDocument:
     said = one.notification
     severities = [subject.severity for subject in said.subjects]
     return WouldDocument(
@@ -124,7 +124,7 @@ def _document(one: Would) -> WouldDocument:
     )
 
 
-def _show(would: Sequence[Would], present: int | None, since: datetime) -> None:
+def _show(would: Sequence[ReplayedNotification], present: int | None, since: datetime) -> None:
     if would:
         listing = Listing("AT (UTC)", "DESTINATION", "", "~WOULD HAVE BEEN TOLD")
         for one in would:
@@ -139,5 +139,5 @@ def _show(would: Sequence[Would], present: int | None, since: datetime) -> None:
     by_destination = Counter(one.notification.destination for one in would)
     parts = ", ".join(f"{count} to {clean(name)}" for name, count in sorted(by_destination.items()))
     now = "" if present is None else f"; the configuration in force: {present}"
-    total = f"{counted(len(would), 'notification')} since {since:%Y-%m-%d %H:%M} UTC"
+    total = f"{pluralize(len(would), 'notification')} since {since:%Y-%m-%d %H:%M} UTC"
     show(Text(f"{total}{': ' if parts else ''}{parts}{now}", "dim"))

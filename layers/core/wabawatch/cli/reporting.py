@@ -11,16 +11,16 @@ from typing import Self, TextIO
 import click
 
 from wabawatch.application.delivery import Attempt
-from wabawatch.application.notify import Notified
-from wabawatch.bootstrap import Application, Cycle
+from wabawatch.application.notify import NotifyResult
+from wabawatch.bootstrap import Cycle, Monitor
 from wabawatch.cli.documents import RunDeliveries, RunDocument, RunIncidents, RunTargets, transition_document
 from wabawatch.cli.output import document
 from wabawatch.cli.wording import causes_text, codes_text, skipped_text
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.phrases import clean, counted
 from wabawatch.domain.snapshot import Transition
-from wabawatch.domain.wording import headline
+from wabawatch.messages.text import clean, pluralize
+from wabawatch.messages.titles import headline
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +45,10 @@ class Reporter:
     def heard(self, observation: Observation) -> None:
         """An observation came in."""
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def passed(self, app: Monitor, cycle: Cycle) -> None:
         """A pass has ended, and the round of notify after it."""
 
-    def notified(self, app: Application, notified: Notified) -> None:
+    def notified(self, app: Monitor, notified: NotifyResult) -> None:
         """A round of notify between two passes has ended."""
 
     def waiting(self, next_at: datetime) -> None:
@@ -70,7 +70,7 @@ class JsonLines(Reporter):
     def __init__(self) -> None:
         self.console = sys.stderr
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def passed(self, app: Monitor, cycle: Cycle) -> None:
         del app
         document(run_document(cycle))
         sys.stdout.flush()
@@ -96,7 +96,7 @@ class Lines(Reporter):
     def __init__(self, *, summary: bool = False) -> None:
         self._summary = summary
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def passed(self, app: Monitor, cycle: Cycle) -> None:
         for transition in cycle.polled.transitions:
             _say(transition.at, transition_line(transition))
         self.notified(app, cycle.notified)
@@ -104,7 +104,7 @@ class Lines(Reporter):
             _say(app.clock.now(), run_line(cycle))
         sys.stdout.flush()
 
-    def notified(self, app: Application, notified: Notified) -> None:
+    def notified(self, app: Monitor, notified: NotifyResult) -> None:
         for attempt in notified.attempts:
             _say(app.clock.now(), attempt_line(attempt))
         sys.stdout.flush()
@@ -129,7 +129,7 @@ class Bar(Lines):
         del observation
         self._progress.advance(self._task)
 
-    def passed(self, app: Application, cycle: Cycle) -> None:
+    def passed(self, app: Monitor, cycle: Cycle) -> None:
         self._progress.stop()
         super().passed(app, cycle)
 
@@ -166,7 +166,7 @@ def run_line(cycle: Cycle) -> str:
     refused = f", {run.refused} not stored" if run.refused else ""
     failed = f", {notified.failed} failed" if notified.failed else ""
     return (
-        f"read {run.answered} of {counted(run.expected, 'target')}{unknown}{skipped_text(run)}{refused};"
-        f" {counted(run.transitions, 'transition')}; {counted(notified.open, 'incident')} open;"
-        f" {counted(notified.sent, 'notification')} delivered{failed}"
+        f"read {run.answered} of {pluralize(run.expected, 'target')}{unknown}{skipped_text(run)}{refused};"
+        f" {pluralize(run.transitions, 'transition')}; {pluralize(notified.open, 'incident')} open;"
+        f" {pluralize(notified.sent, 'notification')} delivered{failed}"
     )

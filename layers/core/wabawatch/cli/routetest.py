@@ -10,7 +10,7 @@ import msgspec
 from rich.text import Text
 
 from wabawatch.application.membership import affected_targets
-from wabawatch.bootstrap import Application
+from wabawatch.bootstrap import Monitor
 from wabawatch.cli.arguments import Instant, Pair
 from wabawatch.cli.completing import complete_incident, complete_target
 from wabawatch.cli.finding import need_incident, steering
@@ -106,7 +106,7 @@ def route_test(
         show(*_lines(found, when))
 
 
-def _chosen(app: Application, targets: Sequence[str], labels: Mapping[str, str]) -> list[str]:
+def _chosen(app: Monitor, targets: Sequence[str], labels: Mapping[str, str]) -> list[str]:
     """The targets named, and those with all the labels; with neither, the first of the fleet."""
     known = {one.id: one for one in app.settings.targets}
     for one in targets:
@@ -134,10 +134,10 @@ def _example(
     return Incident("example", *key, status, status, at, at, at, reasons=reasons, counts=counts, named=members)
 
 
-def try_routes(app: Application, example: Incident, at: datetime) -> RouteTest:
+def try_routes(app: Monitor, example: Incident, at: datetime) -> RouteTest:
     """Put an incident before the rules; changes nothing."""
     rules, said = app.rules, steering(app)
-    facts = rules.facts(example, affected_targets(app.store, example), app.audience.fleet)
+    facts = rules.build_facts(example, affected_targets(app.store, example), app.audience.fleet)
     names = app.settings.destinations
     cases = {name: rules.case(example, name, NotificationState(), said, at, facts=facts).situation for name in names}
     going = [

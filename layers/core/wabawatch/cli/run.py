@@ -8,15 +8,15 @@ from typing import Final
 
 import click
 
-from wabawatch.application.errors import WabawatchError
-from wabawatch.application.notify import Notified
-from wabawatch.bootstrap import Application
+from wabawatch.application.notify import NotifyResult
+from wabawatch.bootstrap import Monitor
 from wabawatch.cli.arguments import Duration
 from wabawatch.cli.exits import INTERRUPTED, OK
 from wabawatch.cli.options import Command, as_json
 from wabawatch.cli.reporting import JsonLines, Lines, Reporter
 from wabawatch.cli.session import Session, session
 from wabawatch.cli.stopping import Stop
+from wabawatch.errors import WabawatchError
 
 _LOOK_EVERY: Final = timedelta(seconds=5)
 """Between two passes: whether a retry, a reminder or the end of a mute is due."""
@@ -60,7 +60,7 @@ def _lines_once() -> Reporter:
     return Bar() if sys.stderr.isatty() else Lines(summary=True)
 
 
-def _once(app: Application, stop: Stop, reporter: Reporter) -> int:
+def _once(app: Monitor, stop: Stop, reporter: Reporter) -> int:
     trouble = app.refresh()
     if trouble is not None:
         reporter.trouble(trouble.detail)
@@ -90,7 +90,7 @@ def watch(own: Session, interval: timedelta, stop: Stop, *, as_json: bool = Fals
 class Loop:
     """Passes at their interval, and rounds of notify in between."""
 
-    def __init__(self, app: Application, interval: timedelta, stop: Stop, reporter: Reporter) -> None:
+    def __init__(self, app: Monitor, interval: timedelta, stop: Stop, reporter: Reporter) -> None:
         self._app = app
         self._interval = interval
         self._stop = stop
@@ -114,7 +114,7 @@ class Loop:
         except WabawatchError as error:
             self._reporter.trouble(str(error))
 
-    def _show(self, notified: Notified) -> None:
+    def _show(self, notified: NotifyResult) -> None:
         self._reporter.notified(self._app, notified)
 
     def _wait(self, next_at: datetime) -> None:

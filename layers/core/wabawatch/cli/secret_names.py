@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from wabawatch.adapters.secrets.references import SECRETS_MANAGER, SSM, parse_reference
 from wabawatch.adapters.stack import Stack
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.secret_reference import SECRETS_MANAGER, SSM, parse_reference, references
 from wabawatch.config import Settings, effective
-from wabawatch.config.references import references
+from wabawatch.errors import ConfigurationError
 
 _SHOWN: Final = 3
 

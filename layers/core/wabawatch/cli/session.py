@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from wabawatch.adapters.stack import Stack
-    from wabawatch.bootstrap import Application
+    from wabawatch.bootstrap import Monitor
 
 _OF_ONE_NUMBER: Final = frozenset({"D360_API_KEY", "D360_BASE_URL", "SLACK_WEBHOOK_URL"})
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -29,20 +29,18 @@ class Session:
         self.verbose = 0
         self.typed: set[str] = set()
         self.found: Stack | None = None
-        self._application: Application | None = None
+        self._application: Monitor | None = None
 
-    def application(
-        self, *, console: TextIO | None = None, resolve: bool = False, working: bool = False
-    ) -> Application:
+    def application(self, *, console: TextIO | None = None, resolve: bool = False, working: bool = False) -> Monitor:
         """Put together when first asked for.
 
         `console` is where the destinations of that kind write. `resolve` insists that references to secrets lead
         somewhere on this machine; `working` that the configuration is worked by, and not only looked at."""
         if self._application is None:
-            from wabawatch.bootstrap import assemble  # noqa: PLC0415 - help and usage errors need none of it
+            from wabawatch.bootstrap import build  # noqa: PLC0415 - help and usage errors need none of it
 
             self.locate()
-            self._application = assemble(
+            self._application = build(
                 self.where,
                 self.config,
                 self.environment,
@@ -59,8 +57,8 @@ class Session:
         business in a deployment."""
         if self.stack is None or self.found is not None:
             return
+        from wabawatch.adapters.aws import aws_client  # noqa: PLC0415
         from wabawatch.adapters.stack import find  # noqa: PLC0415 - AWS only for those who ask for it
-        from wabawatch.bootstrap import aws_client  # noqa: PLC0415
 
         self.found = find(self.stack, aws_client)
         own = {name: value for name, value in self.environment.items() if name not in _OF_ONE_NUMBER}

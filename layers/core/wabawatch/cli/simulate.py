@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from wabawatch.application.errors import ConfigurationError
 from wabawatch.cli.arguments import Duration
 from wabawatch.cli.exits import NotNowError
 from wabawatch.cli.options import Command
 from wabawatch.cli.output import show, words
 from wabawatch.cli.session import session
 from wabawatch.cli.stopping import Stop
+from wabawatch.errors import ConfigurationError
 from wabawatch.simulator import RunningServer, Scenario, ScenarioError, Step, load_scenario, running, write_config
 
 

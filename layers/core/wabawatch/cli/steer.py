@@ -20,8 +20,8 @@ from wabawatch.cli.options import Command, Commands, as_json, unknown
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.session import session
 from wabawatch.cli.wording import matcher_text
-from wabawatch.domain.phrases import lasted, utc
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
+from wabawatch.messages.text import humanize_duration, utc
 
 _LONGEST: Final = timedelta(days=365)
 
@@ -205,7 +205,7 @@ def _show_silences(found: Sequence[Silence], now: datetime) -> None:
         elif one.starts_at > now:
             when = Text(f"from {utc(one.starts_at)}")
         else:
-            when = Text(f"for {lasted(one.ends_at - now)} more")
+            when = Text(f"for {humanize_duration(one.ends_at - now)} more")
         listing.add_row(one.id, when, words(matcher_text(one.match)), words(one.author), words(one.reason))
     show(listing)
 

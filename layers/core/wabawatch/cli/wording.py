@@ -11,10 +11,10 @@ from rich.text import Text
 from wabawatch.cli.output import status_text, words
 from wabawatch.cli.picture import Picture
 from wabawatch.domain.health import AVAILABLE, NOT_ASKED, Failure, Reason
-from wabawatch.domain.phrases import lasted
 from wabawatch.domain.run import Run
-from wabawatch.domain.runbook import cause_of, meaning
 from wabawatch.domain.silence import Matcher
+from wabawatch.messages.runbook import cause_of, meaning
+from wabawatch.messages.text import humanize_duration
 
 _TODAY: Final = timedelta(hours=20)
 _ID_LONG: Final = 8
@@ -53,7 +53,7 @@ def moment(at: datetime, now: datetime) -> str:
 
 
 def since_text(since: datetime | None, now: datetime) -> str:
-    return "" if since is None else lasted(now - since)
+    return "" if since is None else humanize_duration(now - since)
 
 
 def causes_text(run: Run) -> str:
@@ -100,11 +100,11 @@ def why(one: Picture, *, is_short: bool = False) -> Text:
     if one.entity is not None:
         return _fault(one.entity, one.reasons, is_short=is_short)
     if one.also:
-        track = one.also[0]
-        entity = named(track.entity_type, track.entity_id, is_short=is_short)
-        label = words(f"{entity} {track.capability} ", "dim")
-        said = Text("; ") + reason_text(track.reasons[0]) if track.reasons else Text("")
-        return label + status_text(track.status or AVAILABLE) + said
+        state = one.also[0]
+        entity = named(state.entity_type, state.entity_id, is_short=is_short)
+        label = words(f"{entity} {state.capability} ", "dim")
+        said = Text("; ") + reason_text(state.reasons[0]) if state.reasons else Text("")
+        return label + status_text(state.status or AVAILABLE) + said
     return Text("")
 
 

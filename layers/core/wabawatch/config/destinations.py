@@ -9,8 +9,8 @@ from typing import Any, Final, get_args
 
 import msgspec
 
+from wabawatch.application.secret_reference import Explain, is_reference, reference, reference_or_url
 from wabawatch.config.model import Destination
-from wabawatch.config.references import Explain, is_reference, reference, reference_or_url
 from wabawatch.config.scalars import identifier, one_of, positive, text
 from wabawatch.config.section import Section, WrongError, kind_of
 

@@ -7,8 +7,8 @@ import re
 from functools import cached_property
 from typing import Any, Final
 
-from wabawatch.application.errors import ConfigurationError
 from wabawatch.config.section import Path, Problem
+from wabawatch.errors import ConfigurationError
 
 LARGEST: Final = 64 * 1024 * 1024
 _MOST_TOLD: Final = 50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from wabawatch.application.errors import ConfigurationError
+from wabawatch.application.secret_reference import Explain, explain_local, is_reference, missing, reference_or_url
 from wabawatch.config import destinations as places
 from wabawatch.config import targets as fleet
 from wabawatch.config.destinations import Kinds
@@ -12,12 +12,12 @@ from wabawatch.config.document import Document
 from wabawatch.config.model import MONDAY_MORNING, Heartbeat, Settings, Source
 from wabawatch.config.parameters import Parameters, api_hosts, deployment, usual_destinations
 from wabawatch.config.policy import policy
-from wabawatch.config.references import Explain, explain_local, is_reference, missing, reference_or_url
 from wabawatch.config.rules import digest, routes, runbook, severities, windows
 from wabawatch.config.scalars import line, positive, rate, share, url, whole
 from wabawatch.config.section import Problem, Section, read
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.schedule import Weekly
+from wabawatch.errors import ConfigurationError
 
 Refuse = Callable[[list[Problem]], ConfigurationError]
 

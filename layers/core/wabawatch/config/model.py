@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.application.ports import Target
-from wabawatch.domain.messages import Advice
+from wabawatch.domain.notification import Advice
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Route, SeverityRule, Window
 from wabawatch.domain.schedule import Weekly

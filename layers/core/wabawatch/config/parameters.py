@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from wabawatch.application.errors import ConfigurationError
 from wabawatch.config.document import dotted
 from wabawatch.config.model import DEPLOYMENT, Heartbeat
 from wabawatch.config.section import Problem
+from wabawatch.errors import ConfigurationError
 
 TARGET: Final = "number"
 _KEY: Final = "D360_API_KEY"

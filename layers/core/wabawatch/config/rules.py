@@ -26,11 +26,11 @@ from wabawatch.config.scalars import (
 from wabawatch.config.section import Section, WrongError, closest, nearest, shown
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CAUSES, LIMITED, READABLE, TARGET, UNKNOWN
 from wabawatch.domain.incident import DESTINATION, MONITOR
-from wabawatch.domain.messages import Advice
+from wabawatch.domain.notification import Advice
 from wabawatch.domain.routing import Route, SeverityRule, Window
-from wabawatch.domain.runbook import OUR_CAUSES
 from wabawatch.domain.schedule import WEEKDAYS, Weekly
 from wabawatch.domain.silence import Matcher
+from wabawatch.messages.runbook import OUR_CAUSES
 
 SEVERITIES: Final = ("critical", "error", "warning", "info")
 STATUSES: Final = (AVAILABLE, LIMITED, BLOCKED, UNKNOWN)

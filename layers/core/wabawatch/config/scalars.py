@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from wabawatch.application.addresses import explain_bad_url
+from wabawatch.application.credentials import explain_bad_url
 from wabawatch.config import durations
 from wabawatch.config.section import Section, WrongError, closest, kind_of, nearest, shown
 from wabawatch.domain.schedule import WEEKDAYS

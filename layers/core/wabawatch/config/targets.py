@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from wabawatch.application.addresses import host_of
-from wabawatch.application.api_key import explain_bad_key
+from wabawatch.application.credentials import explain_bad_key, host_of
 from wabawatch.application.ports import Target
+from wabawatch.application.secret_reference import USABLE, Explain, missing, reference
 from wabawatch.config.parameters import API_HOSTS
-from wabawatch.config.references import USABLE, Explain, missing, reference
 from wabawatch.config.scalars import ID, NAME, identifier, labels, line, url
 from wabawatch.config.section import Path, Problem, Section, WrongError, list_of_anything, read, shown
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.phrases import counted
+from wabawatch.messages.text import pluralize
 
 ASSUMED_ANSWER: Final = timedelta(seconds=1)
 """How long an answer takes where nothing was measured; most take less."""
@@ -60,7 +60,7 @@ def explain_overload(load: Workload) -> str:
         )
     if load.seconds <= interval:
         return ""
-    rounds = f"{counted(load.rounds, 'round')} of {_seconds(shard)} = {_seconds(load.seconds)}"
+    rounds = f"{pluralize(load.rounds, 'round')} of {_seconds(shard)} = {_seconds(load.seconds)}"
     if load.shards == 1:
         rounds = _seconds(load.seconds)
     beside = f", at {load.polls} side by side," if load.shards > 1 else ""

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.health import AVAILABLE, CALLING, GONE, READABLE, UNKNOWN, Reason, identities, rank, worst
+from wabawatch.domain.health import AVAILABLE, CALLING, GONE, READABLE, UNKNOWN, Reason, identify_reasons, rank, worst
 from wabawatch.domain.incident import DESTINATION, INLINE_MEMBERS, MONITOR, Change, Incident, Key, Member
 from wabawatch.domain.policy import Flapping, Policy
 from wabawatch.domain.snapshot import Transition
@@ -119,7 +119,7 @@ def _update(incident: Incident, before: Member | None, transition: Transition, p
     status = _worst_of(moved.counts)
     reasons = transition.reasons if is_bad else incident.reasons
     has_moved = (status, moved.affected) != (incident.status, incident.affected)
-    is_news = has_moved or identities(reasons) != identities(incident.reasons)
+    is_news = has_moved or identify_reasons(reasons) != identify_reasons(incident.reasons)
     changes = incident.changes
     if is_news:
         changes = _extend_story(changes, transition, status, moved.affected, reasons)
@@ -191,7 +191,7 @@ def _extend_story(
     affected: int,
     reasons: tuple[Reason, ...] | None = None,
 ) -> tuple[Change, ...]:
-    codes = tuple(sorted(identities(transition.reasons if reasons is None else reasons)))
+    codes = tuple(sorted(identify_reasons(transition.reasons if reasons is None else reasons)))
     change = Change(transition.at, status, affected, codes)
     last = changes[-1] if changes else None
     if last is not None and (last.status, last.codes) == (status, codes) and transition.at - last.at < _SAME_POINT:
@@ -234,7 +234,7 @@ def monitor_transition(
     if trouble is None and not is_open:
         return None
     reasons = (trouble,) if trouble else ()
-    if latest and is_open and new == latest.status and identities(reasons) == identities(latest.reasons):
+    if latest and is_open and new == latest.status and identify_reasons(reasons) == identify_reasons(latest.reasons):
         return None
     seq = latest.revision + 1 if latest else 1
     old = latest.status if latest and is_open else AVAILABLE

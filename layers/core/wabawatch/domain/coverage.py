@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.health import Reason
-from wabawatch.domain.phrases import lasted
 from wabawatch.domain.sharding import shard_of
+from wabawatch.messages.text import humanize_duration
 
 STANDS_FOR: Final = 2
 """A reading stands until the next one, for so many intervals at most: one missed pass is no gap."""
@@ -229,7 +229,7 @@ class Completeness(msgspec.Struct, frozen=True):
         return None if reference is None else max(_NONE, now - reference)
 
 
-def completeness(
+def assess_completeness(
     coverages: Sequence[ShardCoverage], *, shards: int, targets: int, interval: timedelta, now: datetime
 ) -> Completeness:
     """Judge the whole fleet by the coverage of its shards.
@@ -271,7 +271,7 @@ def incomplete_reason(found: Completeness, now: datetime) -> Reason | None:
     if found.shards > 1:
         subject = f"{_shard_names(found.late)} of {found.shards} ({numbers})"
         verb = "has" if len(found.late) == 1 else "have"
-    detail = f"{subject} {verb} not been read for {lasted(now - found.late_since)}"
+    detail = f"{subject} {verb} not been read for {humanize_duration(now - found.late_since)}"
     return Reason(description="incomplete", detail=detail)
 
 

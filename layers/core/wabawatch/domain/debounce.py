@@ -8,10 +8,10 @@ from wabawatch.domain.health import rank
 from wabawatch.domain.snapshot import CapabilityState, Evidence
 
 
-def append_evidence(track: CapabilityState, entry: Evidence, most: int) -> tuple[Evidence, ...]:
+def append_evidence(state: CapabilityState, entry: Evidence, most: int) -> tuple[Evidence, ...]:
     """The track's streak with one more observation; a new one where the wind has changed."""
-    side = _side(entry.status, track.status)
-    kept = track.streak if all(_side(one.status, track.status) == side for one in track.streak) else ()
+    side = _side(entry.status, state.status)
+    kept = state.streak if all(_side(one.status, state.status) == side for one in state.streak) else ()
     return (*kept, entry)[-most:]
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from wabawatch.domain.correlation import count_status_changes
 from wabawatch.domain.extent import extent_calm_at, extent_is_news
-from wabawatch.domain.health import AVAILABLE, BLOCKED, READABLE, UNKNOWN, identities, is_urgent, rank
+from wabawatch.domain.health import AVAILABLE, BLOCKED, READABLE, UNKNOWN, identify_reasons, is_urgent, rank
 from wabawatch.domain.incident import Incident, NotificationState
 from wabawatch.domain.policy import Flapping, Policy
 from wabawatch.domain.schedule import Weekly
@@ -235,7 +235,7 @@ def _other_reasons(
 
 
 def _reasons_differ(incident: Incident, notified: NotificationState) -> bool:
-    return set(notified.reasons) != identities(incident.reasons)
+    return set(notified.reasons) != identify_reasons(incident.reasons)
 
 
 def _other_extent(

@@ -25,11 +25,11 @@ from wabawatch.domain.health import (
     Observation,
     Reason,
     Report,
-    identities,
+    identify_reasons,
     rank,
     reasons_for,
     target_statuses,
-    upstream,
+    upstream_rank,
 )
 from wabawatch.domain.policy import Thresholds
 from wabawatch.domain.root_cause import Reading, attach_root_causes, keep_root_cause
@@ -49,10 +49,10 @@ def detect(snapshot: Snapshot, observation: Observation, thresholds: Thresholds,
     at = observation.observed_at
     if snapshot.observed_at is not None and at <= snapshot.observed_at:
         return Detection(snapshot, late=True)
-    before = {track.key: track for track in snapshot.tracks}
+    before = {state.key: state for state in snapshot.states}
     readings = _readings(observation, before, is_reset=snapshot.is_reset)
     after = dict(before)
-    explaining = _name_tracks(before.values()) if any(track.caused_by for track in before.values()) else {}
+    explaining = _name_tracks(before.values()) if any(state.caused_by for state in before.values()) else {}
     moved: list[tuple[CapabilityState, CapabilityState]] = []
     for reading in readings:
         old = before.get(reading.key) or _unseen(reading.key, is_reset=snapshot.is_reset)
@@ -69,10 +69,10 @@ def forget(snapshot: Snapshot, at: datetime, run_id: str) -> Detection:
     """Close what a target holds that is no longer watched. Its numbering goes on, should it come back, and so does its
     time, where the clock was set back.
     """
-    if not snapshot.tracks:
+    if not snapshot.states:
         return Detection(snapshot)
     at = _after(snapshot, at)
-    moved = [(track, CapabilityState(*track.key, status=GONE, since=at)) for track in snapshot.tracks]
+    moved = [(state, CapabilityState(*state.key, status=GONE, since=at)) for state in snapshot.states]
     kept = Snapshot(snapshot.target, snapshot.version + 1, snapshot.seq, at)
     changes = [(old, new) for old, new in moved if _tells(old, new)]
     transitions = [
@@ -84,9 +84,9 @@ def forget(snapshot: Snapshot, at: datetime, run_id: str) -> Detection:
 def restate(snapshot: Snapshot, capabilities: frozenset[str], at: datetime, run_id: str) -> Detection:
     """Tell again what is wrong with these capabilities and has no other entity's trouble as its cause."""
     bad = [
-        track
-        for track in snapshot.tracks
-        if track.capability in capabilities and not track.caused_by and rank(track.status or AVAILABLE) > 0
+        state
+        for state in snapshot.states
+        if state.capability in capabilities and not state.caused_by and rank(state.status or AVAILABLE) > 0
     ]
     if not bad:
         return Detection(snapshot)
@@ -95,8 +95,8 @@ def restate(snapshot: Snapshot, capabilities: frozenset[str], at: datetime, run_
         snapshot, version=snapshot.version + 1, seq=snapshot.seq + len(bad), observed_at=at
     )
     transitions = [
-        msgspec.structs.replace(_transition(snapshot, seq, track, track, at, run_id), since=track.since or at)
-        for seq, track in enumerate(bad, snapshot.seq + 1)
+        msgspec.structs.replace(_transition(snapshot, seq, state, state, at, run_id), since=state.since or at)
+        for seq, state in enumerate(bad, snapshot.seq + 1)
     ]
     return Detection(following, tuple(transitions))
 
@@ -118,13 +118,13 @@ def _readings(
     if overall:
         found += _of_entity(_target_node(outcome, observation.target, overall))
     said = {reading.key for reading in found}
-    missing = [track for key, track in before.items() if key not in said and key != readable]
+    missing = [state for key, state in before.items() if key not in said and key != readable]
     held = _held(missing, outcome, overall)
     found = [_explained_by_missing(reading, held) for reading in attach_root_causes(found, before)]
-    kept = {track.key for track in held}
-    gone = [_of_missing(track, outcome, is_held=track.key in kept) for track in missing]
+    kept = {state.key for state in held}
+    gone = [_of_missing(state, outcome, is_held=state.key in kept) for state in missing]
     again = [Reading(readable, AVAILABLE)] if readable in before or is_reset else []
-    return sorted(found + gone, key=lambda reading: (upstream(reading.key[0]), reading.key)) + again
+    return sorted(found + gone, key=lambda reading: (upstream_rank(reading.key[0]), reading.key)) + again
 
 
 def _target_node(report: Report, target: str, overall: dict[str, str]) -> Entity:
@@ -142,16 +142,16 @@ def _held(missing: list[CapabilityState], report: Report, overall: dict[str, str
     """
     general = overall.get(MESSAGING, AVAILABLE)
     held = [
-        track
-        for track in missing
-        if track.entity_type != TARGET
-        and track.status is not None
-        and rank(track.status) > 0
-        and (report.implausible or rank(track.status) <= rank(overall.get(track.capability, general)))
+        state
+        for state in missing
+        if state.entity_type != TARGET
+        and state.status is not None
+        and rank(state.status) > 0
+        and (report.implausible or rank(state.status) <= rank(overall.get(state.capability, general)))
     ]
     if len(held) <= _MOST_HELD:
         return held
-    return sorted(held, key=lambda track: (track.since is None, track.since, track.key))[:_MOST_HELD]
+    return sorted(held, key=lambda state: (state.since is None, state.since, state.key))[:_MOST_HELD]
 
 
 def _explained_by_missing(reading: Reading, held: list[CapabilityState]) -> Reading:
@@ -159,27 +159,27 @@ def _explained_by_missing(reading: Reading, held: list[CapabilityState]) -> Read
     if reading.key[0] != TARGET or not held:
         return reading
     roots = [
-        track
-        for track in held
-        if track.capability == reading.key[2] and rank(track.status or AVAILABLE) >= rank(reading.status)
+        state
+        for state in held
+        if state.capability == reading.key[2] and rank(state.status or AVAILABLE) >= rank(reading.status)
     ]
     if not roots:
         return reading
-    root = min(roots, key=lambda track: (track.caused_by is not None, upstream(track.entity_type), track.key))
+    root = min(roots, key=lambda state: (state.caused_by is not None, upstream_rank(state.entity_type), state.key))
     return msgspec.structs.replace(reading, caused_by=root.caused_by or f"{root.entity_type} {root.entity_id}")
 
 
-def _of_missing(track: CapabilityState, report: Report, *, is_held: bool) -> Reading:
+def _of_missing(state: CapabilityState, report: Report, *, is_held: bool) -> Reading:
     """What the report says of a track that it does not name.
 
     A trouble of the target itself ends by the overall status getting well; where that is as bad as an entity, the
     entity's trouble takes its place.
     """
-    if is_held and track.status is not None:
-        return Reading(track.key, track.status, track.reasons)
-    if track.entity_type == TARGET and report.overall.get(track.capability) == AVAILABLE:
-        return Reading(track.key, AVAILABLE)
-    return Reading(track.key, GONE)
+    if is_held and state.status is not None:
+        return Reading(state.key, state.status, state.reasons)
+    if state.entity_type == TARGET and report.overall.get(state.capability) == AVAILABLE:
+        return Reading(state.key, AVAILABLE)
+    return Reading(state.key, GONE)
 
 
 def _of_entity(entity: Entity) -> list[Reading]:
@@ -189,9 +189,9 @@ def _of_entity(entity: Entity) -> list[Reading]:
     ]
 
 
-def _name_tracks(tracks: Iterable[CapabilityState]) -> dict[tuple[str | None, str], CapabilityState]:
+def _name_tracks(states: Iterable[CapabilityState]) -> dict[tuple[str | None, str], CapabilityState]:
     """Tracks by what `caused_by` calls their entity, and by capability."""
-    return {(f"{track.entity_type} {track.entity_id}", track.capability): track for track in tracks}
+    return {(f"{state.entity_type} {state.entity_id}", state.capability): state for state in states}
 
 
 def _unseen(key: tuple[str, str, str], *, is_reset: bool) -> CapabilityState:
@@ -199,42 +199,42 @@ def _unseen(key: tuple[str, str, str], *, is_reset: bool) -> CapabilityState:
     return CapabilityState(*key, status=AVAILABLE if key[2] == READABLE and not is_reset else None)
 
 
-def _move(track: CapabilityState, reading: Reading, at: datetime, thresholds: Thresholds) -> CapabilityState:
-    if reading.status == track.status:
-        return _settled(track, reading)
-    streak = append_evidence(track, Evidence(reading.status, at), thresholds.longest)
-    found = confirm_status(track.status, streak, lambda status: _needed(track, status, reading, thresholds))
+def _move(state: CapabilityState, reading: Reading, at: datetime, thresholds: Thresholds) -> CapabilityState:
+    if reading.status == state.status:
+        return _settled(state, reading)
+    streak = append_evidence(state, Evidence(reading.status, at), thresholds.longest)
+    found = confirm_status(state.status, streak, lambda status: _needed(state, status, reading, thresholds))
     if found is None:
-        return msgspec.structs.replace(track, streak=streak)
+        return msgspec.structs.replace(state, streak=streak)
     status, evidence = found
     return CapabilityState(
-        *track.key,
+        *state.key,
         status=status,
         since=evidence[0].observed_at,
         reasons=reading.reasons,
         caused_by=reading.caused_by,
-        was_available=track.was_available or status == AVAILABLE,
+        was_available=state.was_available or status == AVAILABLE,
         streak=remaining_evidence(status, streak),
     )
 
 
-def _settled(track: CapabilityState, reading: Reading) -> CapabilityState:
+def _settled(state: CapabilityState, reading: Reading) -> CapabilityState:
     """The same status again: whatever spoke against it is over, and new wording alone changes nothing."""
-    same = track.caused_by == reading.caused_by and (
-        track.reasons == reading.reasons or identities(track.reasons) == identities(reading.reasons)
+    same = state.caused_by == reading.caused_by and (
+        state.reasons == reading.reasons or identify_reasons(state.reasons) == identify_reasons(reading.reasons)
     )
     if same:
-        return msgspec.structs.replace(track, streak=()) if track.streak else track
-    return msgspec.structs.replace(track, reasons=reading.reasons, caused_by=reading.caused_by, streak=())
+        return msgspec.structs.replace(state, streak=()) if state.streak else state
+    return msgspec.structs.replace(state, reasons=reading.reasons, caused_by=reading.caused_by, streak=())
 
 
-def _needed(track: CapabilityState, status: str, reading: Reading, thresholds: Thresholds) -> int:
+def _needed(state: CapabilityState, status: str, reading: Reading, thresholds: Thresholds) -> int:
     """Observations in a row that confirm `status`. Health found at the first look is believed; so is an answer that can
     be read again.
     """
-    if status == UNKNOWN and track.capability == READABLE:
+    if status == UNKNOWN and state.capability == READABLE:
         return thresholds.of_failure(reading.reasons[0].description)
-    if status == AVAILABLE and (track.status is None or track.capability == READABLE):
+    if status == AVAILABLE and (state.status is None or state.capability == READABLE):
         return 1
     return thresholds.of(status)
 
@@ -247,19 +247,19 @@ def _conclude(
     run_id: str,
 ) -> Detection:
     changes = [(old, new) for old, new in moved if old is not new and _tells(old, new, is_reset=snapshot.is_reset)]
-    tracks = tuple(track for track in after.values() if _kept(track))
+    states = tuple(state for state in after.values() if _kept(state))
     report = observation.outcome
     contradictions = report.contradictions if isinstance(report, Report) else snapshot.contradictions
-    if (tracks, contradictions) == (snapshot.tracks, snapshot.contradictions):
+    if (states, contradictions) == (snapshot.states, snapshot.contradictions):
         return Detection(snapshot)
     following = Snapshot(
         snapshot.target,
         snapshot.version + 1,
         snapshot.seq + len(changes),
         observation.observed_at,
-        tracks,
+        states,
         contradictions,
-        is_reset=snapshot.is_reset and (isinstance(report, Failure) or any(one.status is None for one in tracks)),
+        is_reset=snapshot.is_reset and (isinstance(report, Failure) or any(one.status is None for one in states)),
     )
     transitions = [
         _transition(snapshot, seq, old, new, observation.observed_at, run_id)
@@ -278,10 +278,10 @@ def _tells(old: CapabilityState, new: CapabilityState, *, is_reset: bool = False
     return old is not new and old.picture != new.picture
 
 
-def _kept(track: CapabilityState) -> bool:
+def _kept(state: CapabilityState) -> bool:
     """What is gone is forgotten, and a target that can be read needs no mark of it."""
-    readable = track.capability == READABLE and track.status == AVAILABLE and not track.streak
-    return track.status != GONE and not readable
+    readable = state.capability == READABLE and state.status == AVAILABLE and not state.streak
+    return state.status != GONE and not readable
 
 
 def _transition(

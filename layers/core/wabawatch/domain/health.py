@@ -106,12 +106,12 @@ def worst(statuses: list[str]) -> str:
     return max(statuses, key=rank)
 
 
-def upstream(entity_type: str) -> int:
+def upstream_rank(entity_type: str) -> int:
     """Where a type stands: the smaller, the more numbers depend on it. Unknown types stand last."""
     return _UPSTREAM.index(entity_type) if entity_type in _UPSTREAM else len(_UPSTREAM)
 
 
-def explains(code: int | None) -> str:
+def capability_of_code(code: int | None) -> str:
     """The capability that a code belongs to: 138000 to 138999 are calling's, all others messaging's."""
     return CALLING if code in _CALLING_CODES else MESSAGING
 
@@ -134,8 +134,8 @@ def status_of(report: Report, capability: str = MESSAGING) -> str:
     overall = report.overall.get(capability)
     if overall is None or (found and rank(overall) <= rank(listed)):
         return listed
-    counted = target_statuses(report).get(capability)
-    return worst([*found, counted]) if counted else listed
+    pluralize = target_statuses(report).get(capability)
+    return worst([*found, pluralize]) if pluralize else listed
 
 
 def target_statuses(report: Report) -> dict[str, str]:
@@ -173,7 +173,7 @@ def is_urgent(reasons: tuple[Reason, ...]) -> bool:
     return any(reason.description in URGENT_CAUSES for reason in reasons)
 
 
-def identities(reasons: tuple[Reason, ...]) -> frozenset[str]:
+def identify_reasons(reasons: tuple[Reason, ...]) -> frozenset[str]:
     """What makes reasons the same between two readings: the code; the text, without its wording's accidents, where
     there is no code or where one code stands for several different texts.
     """

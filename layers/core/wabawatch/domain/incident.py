@@ -122,7 +122,7 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
         return sum(self.counts.values())
 
     @property
-    def took_part(self) -> int:
+    def total_affected(self) -> int:
         """How many targets were ever affected."""
         return self.affected + self.recovered
 

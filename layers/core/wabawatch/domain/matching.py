@@ -8,7 +8,7 @@ import msgspec
 
 from wabawatch.domain.health import BLOCKED, CALLING, LIMITED, READABLE, is_urgent
 from wabawatch.domain.incident import DESTINATION, MONITOR, Incident
-from wabawatch.domain.messages import Affected
+from wabawatch.domain.notification import TargetInfo
 from wabawatch.domain.silence import Matcher
 
 
@@ -22,7 +22,7 @@ class IncidentFacts(msgspec.Struct, frozen=True):
     entity_id: str
     capability: str
     codes: frozenset[int]
-    affected: tuple[Affected, ...]
+    affected: tuple[TargetInfo, ...]
     """Those affected; while it is open, those affected now. Empty where nothing in the rules looks at them."""
     affected_total: int = 0
     dead: frozenset[str] = frozenset()
@@ -33,7 +33,7 @@ class IncidentFacts(msgspec.Struct, frozen=True):
         return self.entity_type in {MONITOR, DESTINATION}
 
 
-def incident_facts(incident: Incident, targets: Iterable[str], fleet: Mapping[str, Affected]) -> IncidentFacts:
+def incident_facts(incident: Incident, targets: Iterable[str], fleet: Mapping[str, TargetInfo]) -> IncidentFacts:
     """Return the facts of an incident, without a severity. `targets` are those that it affects, or affected once it is
     over; those that are not configured any more have no labels."""
     return IncidentFacts(
@@ -41,8 +41,8 @@ def incident_facts(incident: Incident, targets: Iterable[str], fleet: Mapping[st
         "",
         *incident.key,
         codes=frozenset(reason.code for reason in incident.reasons if reason.code is not None),
-        affected=tuple(fleet.get(target) or Affected(target, target) for target in targets),
-        affected_total=incident.affected if incident.is_open else incident.took_part,
+        affected=tuple(fleet.get(target) or TargetInfo(target, target) for target in targets),
+        affected_total=incident.affected if incident.is_open else incident.total_affected,
     )
 
 
@@ -83,7 +83,7 @@ def _one_of(words: tuple[str, ...], word: str) -> bool:
     return not words or word in words
 
 
-def _about(matcher: Matcher, affected: tuple[Affected, ...], *, every: bool) -> bool:
+def _about(matcher: Matcher, affected: tuple[TargetInfo, ...], *, every: bool) -> bool:
     if not matcher.target and not matcher.labels:
         return True
     hits = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from wabawatch.domain.health import identities
+from wabawatch.domain.health import identify_reasons
 from wabawatch.domain.incident import Incident, NotificationState
 
 _MINOR: Final = frozenset({"reasons_changed", "spread", "receded"})
@@ -19,7 +19,7 @@ def record_sent(
     return NotificationState(
         status=incident.notified_status,
         revision=incident.revision,
-        reasons=tuple(sorted(identities(incident.reasons))),
+        reasons=tuple(sorted(identify_reasons(incident.reasons))),
         affected=incident.affected,
         at=now,
         first_at=notified.first_at or now,

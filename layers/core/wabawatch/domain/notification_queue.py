@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from wabawatch.domain.incident import NotificationState
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
 
 
 class Stage(StrEnum):

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from wabawatch.domain.messages import Affected
-from wabawatch.domain.phrases import Cost, clean, cut, listed, utc
+from wabawatch.domain.notification import TargetInfo
+from wabawatch.messages.text import Cost, clean, cut, listed, utc
 
 _LONGEST_LINK: Final = 400
 _HIDDEN_SHARE: Final = 20
@@ -50,16 +50,16 @@ class Pen:
     def long(self, text: str) -> str:
         return self._write(text, self.room.long)
 
-    def called(self, affected: Affected) -> str:
+    def called(self, affected: TargetInfo) -> str:
         """What people call a number; its id where it has no other name."""
         return self.short(affected.name) or self.short(affected.id)
 
-    def name(self, affected: Affected) -> str:
+    def name(self, affected: TargetInfo) -> str:
         """`Support Germany (support-de)`: the id is what people type next."""
         name, target = self.short(affected.name), self.short(affected.id)
         return f"{name} ({target})" if name and name != target else target
 
-    def names(self, affected: tuple[Affected, ...], total: int) -> str:
+    def names(self, affected: tuple[TargetInfo, ...], total: int) -> str:
         return listed((self.name(one) for one in affected), total, self.room.names)
 
     def link(self, url: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Reason
-from wabawatch.domain.messages import Advice, Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.notification import Advice, Notification, ReasonShown, Subject, TargetInfo
 
 _REASON: Final = Reason(
     141006,
@@ -31,7 +31,7 @@ def rehearsal(
         opened_at=now - timedelta(minutes=5),
         changed_at=now,
         reasons=(ReasonShown(_REASON, advise(_REASON)),),
-        affected=(Affected("example", "Example number"),),
+        affected=(TargetInfo("example", "Example number"),),
         affected_total=1,
     )
     return Notification(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from wabawatch.domain.health import CALLING, TARGET, Reason, identities, rank, upstream
+from wabawatch.domain.health import CALLING, TARGET, Reason, identify_reasons, rank, upstream_rank
 from wabawatch.domain.snapshot import CapabilityState
 
 
@@ -32,9 +32,9 @@ def attach_root_causes(
     groups: dict[str, list[_Trouble]] = {}
     for reading in readings:
         if rank(reading.status) > 0:
-            track = before.get(reading.key)
+            state = before.get(reading.key)
             trouble = _Trouble(
-                reading, identities(reading.reasons), was_available=track is not None and track.was_available
+                reading, identify_reasons(reading.reasons), was_available=state is not None and state.was_available
             )
             groups.setdefault(reading.key[2], []).append(trouble)
     caused_by = {reading.key: root for group in groups.values() for reading, root in _find_roots(group)}
@@ -55,7 +55,7 @@ def _find_roots(group: list[_Trouble]) -> Iterator[tuple[Reading, str]]:
     """For the troubles of one capability, the nearest root of each that has any."""
     roots = sorted(
         (trouble for trouble in group if trouble.reading.key[0] != TARGET),
-        key=lambda trouble: (not trouble.reading.reasons, upstream(trouble.reading.key[0]), trouble.reading.key),
+        key=lambda trouble: (not trouble.reading.reasons, upstream_rank(trouble.reading.key[0]), trouble.reading.key),
     )
     for trouble in group:
         root = next((other for other in roots if _is_explained_by(trouble, other)), None)
@@ -73,25 +73,25 @@ def _is_explained_by(trouble: _Trouble, other: _Trouble) -> bool:
     return (
         rank(theirs.status) >= rank(mine.status)
         and trouble.reasons <= other.reasons
-        and (upstream(theirs.key[0]) < upstream(mine.key[0]) or (bool(other.reasons) and not trouble.reasons))
+        and (upstream_rank(theirs.key[0]) < upstream_rank(mine.key[0]) or (bool(other.reasons) and not trouble.reasons))
         and (mine.key[2] != CALLING or other.was_available or not trouble.was_available)
     )
 
 
-def keep_root_cause(reading: Reading, track: CapabilityState, explaining: CapabilityState | None) -> Reading:
+def keep_root_cause(reading: Reading, state: CapabilityState, explaining: CapabilityState | None) -> Reading:
     """Keep an explanation until the recovery of what explains it is confirmed: a number that is reported blocked one
     reading longer than its business is no new cause. A reason of its own ends it at once.
 
     `explaining` is the track, after this observation, of the entity that explained it before.
     """
-    if reading.caused_by or not track.caused_by or rank(reading.status) == 0:
+    if reading.caused_by or not state.caused_by or rank(reading.status) == 0:
         return reading
-    if identities(reading.reasons) - identities(track.reasons):
+    if identify_reasons(reading.reasons) - identify_reasons(state.reasons):
         return reading
     holds = (
         explaining is not None
         and explaining.status is not None
         and rank(explaining.status) >= rank(reading.status)
-        and (reading.key[2] != CALLING or explaining.was_available or not track.was_available)
+        and (reading.key[2] != CALLING or explaining.was_available or not state.was_available)
     )
-    return msgspec.structs.replace(reading, caused_by=track.caused_by) if holds else reading
+    return msgspec.structs.replace(reading, caused_by=state.caused_by) if holds else reading

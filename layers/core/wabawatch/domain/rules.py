@@ -13,7 +13,7 @@ from wabawatch.domain.decision import Mute, Situation
 from wabawatch.domain.health import AVAILABLE, BLOCKED, rank
 from wabawatch.domain.incident import DESTINATION, Incident, NotificationState
 from wabawatch.domain.matching import IncidentFacts, incident_facts, matches, severity_of
-from wabawatch.domain.messages import Affected
+from wabawatch.domain.notification import TargetInfo
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Route, SeverityRule, Window
 from wabawatch.domain.schedule import Weekly
@@ -73,7 +73,7 @@ class Rules(msgspec.Struct, frozen=True):
             now,
             routed=routed,
             about_itself=_is_about(facts, destination),
-            mute=self.mute(facts, steering.silences, now),
+            mute=self.find_mute(facts, steering.silences, now),
             muted_throughout=notified.status is None and self._muted_throughout(incident, facts, steering.silences),
             opens_at=_opens_at(hours, facts, now),
             acknowledged=acknowledgement is not None,
@@ -87,14 +87,14 @@ class Rules(msgspec.Struct, frozen=True):
         )
         return Case(situation, facts.severity, acknowledgement.author if acknowledgement else "")
 
-    def look_at_targets(self, silences: Iterable[Silence]) -> bool:
+    def needs_targets(self, silences: Iterable[Silence]) -> bool:
         """Whether any rule or silence is about single targets or their labels, so that it matters who is affected."""
         rules: Iterable[Route | SeverityRule | Window | Silence] = (
             *self.routes, *self.severities, *self.windows, *silences,
         )  # fmt: skip
         return any(rule.match.target or rule.match.labels for rule in rules)
 
-    def facts(self, incident: Incident, targets: Iterable[str], fleet: Mapping[str, Affected]) -> IncidentFacts:
+    def build_facts(self, incident: Incident, targets: Iterable[str], fleet: Mapping[str, TargetInfo]) -> IncidentFacts:
         """The facts of an incident, with its severity: by the first rule that matches, else the usual one. `targets`
         are those affected; none are needed where no rule looks at them."""
         facts = incident_facts(incident, targets, fleet)
@@ -108,13 +108,13 @@ class Rules(msgspec.Struct, frozen=True):
         that are about numbers. A destination never hears of its own trouble."""
         if _is_about(facts, destination):
             return False, ()
-        taken = self.taken(facts)
+        taken = self.matching_routes(facts)
         if not self.routes or (not taken and facts.about_monitor):
             return True, (None,)
         hours = tuple(route.hours for route in taken if destination in route.to)
         return bool(hours), hours
 
-    def taken(self, facts: IncidentFacts) -> tuple[Route, ...]:
+    def matching_routes(self, facts: IncidentFacts) -> tuple[Route, ...]:
         """The routes that match, in order, until one says stop. Where an incident is about a destination, a route that
         leads only to that one, and to others that are dead, is passed over, and its stop with it: nobody would hear
         that the destination is dead."""
@@ -126,7 +126,7 @@ class Rules(msgspec.Struct, frozen=True):
                     break
         return tuple(taken)
 
-    def mute(self, facts: IncidentFacts, silences: Iterable[Silence], at: datetime) -> Mute | None:
+    def find_mute(self, facts: IncidentFacts, silences: Iterable[Silence], at: datetime) -> Mute | None:
         """The mute that holds longest at an instant."""
         mutes = [
             Mute(f"silence {one.id} by {one.author}: {one.reason}", one.ends_at)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from wabawatch.domain.health import Reason, identities
+from wabawatch.domain.health import Reason, identify_reasons
 
 
 class Key(NamedTuple):
@@ -50,7 +50,7 @@ class CapabilityState(msgspec.Struct, frozen=True, array_like=True):
     @property
     def picture(self) -> tuple[str | None, frozenset[str], str | None]:
         """What people would call the same: status, identities of the reasons, and the entity that explains it."""
-        return (self.status, identities(self.reasons), self.caused_by)
+        return (self.status, identify_reasons(self.reasons), self.caused_by)
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -63,14 +63,14 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     version: int = 0
     seq: int = 0
     observed_at: datetime | None = None
-    tracks: tuple[CapabilityState, ...] = ()
+    states: tuple[CapabilityState, ...] = ()
     contradictions: tuple[str, ...] = ()
     is_reset: bool = False
     """What was stored could not be read: nothing is known of what was told before, so that the first reading afterwards
     tells health too."""
 
-    def track(self, key: tuple[str, str, str]) -> CapabilityState | None:
-        return next((track for track in self.tracks if track.key == key), None)
+    def state(self, key: tuple[str, str, str]) -> CapabilityState | None:
+        return next((state for state in self.states if state.key == key), None)
 
 
 class Transition(msgspec.Struct, frozen=True, array_like=True):

@@ -13,11 +13,11 @@ import msgspec
 
 from wabawatch.domain.health import CALLING, MESSAGING, READABLE, TARGET, Reason
 from wabawatch.domain.incident import DESTINATION, MONITOR
-from wabawatch.domain.messages import Advice, Notification, ReasonShown, Subject
+from wabawatch.domain.notification import Advice, Notification, ReasonShown, Subject
 from wabawatch.domain.pen import Pen
-from wabawatch.domain.phrases import counted, lasted, listed
-from wabawatch.domain.runbook import cause_of, meaning
-from wabawatch.domain.wording import Mark, headline, is_over, is_test, mark, mark_of, recovered, title, where
+from wabawatch.messages.runbook import cause_of, meaning
+from wabawatch.messages.text import humanize_duration, listed, pluralize
+from wabawatch.messages.titles import Mark, headline, is_over, is_test, mark, mark_of, recovered, title, where
 
 TEST_NOTE: Final = "This is a test. Nothing has happened, and nobody has to do anything."
 
@@ -85,8 +85,8 @@ def cut_note(is_cut: bool, reasons: int, incidents: int, passages: tuple[Passage
     """Says that the message is not all there is, and where the rest can be read; nothing where it is."""
     if not is_cut:
         return ""
-    left = [counted(reasons, "more reason")] if reasons else []
-    left += [counted(incidents, "more incident")] if incidents else []
+    left = [pluralize(reasons, "more reason")] if reasons else []
+    left += [pluralize(incidents, "more incident")] if incidents else []
     said = f"{' and '.join(left)} not shown" if left else "long texts are shortened"
     rest = f"wabawatch explain {passages[0].incident_id}" if len(passages) == 1 else "wabawatch incidents"
     return f"This message was cut: {said}. All of it: {rest}"
@@ -110,7 +110,7 @@ def _passage(subject: Subject, notification: Notification, pen: Pen, *, in_full:
 def _facts(subject: Subject, notification: Notification, pen: Pen) -> list[tuple[str, str]]:
     return [
         ("Status", _change(subject, notification, pen)),
-        ("Affected", _affected(subject, pen)),
+        ("TargetInfo", _affected(subject, pen)),
         ("Recovered", recovered(subject).removesuffix(" recovered")),
         ("Lasted" if is_over(subject) else "Since", _time(subject, notification, pen)),
         ("Where", _where(subject, pen)),
@@ -125,7 +125,7 @@ def _facts(subject: Subject, notification: Notification, pen: Pen) -> list[tuple
 def _short_facts(subject: Subject, notification: Notification, pen: Pen) -> list[tuple[str, str]]:
     return [
         ("Status", _change(subject, notification, pen)),
-        ("Affected", _affected(subject, pen) if subject.affected_total > 1 else ""),
+        ("TargetInfo", _affected(subject, pen) if subject.affected_total > 1 else ""),
         ("Lasted" if is_over(subject) else "Since", _time(subject, notification, pen)),
         ("Incident", pen.short(subject.incident_id)),
     ]
@@ -151,14 +151,14 @@ def _affected(subject: Subject, pen: Pen) -> str:
     share = f" ({subject.share:.0%} of all)" if subject.affected_total > 1 and subject.share else ""
     before = subject.affected_before
     was = f", were {before}" if before and before != subject.affected_total and not is_over(subject) else ""
-    counts = f"{counted(subject.affected_total, 'number')}{was}{share}"
+    counts = f"{pluralize(subject.affected_total, 'number')}{was}{share}"
     names = pen.names(subject.affected, subject.affected_total)
     return f"{counts}: {names}" if names else counts
 
 
 def _time(subject: Subject, notification: Notification, pen: Pen) -> str:
     """What was found so at the first look began at some time before."""
-    length = f"{'at least ' if subject.preexisting else ''}{lasted(subject.duration(notification.at))}"
+    length = f"{'at least ' if subject.preexisting else ''}{humanize_duration(subject.duration(notification.at))}"
     start = f"{'before ' if subject.preexisting else ''}{pen.when(subject.opened_at)}"
     if subject.resolved_at is not None:
         return f"{length}, from {start} to {pen.when(subject.resolved_at)}"
@@ -187,7 +187,9 @@ def _story(subject: Subject, pen: Pen) -> str:
     """The latest changes: `BLOCKED 2026-03-01 01:00 UTC, AVAILABLE 10 min later, BLOCKED 10 min later`."""
     shown = subject.history[-pen.room.names :]
     first = [f"{pen.short(status)} {pen.when(at)}" for at, status in shown[:1]]
-    later = [f"{pen.short(status)} {lasted(at - before)} later" for (before, _), (at, status) in pairwise(shown)]
+    later = [
+        f"{pen.short(status)} {humanize_duration(at - before)} later" for (before, _), (at, status) in pairwise(shown)
+    ]
     return ", ".join(first + later)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from wabawatch.application.addresses import host_of, is_loopback
+from wabawatch.application.credentials import host_of, is_loopback
 
 from .answers import Answer, json_answer, plain
 from .failures import FAILURES

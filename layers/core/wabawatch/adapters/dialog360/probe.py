@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from wabawatch.application.api_key import explain_bad_key
-from wabawatch.application.errors import SecretError
+from wabawatch.application.credentials import explain_bad_key
 from wabawatch.application.ports import Target
+from wabawatch.errors import SecretError
 
 _PATH: Final = "/health_status"
 

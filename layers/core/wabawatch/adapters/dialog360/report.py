@@ -18,7 +18,7 @@ from wabawatch.domain.health import (
     Failure,
     Reason,
     Report,
-    explains,
+    capability_of_code,
     rank,
     worst,
 )
@@ -210,7 +210,7 @@ class _Reader:
         solution = self._text(self._value(entry, "possible_solution"))
         if code is None and not description and not solution:
             return None
-        return Reason(code, description, solution, explains(code))
+        return Reason(code, description, solution, capability_of_code(code))
 
     def _text(self, value: object) -> str:
         return self._clean(value, _TEXT) if isinstance(value, str) else ""

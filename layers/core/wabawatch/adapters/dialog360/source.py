@@ -18,9 +18,9 @@ from wabawatch.adapters.dialog360.settings import Settings
 from wabawatch.adapters.dialog360.transport import Transport
 from wabawatch.adapters.dialog360.waiting import PATIENCE, Waiting
 from wabawatch.adapters.dialog360.wording import Wording
-from wabawatch.application.errors import NotFetchedError, SecretError
 from wabawatch.application.ports import Clock, Target
 from wabawatch.domain.health import Failure, Observation, Report
+from wabawatch.errors import NotFetchedError, SecretError
 
 _LOOK_UP: Final = 0.25
 """Seconds between two looks at `stopped` while nothing comes in."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
-from wabawatch.application.api_key import SHORTEST_KEY
+from wabawatch.application.credentials import SHORTEST_KEY
 
 HIDDEN: Final = "[key]"
 _JOINERS: Final = "\u200c\u200d"

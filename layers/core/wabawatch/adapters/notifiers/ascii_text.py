@@ -6,7 +6,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from wabawatch.domain.messages import Affected
+from wabawatch.domain.notification import TargetInfo
 from wabawatch.domain.pen import Pen, Room
 
 SUBJECT: Final = 99
@@ -55,10 +55,10 @@ class SpellingPen(Pen):
     def __init__(self) -> None:
         super().__init__(Room(short=60, long=300, names=3, reasons=3, passages=3), escape=gsm)
 
-    def called(self, affected: Affected) -> str:
+    def called(self, affected: TargetInfo) -> str:
         written = spelled(affected.name[:_CONSIDERED])
         lost = "?" in written and "?" not in affected.name
         return self.short(affected.id if lost or not written else affected.name)
 
-    def name(self, affected: Affected) -> str:
+    def name(self, affected: TargetInfo) -> str:
         return self.called(affected)

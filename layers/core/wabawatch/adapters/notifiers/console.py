@@ -13,13 +13,13 @@ from typing import TextIO
 import msgspec
 
 from wabawatch.adapters.notifiers import plain
-from wabawatch.adapters.notifiers.world import World
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
+from wabawatch.adapters.notifiers.context import NotifyContext
 from wabawatch.application.ports import Receipt
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
 from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.phrases import utc
 from wabawatch.domain.telling import tell
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
+from wabawatch.messages.text import utc
 
 _ROOM = Room(short=80, long=600, names=8, reasons=20, passages=40)
 
@@ -33,7 +33,7 @@ class Console:
 
     kind = "console"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: NotifyContext) -> None:
         self._world = world
 
     def deliver(self, notification: Notification, thread: Mapping[str, str]) -> Receipt:
@@ -73,5 +73,5 @@ def _both_times(at: datetime) -> str:
     return utc(at) if same else f"{utc(at)} ({local:%H:%M} here)"
 
 
-def build(name: str, options: Options, world: World) -> Console:  # noqa: ARG001 - the signature of every notifier
+def build(name: str, options: Options, world: NotifyContext) -> Console:  # noqa: ARG001 - the signature of every notifier
     return Console(world)

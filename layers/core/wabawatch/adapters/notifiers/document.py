@@ -34,10 +34,10 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from wabawatch.domain.messages import Advice, Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.notification import Advice, Notification, ReasonShown, Subject, TargetInfo
 from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.phrases import cut, whole
-from wabawatch.domain.wording import headline, title
+from wabawatch.messages.text import cut, whole
+from wabawatch.messages.titles import headline, title
 
 VERSION: Final = 1
 _T = TypeVar("_T")
@@ -231,7 +231,7 @@ class _Clerk:
         share = round(subject.share, 4)
         return AffectedTold(subject.affected_total, subject.affected_before, subject.recovered_total, share, named)
 
-    def _named(self, affected: Affected) -> Named:
+    def _named(self, affected: TargetInfo) -> Named:
         labels = islice(affected.labels.items(), self._limits.named)
         shown = {self._short(key): self._short(value) for key, value in labels}
         return Named(self._short(affected.id), self._short(affected.name), shown, self._short(affected.status))

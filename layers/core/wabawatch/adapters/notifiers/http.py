@@ -21,11 +21,11 @@ import msgspec
 import requests
 from urllib3.exceptions import NewConnectionError
 
-from wabawatch.adapters.notifiers.answers import Answer
+from wabawatch.adapters.notifiers.http_rules import Answer
 from wabawatch.adapters.retry_after import parse_retry_after
 from wabawatch.application.abandoned import AbandonedThreads
-from wabawatch.application.addresses import host_of, is_loopback
-from wabawatch.application.errors import DeliveryError
+from wabawatch.application.credentials import host_of, is_loopback
+from wabawatch.errors import DeliveryError
 
 _CONNECT: Final = 5.0
 _BODY: Final = 4096

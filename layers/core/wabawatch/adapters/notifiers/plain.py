@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wabawatch.domain.telling import Explanation, Passage, Telling
-from wabawatch.domain.wording import marked
+from wabawatch.messages.titles import marked
 
 
 def lines(telling: Telling) -> list[str]:

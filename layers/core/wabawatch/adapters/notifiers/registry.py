@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 
-from wabawatch.adapters.notifiers.world import World
+from wabawatch.adapters.notifiers.context import NotifyContext
 from wabawatch.application.ports import Notifier
 
 KINDS: Final = {
@@ -31,7 +31,7 @@ KINDS: Final = {
 class _Module(Protocol):
     Options: type[msgspec.Struct]
 
-    def build(self, name: str, options: Any, world: World) -> Notifier:  # noqa: ANN401 - of the type that Options names
+    def build(self, name: str, options: Any, world: NotifyContext) -> Notifier:  # noqa: ANN401 - of the type that Options names
         ...
 
 
@@ -54,9 +54,9 @@ OPTIONS: Final = _Options()
 """The options of each kind; the configuration is validated against them."""
 
 
-def build(name: str, kind: str, options: msgspec.Struct, world: World) -> Notifier:
+def build(name: str, kind: str, options: msgspec.Struct, world: NotifyContext) -> Notifier:
     """The notifier of a destination: its name, one of KINDS, and options of the type in OPTIONS."""
     return _module(kind).build(name, options, world)
 
 
-__all__ = ["KINDS", "OPTIONS", "World", "build"]
+__all__ = ["KINDS", "OPTIONS", "NotifyContext", "build"]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from wabawatch.adapters.notifiers.answers import Answer, address, failure
-from wabawatch.adapters.notifiers.world import Reference, World, require_reference
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
+from wabawatch.adapters.notifiers.context import NotifyContext, Reference, require_reference
+from wabawatch.adapters.notifiers.http_rules import Answer, address, failure
 from wabawatch.application.ports import Receipt
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 if TYPE_CHECKING:
     from wabawatch.adapters.notifiers.http import Client
@@ -50,7 +50,7 @@ class Slack:
 
     kind = "slack"
 
-    def __init__(self, name: str, options: Options, world: World) -> None:
+    def __init__(self, name: str, options: Options, world: NotifyContext) -> None:
         self._name = name
         self._options = options
         self._world = world
@@ -93,5 +93,5 @@ def _judge(answer: Answer) -> None:
         raise DeliveryError("HTTP 200, but not Slack's `ok`: something else answers at this address")
 
 
-def build(name: str, options: Options, world: World) -> Slack:
+def build(name: str, options: Options, world: NotifyContext) -> Slack:
     return Slack(name, options, world)

@@ -7,10 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from wabawatch.adapters.notifiers import plain, slack_text
-from wabawatch.domain.messages import Notification
-from wabawatch.domain.phrases import counted
+from wabawatch.domain.notification import Notification
 from wabawatch.domain.telling import Explanation, Fact, Passage, Telling, cut_note, tell
-from wabawatch.domain.wording import Mark, headline
+from wabawatch.messages.text import pluralize
+from wabawatch.messages.titles import Mark, headline
 
 Block = dict[str, Any]
 
@@ -80,8 +80,8 @@ def _digest(telling: Telling, sheet: _Sheet) -> tuple[int, int]:
 
 def _listed(passage: Passage) -> str:
     facts = " · ".join(fact.text for fact in passage.facts if fact.label in {"Status", "Since", "Lasted"})
-    others = [f"{fact.label}: {fact.text}" for fact in passage.facts if fact.label in {"Affected", "Incident"}]
-    more = f" (+{counted(passage.reasons_more, 'more reason')})" if passage.reasons_more else ""
+    others = [f"{fact.label}: {fact.text}" for fact in passage.facts if fact.label in {"TargetInfo", "Incident"}]
+    more = f" (+{pluralize(passage.reasons_more, 'more reason')})" if passage.reasons_more else ""
     reasons = [_explained(one) + more for one in passage.reasons]
     return "\n".join([f"{passage.mark.sign} *{passage.title}*", facts, *others, *reasons])
 

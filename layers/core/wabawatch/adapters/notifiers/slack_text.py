@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.phrases import utc
+from wabawatch.messages.text import utc
 
 BLOCKS: Final = 50
 HEADER: Final = 150

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from wabawatch.adapters.notifiers.answers import status_kind
-from wabawatch.adapters.notifiers.world import World
+from wabawatch.adapters.notifiers.context import NotifyContext
+from wabawatch.adapters.notifiers.http_rules import status_kind
 from wabawatch.adapters.retry_after import parse_retry_after
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.application.ports import Receipt, SubscriptionCounts
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -63,7 +63,7 @@ class Sns:
 
     kind = "sns"
 
-    def __init__(self, options: Options, world: World) -> None:
+    def __init__(self, options: Options, world: NotifyContext) -> None:
         self._options = options
         self._world = world
         self.topic_arn = options.topic_arn
@@ -153,5 +153,5 @@ def _unsent(error: Exception) -> DeliveryError:
     return DeliveryError(f"SNS was not reached: {name}", kind, is_answered=name in {*_NEVER_SENT, *_NOT_REACHED})
 
 
-def build(name: str, options: Options, world: World) -> Sns:  # noqa: ARG001 - the signature of every notifier
+def build(name: str, options: Options, world: NotifyContext) -> Sns:  # noqa: ARG001 - the signature of every notifier
     return Sns(options, world)

@@ -12,11 +12,11 @@ import msgspec
 from wabawatch.adapters.notifiers import document, plain
 from wabawatch.adapters.notifiers.ascii_text import SMS, SUBJECT, SpellingPen, first, gsm, spelled
 from wabawatch.adapters.notifiers.slack_text import FormattedPen, escape_formatting
-from wabawatch.domain.messages import Notification, Subject
+from wabawatch.domain.notification import Notification, Subject
 from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.phrases import clean, cut
 from wabawatch.domain.telling import Passage, Telling, tell
-from wabawatch.domain.wording import is_test, marked
+from wabawatch.messages.text import clean, cut
+from wabawatch.messages.titles import is_test, marked
 
 MOST: Final = 262_144
 """Bytes of a message, with its attributes, by the SNS quota."""

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wabawatch.domain.telling import Explanation, Passage, Telling
-from wabawatch.domain.wording import Mark
+from wabawatch.messages.titles import Mark
 
 _STYLES: Final = {
     "CRITICAL": "bold white on red",
@@ -41,7 +41,7 @@ def show(telling: Telling, stream: TextIO) -> None:
 
 
 def _headed(mark: Mark, title: str) -> Text:
-    return Text.assemble(
+    return Text.build(
         (f" {mark.word} ", _STYLES[mark.word]), " ", (title.removeprefix(f"{mark.word}: "), "bold"), overflow="fold"
     )
 
@@ -59,7 +59,7 @@ def _table(passage: Passage) -> Table:
 
 def _explain(table: Table, reason: Explanation) -> None:
     code = f"{reason.code}  " if reason.code else ""
-    table.add_row("It was" if reason.label != "Reason" else "Reason", Text.assemble((code, "bold"), reason.text))
+    table.add_row("It was" if reason.label != "Reason" else "Reason", Text.build((code, "bold"), reason.text))
     advised = (
         ("Suggested", reason.solution, ""),
         ("Who", reason.who, ""),

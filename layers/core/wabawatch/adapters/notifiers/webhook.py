@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from wabawatch.adapters.notifiers import document
-from wabawatch.adapters.notifiers.answers import address, failure
+from wabawatch.adapters.notifiers.context import NotifyContext, Reference, is_reference, require_reference
+from wabawatch.adapters.notifiers.http_rules import address, failure
 from wabawatch.adapters.notifiers.signing import signed
-from wabawatch.adapters.notifiers.world import Reference, World, is_reference, require_reference
-from wabawatch.application.addresses import explain_bad_url
+from wabawatch.application.credentials import explain_bad_url
 from wabawatch.application.ports import Receipt
-from wabawatch.domain.messages import Notification
+from wabawatch.domain.notification import Notification
 
 if TYPE_CHECKING:
     from wabawatch.adapters.notifiers.http import Client
@@ -41,7 +41,7 @@ class Webhook:
 
     kind = "webhook"
 
-    def __init__(self, name: str, options: Options, world: World) -> None:
+    def __init__(self, name: str, options: Options, world: NotifyContext) -> None:
         self._name = name
         self._options = options
         self._world = world
@@ -68,5 +68,5 @@ def _ascii(text: str) -> str:
     return "".join(character for character in text if " " < character <= "~")
 
 
-def build(name: str, options: Options, world: World) -> Webhook:
+def build(name: str, options: Options, world: NotifyContext) -> Webhook:
     return Webhook(name, options, world)

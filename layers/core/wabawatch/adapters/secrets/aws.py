@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from wabawatch.adapters.secrets.vaults import Stopped, UnansweredError
-from wabawatch.application.errors import ConfigurationError, NotFetchedError, SecretError
+from wabawatch.errors import ConfigurationError, NotFetchedError, SecretError
 
 Clients = Callable[[str], Any]
 """Makes the boto3 client of a service by its name."""

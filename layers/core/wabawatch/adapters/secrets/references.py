@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.errors import SecretError
+from wabawatch.errors import SecretError
 
 ENV: Final = "env"
 FILE: Final = "file"

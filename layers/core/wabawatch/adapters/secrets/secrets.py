@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from wabawatch.adapters.secrets.aws import Clients, ParameterStore, SecretsManager
-from wabawatch.adapters.secrets.references import ENV, FILE, SECRETS_MANAGER, SSM, Reference, parse_reference
 from wabawatch.adapters.secrets.vaults import Closed, Environment, Files, Stopped, UnansweredError, Vault
-from wabawatch.application.errors import NotFetchedError, SecretError
 from wabawatch.application.ports import Clock
+from wabawatch.application.secret_reference import ENV, FILE, SECRETS_MANAGER, SSM, Reference, parse_reference
+from wabawatch.errors import NotFetchedError, SecretError
 
 _RETRY: Final = timedelta(seconds=30)
 """After which a secret that could not be read is tried again: a thousand targets must not make a thousand attempts."""

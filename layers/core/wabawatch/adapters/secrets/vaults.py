@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from wabawatch.application.errors import SecretError
+from wabawatch.errors import SecretError
 
 _MOST_BYTES: Final = 64 * 1024
 

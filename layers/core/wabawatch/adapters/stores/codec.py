@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from wabawatch.application.errors import SchemaError, StoreError
+from wabawatch.errors import SchemaError, StoreError
 
 FORMAT: Final = 1
 _DEFLATED: Final = 0x80

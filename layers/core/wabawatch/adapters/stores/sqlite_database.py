@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from wabawatch.adapters.stores.sqlite_schema import migrate
-from wabawatch.application.errors import StoreError
 from wabawatch.application.private_files import OWNERS_FILE, explain_foreign, make_folders
+from wabawatch.errors import StoreError
 
 _PAUSE: Final = 0.05
 """Seconds between two tries to switch to WAL, for which SQLite does not wait by itself."""

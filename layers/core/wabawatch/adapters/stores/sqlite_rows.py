@@ -10,7 +10,6 @@ from typing import Final, Generic, TypeVar
 
 from wabawatch.adapters.stores.codec import instant, load, microseconds
 from wabawatch.adapters.stores.sqlite_database import Database, Row, Values
-from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Observation
 from wabawatch.domain.incident import Incident, Member
@@ -18,6 +17,7 @@ from wabawatch.domain.notification_queue import QueuedNotification
 from wabawatch.domain.run import Run
 from wabawatch.domain.silence import Acknowledgement, Silence
 from wabawatch.domain.snapshot import Snapshot, Transition
+from wabawatch.errors import SchemaError, StoreError
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from wabawatch.application.errors import SchemaError, StoreError
+from wabawatch.errors import SchemaError, StoreError
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """

@@ -10,9 +10,9 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from wabawatch.adapters import stack as deployed
-from wabawatch.application.errors import ConfigurationError, WabawatchError
-from wabawatch.bootstrap import Application
+from wabawatch.bootstrap import Monitor
 from wabawatch.cli.verify_aws.timer import Timer
+from wabawatch.errors import ConfigurationError, WabawatchError
 
 _DENIED: Final = re.compile("AccessDenied|AuthorizationError|UnauthorizedOperation|NotAuthorized")
 _NAMED: Final = re.compile(r"perform: ([a-z0-9-]+:[A-Za-z]+)")
@@ -35,7 +35,7 @@ class Account:
     """What checks ask. Every call raises MissingRightError, or another WabawatchError."""
 
     def __init__(
-        self, stack: deployed.Stack, application: Application, clients: Callable[[str], Any], timer: Timer
+        self, stack: deployed.Stack, application: Monitor, clients: Callable[[str], Any], timer: Timer
     ) -> None:
         self.stack = stack
         self.application = application

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.errors import WabawatchError, describe_place
 from wabawatch.cli.verify_aws.account import Account, MissingRightError
 from wabawatch.cli.verify_aws.timer import Timer
+from wabawatch.errors import WabawatchError, describe_place
 
 LIMIT: Final = 3600.0
 """Seconds for all checks together; each has shorter limits of its own."""

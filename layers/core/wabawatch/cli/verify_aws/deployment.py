@@ -10,7 +10,7 @@ from wabawatch.adapters import stack as deployed
 from wabawatch.cli.bounds import interval_of
 from wabawatch.cli.verify_aws.account import Account
 from wabawatch.cli.verify_aws.check import Step, finding, proven
-from wabawatch.domain.phrases import counted, lasted
+from wabawatch.messages.text import humanize_duration, pluralize
 
 LAYER_AGE: Final = timedelta(days=31)
 """The layer brings OpenSSL and the certificate authorities; AWS updates neither."""
@@ -36,15 +36,19 @@ def schedules(account: Account) -> Iterator[Step]:
         last = started[purpose]
         age = None if last is None else account.application.clock.now() - last
         if age is None or age > 2 * interval + _METRICS_LATE:
-            said = "was not started in the last three hours" if age is None else f"was last started {lasted(age)} ago"
+            said = (
+                "was not started in the last three hours"
+                if age is None
+                else f"was last started {humanize_duration(age)} ago"
+            )
             yield finding(f"{purpose} {said}", "read ScheduleDeadLetterQueue and the alarms on throttles")
         else:
             schedule = found.get(purpose)
             how = f", {schedule.expression}" if schedule else ""
-            yield proven(f"{purpose} was started {lasted(age)} ago{how}")
+            yield proven(f"{purpose} was started {humanize_duration(age)} ago{how}")
     if dropped:
         yield finding(
-            f"Scheduler gave up {counted(dropped, 'start')} lately", "read ScheduleDeadLetterQueue: it says why"
+            f"Scheduler gave up {pluralize(dropped, 'start')} lately", "read ScheduleDeadLetterQueue: it says why"
         )
 
 
@@ -180,7 +184,7 @@ def layer(account: Account) -> Iterator[Step]:
 
 def _age(account: Account, arn: str, created: str) -> Step:
     age = account.application.clock.now() - datetime.strptime(created, "%Y-%m-%dT%H:%M:%S.%f%z")
-    said = f"layer {arn.rpartition(':layer:')[2]} is {counted(age.days, 'day')} old"
+    said = f"layer {arn.rpartition(':layer:')[2]} is {pluralize(age.days, 'day')} old"
     if age <= LAYER_AGE:
         return proven(said)
     return finding(f"{said}: so are its OpenSSL and its certificate authorities", "rebuild and deploy it each month")
@@ -201,7 +205,9 @@ def metrics(account: Account) -> Iterator[Step]:
         said = f"metric {one['MetricName']} of this deployment does not exist, so alarm {one['AlarmName']} always rings"
         yield finding(said, "wait for ten minutes after a deployment; then read the functions' logs")
     if alarms and not wrong and not missing:
-        yield proven(f"{counted(len(alarms), 'alarm')} on {counted(len(existing), 'metric')} of this deployment alone")
+        yield proven(
+            f"{pluralize(len(alarms), 'alarm')} on {pluralize(len(existing), 'metric')} of this deployment alone"
+        )
     if not alarms:
         yield finding("the stack has no alarm on its own metrics", "deploy again")
 

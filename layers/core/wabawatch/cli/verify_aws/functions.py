@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from wabawatch.cli.verify_aws.account import Account
 from wabawatch.cli.verify_aws.check import Step, finding, proven, unchecked
-from wabawatch.domain.phrases import counted
+from wabawatch.messages.text import pluralize
 
 _PROCESSORS: Final = {"arm64": {"aarch64", "arm64"}, "x86_64": {"x86_64", "AMD64"}}
 """What Python calls the processor that Lambda calls so."""
@@ -61,7 +61,7 @@ def functions(account: Account) -> Iterator[Step]:
 def _well(purpose: str, answer: Mapping[str, Any]) -> Step:
     versions = ", ".join(f"{name} {version}" for name, version in answer["versions"].items())
     read, of = answer["secrets"], answer["secrets_in_all"]
-    some = f"{read} of {counted(of, 'secret')}" if read < of else counted(of, "secret")
+    some = f"{read} of {pluralize(of, 'secret')}" if read < of else pluralize(of, "secret")
     return proven(f"{purpose} runs on {answer['architecture']} and can do what it needs, {some} read; {versions}")
 
 

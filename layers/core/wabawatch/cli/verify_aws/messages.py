@@ -13,14 +13,14 @@ import msgspec
 
 from wabawatch.adapters.notifiers import registry
 from wabawatch.adapters.notifiers.sns import Options
-from wabawatch.application.errors import DeliveryError
 from wabawatch.cli.verify_aws.account import Account, MissingRightError, missing_right
 from wabawatch.cli.verify_aws.check import Pause, Step, finding, proven, unchecked
 from wabawatch.cli.verify_aws.deployment import stack_alarms, sums
 from wabawatch.cli.verify_aws.functions import ask_function
 from wabawatch.cli.verify_aws.temporary import TemporaryQueue, temporary_queue, temporary_topic
-from wabawatch.domain.phrases import counted
 from wabawatch.domain.rehearsal import rehearsal
+from wabawatch.errors import DeliveryError
+from wabawatch.messages.text import pluralize
 
 ALARM_REASON: Final = "A test by `wabawatch doctor --verify-aws`: nothing is wrong"
 _ATTRIBUTES: Final = "MessageAttributes"
@@ -56,14 +56,14 @@ def subscriptions(account: Account) -> Iterator[Step]:
             todo = "confirm it with the link in AWS's first message: AWS deletes it after two days"
             yield finding(f"{name}: {one} is not confirmed", todo)
         if deleted := int(attributes.get("SubscriptionsDeleted", 0)):
-            said = f"{name}: {counted(deleted, 'subscription')} deleted lately"
+            said = f"{name}: {pluralize(deleted, 'subscription')} deleted lately"
             yield finding(said, "ask whether that was meant; subscribe and confirm again")
         open_ones = [one["Endpoint"] for one in confirmed if one["Protocol"] == "email" and _is_open(account, one)]
         for endpoint in open_ones:
             todo = "confirm again with aws sns confirm-subscription --authenticate-on-unsubscribe true"
             yield finding(f"{name}: whoever gets a mail of {endpoint} can unsubscribe it", todo)
         if confirmed and not pending and not deleted and not open_ones:
-            yield proven(f"{name}: {counted(len(confirmed), 'subscription')}, all confirmed")
+            yield proven(f"{name}: {pluralize(len(confirmed), 'subscription')}, all confirmed")
 
 
 def _is_pending(subscription: Mapping[str, str]) -> bool:
@@ -165,7 +165,7 @@ def _publish(account: Account, topic: str, name: str) -> str:
     """Publish as a destination of the configuration would; the notification's id."""
     audience = account.application.audience
     number = f"test-{secrets.token_hex(6)}"
-    world = registry.World(account.application.secrets.key, lambda service, _region: account.client(service))
+    world = registry.NotifyContext(account.application.secrets.key, lambda service, _region: account.client(service))
     options = msgspec.convert({"topic_arn": topic, "format": name}, Options)
     now = account.application.clock.now()
     try:
@@ -251,7 +251,7 @@ def _undelivered(account: Account, topics: Mapping[str, str], since: datetime) -
     counts = [sum(found.values()) for found in sums(account, wanted, back).values()]
     for name, count in zip(topics, counts, strict=True):
         if count:
-            said = f"{name}: SNS could not deliver to {counted(count, 'subscriber')}"
+            said = f"{name}: SNS could not deliver to {pluralize(count, 'subscriber')}"
             yield finding(said, "see the topic's metric NumberOfNotificationsFailed, and its subscriptions")
 
 

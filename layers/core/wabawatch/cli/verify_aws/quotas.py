@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from wabawatch.application.secret_reference import references
 from wabawatch.cli.bounds import interval_of
 from wabawatch.cli.verify_aws.account import Account
 from wabawatch.cli.verify_aws.check import Step, finding, proven
 from wabawatch.config import effective
-from wabawatch.config.references import references
-from wabawatch.domain.phrases import counted
+from wabawatch.messages.text import pluralize
 
 _NOTIFY_AT_ONCE: Final = 2
 """One that the schedule started, and one that the stream did."""
@@ -73,9 +73,9 @@ def parameter_throughput(account: Account) -> Iterator[Step]:
         return
     setting = account.call("ssm", "get_service_setting", SettingId=_HIGH_THROUGHPUT)["ServiceSetting"]
     seconds = -(-count // _PARAMETERS_AT_ONCE) / _PARAMETER_CALLS
-    said = f"{counted(count, 'parameter')} take {seconds:.1f} s to read at {_PARAMETER_CALLS} calls a second"
+    said = f"{pluralize(count, 'parameter')} take {seconds:.1f} s to read at {_PARAMETER_CALLS} calls a second"
     if setting.get("SettingValue") == "true":
-        yield proven(f"{counted(count, 'parameter')}, and the account has higher throughput")
+        yield proven(f"{pluralize(count, 'parameter')}, and the account has higher throughput")
     elif seconds <= _PATIENCE:
         yield proven(said)
     else:
@@ -85,7 +85,7 @@ def parameter_throughput(account: Account) -> Iterator[Step]:
 def secret_rate(account: Account) -> Iterator[Step]:
     count = len({one.partition("#")[0] for one in _places(account, "secretsmanager:")})
     seconds = -(-count // _SECRETS_AT_ONCE) / _SECRET_CALLS
-    said = f"{counted(count, 'secret')} take {seconds:.1f} s to read at {_SECRET_CALLS} calls a second"
+    said = f"{pluralize(count, 'secret')} take {seconds:.1f} s to read at {_SECRET_CALLS} calls a second"
     yield proven(said) if seconds <= _PATIENCE else finding(said, "keep many keys in one JSON secret")
 
 
@@ -106,6 +106,6 @@ def sms_spending(account: Account) -> Iterator[Step]:
     limit = float(attributes.get("MonthlySpendLimit", _FIRST_SMS_LIMIT))
     if account.call("sns", "get_sms_sandbox_account_status")["IsInSandbox"]:
         yield finding("the account is in the SMS sandbox: only verified phones get messages", "leave the SMS sandbox")
-    said = f"{counted(phones, 'subscriber')} by SMS, and ${limit:g} a month may be spent"
+    said = f"{pluralize(phones, 'subscriber')} by SMS, and ${limit:g} a month may be spent"
     todo = "raise the quota `SMS spending` of SNS: when it is spent, messages are dropped silently"
     yield proven(said) if limit > _FIRST_SMS_LIMIT else finding(said, todo)

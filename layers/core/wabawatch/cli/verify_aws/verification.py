@@ -11,7 +11,7 @@ import click
 import msgspec
 from rich.text import Text
 
-from wabawatch.bootstrap import aws_client
+from wabawatch.adapters.aws import aws_client
 from wabawatch.cli.exits import FAULTS, OK
 from wabawatch.cli.output import document, show, words
 from wabawatch.cli.session import Session
@@ -19,7 +19,7 @@ from wabawatch.cli.verify_aws.account import Account
 from wabawatch.cli.verify_aws.check import Check, Outcome, Result, run_checks
 from wabawatch.cli.verify_aws.checks import CHECKS
 from wabawatch.cli.verify_aws.timer import Timer
-from wabawatch.domain.phrases import counted
+from wabawatch.messages.text import pluralize
 
 _MARKS: Final = {
     Outcome.PROVEN: Text("  ok  ", "green"),
@@ -52,7 +52,7 @@ def verify(own: Session, *, agreed: bool, as_json: bool) -> int:
 
     chosen = [check for check in CHECKS if not check.asks or agreed or _agrees(check, tell)]
     if not as_json:
-        show(f"{counted(len(chosen), 'check')}, side by side; up to half an hour, an hour at most. Ctrl-C cleans up.")
+        show(f"{pluralize(len(chosen), 'check')}, side by side; up to half an hour, an hour at most. Ctrl-C cleans up.")
     with closing(run_checks(chosen, account, account.timer, _wait_silently if as_json else _show_waiting)) as running:
         for result in running:
             tell(result)
@@ -107,6 +107,6 @@ def _show(result: Result) -> None:
 def _summary(results: Sequence[Result]) -> Text:
     findings = sum(one.outcome is Outcome.FINDING for one in results)
     open_ones = sum(one.outcome is Outcome.UNCHECKED for one in results)
-    said = [counted(findings, "finding")] if findings else []
+    said = [pluralize(findings, "finding")] if findings else []
     said += [f"{open_ones} not checked"] if open_ones else []
     return Text(", ".join(said) or "all is proven", "bold red" if findings else "yellow" if open_ones else "green")

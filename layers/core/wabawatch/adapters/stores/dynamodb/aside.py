@@ -25,7 +25,6 @@ from wabawatch.adapters.stores.dynamodb.table import (
     text,
 )
 from wabawatch.adapters.stores.dynamodb.transactions import Action, WriteGroup, delete, put, update, write
-from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.application.ports import SetAside
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Observation
@@ -34,6 +33,7 @@ from wabawatch.domain.notification_queue import QueuedNotification
 from wabawatch.domain.run import Run
 from wabawatch.domain.silence import Acknowledgement, Silence
 from wabawatch.domain.snapshot import Snapshot, Transition
+from wabawatch.errors import SchemaError, StoreError
 
 ASIDE: Final = "ASIDE"
 _MAX_LISTED: Final = 100

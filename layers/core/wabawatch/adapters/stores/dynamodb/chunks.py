@@ -23,8 +23,8 @@ from wabawatch.adapters.stores.dynamodb.table import (
     text,
 )
 from wabawatch.adapters.stores.dynamodb.transactions import WriteGroup, delete, put, write
-from wabawatch.application.errors import StoreError
 from wabawatch.application.ports import Outcome
+from wabawatch.errors import StoreError
 
 INLINE: Final = 40_000
 """Bytes up to which a body is in its head. Heads of one kind share a partition."""

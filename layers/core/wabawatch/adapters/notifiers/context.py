@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TextIO
 import msgspec
 
 from wabawatch.adapters.secrets.vaults import UnansweredError
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind, SecretError
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 Reference = Annotated[str, msgspec.Meta(extra={"reference": True}, description="a reference to a secret")]
 """An option that says where a secret is, and never the secret."""
@@ -17,7 +17,7 @@ Reference = Annotated[str, msgspec.Meta(extra={"reference": True}, description="
 _STORES: Final = ("env:", "file:", "ssm:", "secretsmanager:")
 
 
-class World(msgspec.Struct, frozen=True):
+class NotifyContext(msgspec.Struct, frozen=True):
     """`resolve` turns a reference into its secret, at each delivery, so that a rotated one works at once (SecretError
     where it can't). `client` makes an AWS client from a service's name and a region. The console writes to `console`
     (None: standard output, as it is at that moment). `now` is an aware instant. `patience` is in seconds: how long one

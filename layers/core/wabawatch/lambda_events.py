@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from wabawatch.application.errors import ConfigurationError, QueueError
-from wabawatch.application.poll import Pass, Polled
-from wabawatch.bootstrap import Application, assemble, aws_client
+from wabawatch.application.poll import PollResult, PollTask
+from wabawatch.bootstrap import Monitor, aws_client, build
 from wabawatch.domain.coverage import oldest_first
 from wabawatch.domain.sharding import SHARD_SIZE, shard_of
+from wabawatch.errors import ConfigurationError, QueueError
 
 if TYPE_CHECKING:
-    from wabawatch.application.notify import Notified
+    from wabawatch.application.notify import NotifyResult
     from wabawatch.self_test import Purpose
 
 MARGIN: Final = timedelta(seconds=20)
@@ -45,13 +45,13 @@ class Environment(msgspec.Struct, frozen=True):
     poll_interval: timedelta = timedelta(minutes=5)
 
 
-class Tick(msgspec.Struct, frozen=True, tag_field="wabawatch", tag="poll"):
+class PollEvent(msgspec.Struct, frozen=True, tag_field="wabawatch", tag="poll"):
     """The schedule says: poll."""
 
     scheduled_at: datetime
 
 
-class Shard(msgspec.Struct, frozen=True, tag_field="wabawatch", tag="shard"):
+class ShardMessage(msgspec.Struct, frozen=True, tag_field="wabawatch", tag="shard"):
     """A part of a fleet that is too large for one invocation."""
 
     run_id: str
@@ -64,7 +64,7 @@ class Shard(msgspec.Struct, frozen=True, tag_field="wabawatch", tag="shard"):
             raise ValueError(f"shard {self.shard} of {self.of}")
 
 
-class Look(msgspec.Struct, frozen=True, tag_field="wabawatch", tag="notify"):
+class NotifyEvent(msgspec.Struct, frozen=True, tag_field="wabawatch", tag="notify"):
     """The schedule says: see whether anything is due."""
 
     scheduled_at: datetime
@@ -116,28 +116,30 @@ def read_event(event: object, kinds: type[E]) -> E:
         raise ConfigurationError(f"not an event of this function: {error}") from error
 
 
-def read_shard(body: object) -> Shard:
+def read_shard(body: object) -> ShardMessage:
     """Raises ConfigurationError that says what is wrong with the message."""
     try:
-        return msgspec.json.decode(body if isinstance(body, str) else b"", type=Shard)
+        return msgspec.json.decode(body if isinstance(body, str) else b"", type=ShardMessage)
     except (msgspec.DecodeError, ValueError) as error:
         raise ConfigurationError(f"not a shard message: {error}") from error
 
 
-class Serverless:
+class LambdaMonitor:
     """The application in a function: the same code as on one machine, a piece at a time."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         gc.set_threshold(_OBJECTS)
         self.environment = read_environment(variables)
-        self.application: Application = assemble(
+        self.application: Monitor = build(
             self.environment.state, self.environment.config, variables, local_secrets=False
         )
         self.application.interval = self.environment.poll_interval
         if self.environment.shard_queue_url is not None:
             self.application.shard_size = self.environment.shard_size
 
-    def poll(self, tick: Tick, until: datetime, *, begun: Callable[[str], None] = lambda _: None) -> Polled | int:
+    def poll(
+        self, tick: PollEvent, until: datetime, *, begun: Callable[[str], None] = lambda _: None
+    ) -> PollResult | int:
         """Poll the whole fleet, or send its shards to the queue: what was done, or how many shards were sent.
 
         The shard that was read longest ago goes first: where a run takes longer than the interval its last messages are
@@ -153,14 +155,14 @@ class Serverless:
         application.poll.restate_added(run_id)
         if of == 1:
             targets = application.settings.targets
-            return application.poll(Pass(run_id, targets, until=until - MARGIN, interval=application.interval))
+            return application.poll(PollTask(run_id, targets, until=until - MARGIN, interval=application.interval))
         order = oldest_first(application.store.coverages(), of)
-        self._send([Shard(run_id, tick.scheduled_at, shard, of) for shard in order])
+        self._send([ShardMessage(run_id, tick.scheduled_at, shard, of) for shard in order])
         return of
 
     def poll_shard(
-        self, shard: Shard, until: datetime, *, receives: int = 1, begun: Callable[[str], None] = lambda _: None
-    ) -> Polled | None:
+        self, shard: ShardMessage, until: datetime, *, receives: int = 1, begun: Callable[[str], None] = lambda _: None
+    ) -> PollResult | None:
         """Poll one shard; None where a newer message does or did what this one asks for.
 
         `receives` is how often the message was received, this time included. At its first receive a message older than
@@ -180,10 +182,10 @@ class Serverless:
         application.refresh()
         targets = [one for one in application.settings.targets if shard_of(one.id, shard.of) == shard.shard]
         return application.poll(
-            Pass(shard.run_id, targets, shard.shard, shard.of, until - MARGIN, application.interval)
+            PollTask(shard.run_id, targets, shard.shard, shard.of, until - MARGIN, application.interval)
         )
 
-    def _was_read_since(self, shard: Shard) -> bool:
+    def _was_read_since(self, shard: ShardMessage) -> bool:
         """Tell whether another run's pass over the shard has begun since, and asked every target with effect."""
         rows = self.application.store.coverages()
         row = next((row for row in rows if (row.shard, row.of) == (shard.shard, shard.of)), None)
@@ -191,7 +193,7 @@ class Serverless:
             return False
         return row.run_id != shard.run_id and row.started_at > shard.scheduled_at
 
-    def notify(self, until: datetime) -> Notified:
+    def notify(self, until: datetime) -> NotifyResult:
         """One round of notify. A configuration that cannot be read is told by the last good one."""
         trouble = self.application.refresh()
         return self.application.tell(trouble, until=until - MARGIN)
@@ -216,7 +218,7 @@ class Serverless:
         answer: dict[str, Any] = msgspec.to_builtins(found)
         return answer
 
-    def _send(self, shards: list[Shard]) -> None:
+    def _send(self, shards: list[ShardMessage]) -> None:
         """Raises QueueError where the queue did not take them all."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - a small fleet needs no queue
 

@@ -81,7 +81,7 @@ def utc(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def lasted(duration: timedelta) -> str:
+def humanize_duration(duration: timedelta) -> str:
     """A duration in the two largest units that matter: `45 s`, `7 min`, `2 h 5 min`, `3 d 4 h`."""
     seconds = max(0, int(duration.total_seconds()))
     if seconds < 60:  # noqa: PLR2004 - seconds in a minute
@@ -91,7 +91,7 @@ def lasted(duration: timedelta) -> str:
     return " ".join(parts[:2])
 
 
-def counted(count: int, one: str, many: str = "") -> str:
+def pluralize(count: int, one: str, many: str = "") -> str:
     """`1 number`, `40 numbers`."""
     return f"{count} {one if count == 1 else many or one + 's'}"
 

@@ -10,29 +10,37 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from wabawatch.application.errors import ConfigurationError, QueueError
 from wabawatch.domain.sharding import BUCKETS, parse_shard_entity_id, shard_entity_id, shard_of, shards_for
-from wabawatch.serverless import Look, Serverless, Shard, Tick, read_environment, read_event, read_shard
+from wabawatch.errors import ConfigurationError, QueueError
+from wabawatch.lambda_events import (
+    LambdaMonitor,
+    NotifyEvent,
+    PollEvent,
+    ShardMessage,
+    read_environment,
+    read_event,
+    read_shard,
+)
 
 AT = "2026-03-01T12:00:00Z"
 SHARD = {"wabawatch": "shard", "run_id": "r", "scheduled_at": AT, "shard": 1, "of": 4}
 
 
 def test_each_function_knows_its_own_event():
-    assert isinstance(read_event({"wabawatch": "poll", "scheduled_at": AT}, Tick), Tick)
-    assert isinstance(read_event({"wabawatch": "notify", "scheduled_at": AT}, Look), Look)
+    assert isinstance(read_event({"wabawatch": "poll", "scheduled_at": AT}, PollEvent), PollEvent)
+    assert isinstance(read_event({"wabawatch": "notify", "scheduled_at": AT}, NotifyEvent), NotifyEvent)
 
 
 @pytest.mark.parametrize(
     ("event", "kind"),
     [
-        pytest.param({"wabawatch": "notify", "scheduled_at": AT}, Tick, id="another function's"),
-        pytest.param({"wabawatch": "poll"}, Tick, id="without its time"),
-        pytest.param({"wabawatch": "poll", "scheduled_at": "noon"}, Tick, id="with a wrong time"),
-        pytest.param({}, Look, id="empty"),
-        pytest.param([], Look, id="a list"),
-        pytest.param("poll", Tick, id="a text"),
-        pytest.param(None, Tick, id="nothing"),
+        pytest.param({"wabawatch": "notify", "scheduled_at": AT}, PollEvent, id="another function's"),
+        pytest.param({"wabawatch": "poll"}, PollEvent, id="without its time"),
+        pytest.param({"wabawatch": "poll", "scheduled_at": "noon"}, PollEvent, id="with a wrong time"),
+        pytest.param({}, NotifyEvent, id="empty"),
+        pytest.param([], NotifyEvent, id="a list"),
+        pytest.param("poll", PollEvent, id="a text"),
+        pytest.param(None, PollEvent, id="nothing"),
     ],
 )
 def test_an_event_is_refused_that_is(event, kind):
@@ -43,7 +51,7 @@ def test_an_event_is_refused_that_is(event, kind):
 def test_a_shard_message_comes_back_as_it_went():
     shard = read_shard(msgspec.json.encode(SHARD).decode())
     assert read_shard(msgspec.json.encode(shard).decode()) == shard
-    assert isinstance(shard, Shard)
+    assert isinstance(shard, ShardMessage)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +119,7 @@ def unreachable(**_):
 def test_no_error_of_the_configuration_is_a_shard_queue_that(tmp_path, monkeypatch, send, said):
     config = {"targets": [{"id": one, "api_key": "ssm:/a"} for one in "ab"]}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    serverless = Serverless(
+    serverless = LambdaMonitor(
         {
             "WABAWATCH_STATE": f"sqlite:{tmp_path / 'state.db'}",
             "WABAWATCH_CONFIG": str(tmp_path / "config.json"),
@@ -119,9 +127,9 @@ def test_no_error_of_the_configuration_is_a_shard_queue_that(tmp_path, monkeypat
             "WABAWATCH_SHARD_SIZE": "1",
         }
     )
-    monkeypatch.setattr("wabawatch.serverless.aws_client", lambda _: SimpleNamespace(send_message_batch=send))
+    monkeypatch.setattr("wabawatch.lambda_events.aws_client", lambda _: SimpleNamespace(send_message_batch=send))
     with pytest.raises(QueueError, match=said) as raised:
-        serverless.poll(Tick(datetime.now(UTC)), datetime.now(UTC) + timedelta(minutes=1))
+        serverless.poll(PollEvent(datetime.now(UTC)), datetime.now(UTC) + timedelta(minutes=1))
     assert "hidden" not in str(raised.value)
     serverless.application.close()
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.addresses import explain_bad_url
-from wabawatch.application.errors import DeliveryError, DeliveryErrorKind
+from wabawatch.application.credentials import explain_bad_url
+from wabawatch.errors import DeliveryError, DeliveryErrorKind
 
 _PASSING: Final = frozenset({408, 425, 429})
 _OF_THE_MESSAGE: Final = frozenset({400, 413, 422})

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from wabawatch.adapters.documents import Document
-from wabawatch.application.configured import GOOD, REMOVED, Configured, MissingDocumentError, record_removal
-from wabawatch.application.errors import ConfigurationError, StoreError
+from wabawatch.application.config_reload import GOOD, REMOVED, MissingDocumentError, ReloadableConfig, record_removal
+from wabawatch.errors import ConfigurationError, StoreError
 
 PARAMETERS = Document(b"parameters of the stack", "parameters")
 GONE = object()
@@ -59,7 +59,7 @@ def parse(body):
 
 def process(papers, shelf, **options):
     """A process that follows the papers; others may share its shelf."""
-    return Configured(papers, parse, lambda: shelf, fallback=PARAMETERS, **options)
+    return ReloadableConfig(papers, parse, lambda: shelf, fallback=PARAMETERS, **options)
 
 
 def detail(trouble):
@@ -213,7 +213,7 @@ def test_while_there_is_no_document_the_parameters_apply():
 
 def test_without_parameters_a_missing_document_is_an_error():
     with pytest.raises(ConfigurationError, match="no such object"):
-        Configured(Papers(), parse, Shelf).refresh()
+        ReloadableConfig(Papers(), parse, Shelf).refresh()
 
 
 def test_a_first_upload_that_is_bad_leaves_the_parameters_in_force_in_old_and_new_processes():
@@ -305,6 +305,6 @@ def test_a_removal_that_was_meant_once_does_not_excuse_a_later_one():
 
 def test_parameters_that_are_bad_do_not_replace_what_was_good():
     shelf, papers = Shelf(**{REMOVED: b"v1", GOOD: b"v1"}), Papers(b"one", GONE)
-    configured = Configured(papers, parse, lambda: shelf, fallback=Document(b"bad", "parameters"))
+    configured = ReloadableConfig(papers, parse, lambda: shelf, fallback=Document(b"bad", "parameters"))
     assert "bad" in detail(configured.refresh())
     assert configured.value == b"one"

@@ -33,7 +33,7 @@ class ReasonShown(msgspec.Struct, frozen=True, omit_defaults=True):
     advice: Advice = Advice()
 
 
-class Affected(msgspec.Struct, frozen=True, omit_defaults=True):
+class TargetInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """An affected target, for people: its id, name and labels."""
 
     id: str
@@ -65,7 +65,7 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
     preexisting: bool = False
     reasons: tuple[ReasonShown, ...] = ()
     reasons_gone: tuple[Reason, ...] = ()
-    affected: tuple[Affected, ...] = ()
+    affected: tuple[TargetInfo, ...] = ()
     affected_total: int = 0
     affected_before: int | None = None
     recovered_total: int = 0

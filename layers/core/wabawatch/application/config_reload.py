@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Generic, Protocol, TypeVar
 
-from wabawatch.application.errors import ConfigurationError, WabawatchError, describe_place
 from wabawatch.application.ports import Store
 from wabawatch.domain.health import Reason
+from wabawatch.errors import ConfigurationError, WabawatchError, describe_place
 
 GOOD: Final = "configuration/good"
 """The document that says which version was the last good one."""
@@ -56,7 +56,7 @@ class Origin(Protocol):
         ...
 
 
-class Configured(Generic[Parsed]):
+class ReloadableConfig(Generic[Parsed]):
     """Settings that follow their document.
 
     `refresh` returns what is wrong while the last good version goes on working, or None. Where no version was ever good
@@ -113,7 +113,7 @@ class Configured(Generic[Parsed]):
 
     def _look(self) -> Text | None:
         try:
-            with refuse_surprises(self._origin.name):
+            with configuration_border(self._origin.name):
                 return self._origin.read(self._seen)
         except MissingDocumentError as error:
             if self._fallback is None:
@@ -137,7 +137,7 @@ class Configured(Generic[Parsed]):
         self._seen = text.version
 
     def _accept(self, text: Text) -> None:
-        with refuse_surprises(self._origin.name):
+        with configuration_border(self._origin.name):
             self.value = self._parse(text.body)
         self.version = text.version
 
@@ -166,7 +166,7 @@ class Configured(Generic[Parsed]):
     def _good_text(self, mark: str) -> Text:
         if self._fallback is not None and mark == self._fallback.version:
             return self._fallback
-        with refuse_surprises(self._origin.name):
+        with configuration_border(self._origin.name):
             return self._origin.version(mark, mark)
 
     def _trouble(self) -> ConfigurationError | None:
@@ -180,7 +180,7 @@ class Configured(Generic[Parsed]):
 
 
 @contextmanager
-def refuse_surprises(name: str) -> Iterator[None]:
+def configuration_border(name: str) -> Iterator[None]:
     """Turn whatever goes wrong while a configuration is read into a ConfigurationError: the last good one goes on. The
     text of a surprise is left out, because it may quote a secret; its place is logged."""
     try:

@@ -18,9 +18,9 @@ from wabawatch.domain.health import (
     rank,
 )
 from wabawatch.domain.incident import DESTINATION, MONITOR
-from wabawatch.domain.messages import Notification, Subject
+from wabawatch.domain.notification import Notification, Subject
 from wabawatch.domain.pen import Pen
-from wabawatch.domain.phrases import counted, lasted
+from wabawatch.messages.text import humanize_duration, pluralize
 
 SEVERITIES: Final = ("critical", "error", "warning", "info")
 _OVER: Final = frozenset({"resolved", "brief"})
@@ -120,7 +120,7 @@ def _line(notification: Notification, pen: Pen) -> str:
     if not notification.subjects:
         return f"A notification for {pen.short(notification.destination)}"
     subject = notification.subject
-    after = lasted(subject.duration(notification.at))
+    after = humanize_duration(subject.duration(notification.at))
     if notification.kind == "brief":
         return f"{title(subject, pen, past=True)} for {after}, and this is over"
     if notification.kind == "flapping":
@@ -158,10 +158,10 @@ def _counts(notification: Notification) -> str:
     counts = Counter(mark_of(one).word.lower() for one in notification.subjects)
     order = [*SEVERITIES, "resolved"]
     if total > len(notification.subjects) or not counts:
-        return counted(total, "incident")
+        return pluralize(total, "incident")
     if len(counts) == 1:
-        return counted(total, f"{next(iter(counts))} incident")
-    return f"{counted(total, 'incident')}: " + ", ".join(f"{counts[word]} {word}" for word in order if counts[word])
+        return pluralize(total, f"{next(iter(counts))} incident")
+    return f"{pluralize(total, 'incident')}: " + ", ".join(f"{counts[word]} {word}" for word in order if counts[word])
 
 
 def title(subject: Subject, pen: Pen, *, past: bool = False) -> str:
@@ -189,7 +189,7 @@ def who(subject: Subject, pen: Pen) -> str:
     if subject.affected_total == 0:
         entity = where(subject, pen)
         return entity[:1].upper() + entity[1:]
-    return counted(subject.affected_total, "number")
+    return pluralize(subject.affected_total, "number")
 
 
 def where(subject: Subject, pen: Pen) -> str:

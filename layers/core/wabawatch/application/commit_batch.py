@@ -10,12 +10,12 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.application.ports import Change, Outcome, Store
 from wabawatch.domain.detection import detect, forget, restate
 from wabawatch.domain.health import Observation, Report
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.snapshot import Detection, Snapshot, Transition
+from wabawatch.errors import SchemaError, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class CommitBatch:
         for target in targets:
             snapshot = found.get(target)
             self._snapshots[target] = snapshot or Snapshot(target)
-            if snapshot is None or not (snapshot.tracks or snapshot.is_reset):
+            if snapshot is None or not (snapshot.states or snapshot.is_reset):
                 self.new.add(target)
             if snapshot is not None and snapshot.observed_at is not None and snapshot.observed_at >= now:
                 self._ahead.add(target)

@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.health import CALLING, Reason, explains
-from wabawatch.domain.messages import Advice
+from wabawatch.domain.health import CALLING, Reason, capability_of_code
+from wabawatch.domain.notification import Advice
 
 _META: Final = "https://developers.facebook.com/documentation/business-messaging/whatsapp"
 _D360: Final = "https://docs.360dialog.com/docs"
@@ -279,4 +279,4 @@ def meaning(reason: Reason) -> str:
 def _entry(code: int | None, cause: str) -> Entry:
     if code is None:
         return CATALOGUE.get(cause, _NO_CODE)
-    return CATALOGUE.get(code) or (_UNKNOWN_CALLING if explains(code) == CALLING else _UNKNOWN_CODE)
+    return CATALOGUE.get(code) or (_UNKNOWN_CALLING if capability_of_code(code) == CALLING else _UNKNOWN_CODE)

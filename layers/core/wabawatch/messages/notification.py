@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.health import Reason, identities
+from wabawatch.domain.health import Reason, identify_reasons
 from wabawatch.domain.incident import Incident, NotificationState
-from wabawatch.domain.messages import Advice, Affected, Notification, ReasonShown, Subject
+from wabawatch.domain.notification import Advice, Notification, ReasonShown, Subject, TargetInfo
 
 NAMED: Final = 20
 """Targets that a message names at most."""
@@ -20,10 +20,10 @@ _POINTS: Final = 10
 Advise = Callable[[Reason], Advice]
 
 
-class Audience(msgspec.Struct, frozen=True):
+class RenderContext(msgspec.Struct, frozen=True):
     """What composing needs besides the incident: the fleet (by target id), its size, the catalogue, the deployment."""
 
-    fleet: Mapping[str, Affected]
+    fleet: Mapping[str, TargetInfo]
     advise: Advise
     deployment: str = ""
 
@@ -40,10 +40,10 @@ class News(msgspec.Struct, frozen=True):
     acknowledged_by: str = ""
 
 
-def subject(news: News, audience: Audience) -> Subject:
+def subject(news: News, audience: RenderContext) -> Subject:
     """What is told about one incident: from what the destination knew to what is so now."""
     incident, notified = news.incident, news.notified
-    total = 0 if incident.about_monitor else incident.affected if incident.is_open else incident.took_part
+    total = 0 if incident.about_monitor else incident.affected if incident.is_open else incident.total_affected
     known = set(notified.reasons)
     return Subject(
         incident.id,
@@ -79,15 +79,15 @@ def _turns(incident: Incident) -> tuple[tuple[datetime, str], ...]:
     return tuple(points[-_POINTS:])
 
 
-def _named(target: str, incident: Incident, fleet: Mapping[str, Affected]) -> Affected:
-    known = fleet.get(target) or Affected(target, target)
+def _named(target: str, incident: Incident, fleet: Mapping[str, TargetInfo]) -> TargetInfo:
+    known = fleet.get(target) or TargetInfo(target, target)
     member = incident.named.get(target)
-    return Affected(known.id, known.name, known.labels, member.status if member else "")
+    return TargetInfo(known.id, known.name, known.labels, member.status if member else "")
 
 
 def _gone(known: set[str], incident: Incident) -> tuple[Reason, ...]:
     """Reasons that were told and no longer hold, by their codes: their words are not kept."""
-    lost = sorted(known - identities(incident.reasons)) if incident.is_open else []
+    lost = sorted(known - identify_reasons(incident.reasons)) if incident.is_open else []
     return tuple(Reason(int(one)) if one.isdigit() else Reason(description=one.lstrip(":")) for one in lost)
 
 
@@ -97,7 +97,9 @@ def notification_id(destination: str, kind: str, news: Sequence[News]) -> str:
     return hashlib.sha256("\x1f".join((destination, kind, *parts)).encode()).hexdigest()[:16]
 
 
-def compose(destination: str, news: Sequence[News], now: datetime, audience: Audience, most: int = 50) -> Notification:
+def compose(
+    destination: str, news: Sequence[News], now: datetime, audience: RenderContext, most: int = 50
+) -> Notification:
     """One notification for one incident's news, or a digest of several (the worst first, `most` of them in full)."""
     kind = news[0].kind if len(news) == 1 else "digest"
     ranked = sorted(news, key=lambda one: (SEVERITIES.index(one.severity), -one.incident.affected))
