@@ -18,7 +18,7 @@ from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
 from wabawatch.domain.notification import Advice, TargetInfo
 from wabawatch.domain.policy import Policy
-from wabawatch.domain.rules import Rules
+from wabawatch.domain.routing import Rules
 from wabawatch.messages.notification import RenderContext
 
 STORES = ["sqlite", "dynamodb"]

@@ -31,7 +31,7 @@ from wabawatch.config import Heartbeat, Settings, default_settings, load, usual_
 from wabawatch.domain.coverage import Completeness, assess_completeness, incomplete_reason
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import HeartbeatPing, HeartbeatRules
-from wabawatch.domain.rules import Rules
+from wabawatch.domain.routing import Rules
 from wabawatch.domain.sharding import shards_for
 from wabawatch.errors import ConfigurationError, WabawatchError
 

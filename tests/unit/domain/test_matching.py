@@ -4,7 +4,7 @@ from tests.unit.domain.incidents import BOTH, FLEET, RESOLVED, bad, involved
 from wabawatch.domain.health import CALLING, READABLE, Reason
 from wabawatch.domain.matching import matches
 from wabawatch.domain.notification import TargetInfo
-from wabawatch.domain.rules import Rules
+from wabawatch.domain.routing import Rules
 from wabawatch.domain.silence import Matcher
 
 

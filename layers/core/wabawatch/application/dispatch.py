@@ -20,12 +20,11 @@ from wabawatch.application.planner import Planned
 from wabawatch.application.ports import Clock, Notifier, Store
 from wabawatch.application.unit_of_work import IncidentUnitOfWork
 from wabawatch.domain.health import Reason
-from wabawatch.domain.incident import Incident, Key, NotificationState
-from wabawatch.domain.notification_log import record_sent
-from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
+from wabawatch.domain.incident import SEVERITIES, Incident, Key, NotificationState
+from wabawatch.domain.notification_log import QueuedLine, QueuedNotification, Stage, record_sent
 from wabawatch.domain.policy import Policy
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
-from wabawatch.messages.notification import NAMED, SEVERITIES, News, RenderContext, compose
+from wabawatch.messages.notification import NAMED, News, RenderContext, compose
 
 _A_MOMENT: Final = timedelta(seconds=1)
 ABSENCE: Final = timedelta(days=7)

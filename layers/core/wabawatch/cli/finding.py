@@ -9,7 +9,7 @@ from wabawatch.domain.incident import Incident, NotificationState
 from wabawatch.domain.matching import IncidentFacts
 from wabawatch.domain.notification import Subject
 from wabawatch.domain.pen import Pen, Room
-from wabawatch.domain.rules import OperatorActions
+from wabawatch.domain.routing import OperatorActions
 from wabawatch.messages.notification import NAMED, News, subject
 from wabawatch.messages.text import utc
 from wabawatch.messages.titles import title

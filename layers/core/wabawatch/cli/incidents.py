@@ -29,7 +29,7 @@ from wabawatch.cli.session import session
 from wabawatch.cli.wording import moment, reason_text
 from wabawatch.domain.health import UNKNOWN
 from wabawatch.domain.incident import Incident
-from wabawatch.domain.rules import OperatorActions
+from wabawatch.domain.routing import OperatorActions
 from wabawatch.domain.snapshot import Transition
 from wabawatch.messages.text import humanize_duration, pluralize
 

@@ -24,7 +24,7 @@ from wabawatch.domain.health import (
     worst,
 )
 from wabawatch.domain.policy import MassFailure
-from wabawatch.domain.snapshot import CapabilityState, Snapshot
+from wabawatch.domain.snapshot import CapabilityState, Key, Snapshot
 from wabawatch.messages.text import humanize_duration
 
 NOT_READ: Final = "no answer so far"
@@ -75,7 +75,7 @@ def picture(target: Target, snapshot: Snapshot | None, latest: Observation | Non
         detail="" if last_known else "not confirmed yet",
         also=_also(snapshot),
     )
-    readable = snapshot.state((TARGET, target.id, READABLE))
+    readable = snapshot.state(Key(TARGET, target.id, READABLE))
     if readable is not None and readable.status == UNKNOWN:
         return _unread(seen, readable, last_known)
     if latest is not None and isinstance(latest.outcome, Failure) and is_doubtful(snapshot):
@@ -120,7 +120,7 @@ def aged_all(found: Sequence[Picture], now: datetime) -> Sequence[Picture]:
 
 def is_doubtful(snapshot: Snapshot | None) -> bool:
     """Whether the latest readings failed, and too few of them to say that the target cannot be read."""
-    readable = snapshot.state((TARGET, snapshot.target, READABLE)) if snapshot else None
+    readable = snapshot.state(Key(TARGET, snapshot.target, READABLE)) if snapshot else None
     return readable is not None and readable.status != UNKNOWN and bool(readable.streak)
 
 

@@ -25,14 +25,13 @@ from wabawatch.config.scalars import (
 )
 from wabawatch.config.section import Section, WrongError, closest, nearest, shown
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CAUSES, LIMITED, READABLE, TARGET, UNKNOWN
-from wabawatch.domain.incident import DESTINATION, MONITOR
+from wabawatch.domain.incident import DESTINATION, MONITOR, SEVERITIES, Severity
 from wabawatch.domain.notification import Advice
 from wabawatch.domain.routing import Route, SeverityRule, Window
 from wabawatch.domain.schedule import WEEKDAYS, Weekly
 from wabawatch.domain.silence import Matcher
 from wabawatch.messages.runbook import OUR_CAUSES
 
-SEVERITIES: Final = ("critical", "error", "warning", "info")
 STATUSES: Final = (AVAILABLE, LIMITED, BLOCKED, UNKNOWN)
 ENTITY_TYPES: Final = (
     "PHONE_NUMBER", "WABA", "BUSINESS", "APP", "MESSAGE_TEMPLATE", "FLOW", TARGET, MONITOR, DESTINATION,
@@ -86,7 +85,7 @@ def severities(top: Section, targets: Collection[str]) -> tuple[SeverityRule, ..
 
     def one(section: Section) -> SeverityRule:
         return SeverityRule(
-            section.need("severity", one_of(SEVERITIES), "", "warning"),
+            Severity(section.need("severity", one_of(SEVERITIES), "info", "warning")),
             section.inner("match", lambda inner: _matcher(inner, targets), Matcher()),
         )
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.health import Reason, identify_reasons
-from wabawatch.domain.incident import Incident, NotificationState
+from wabawatch.domain.incident import SEVERITIES, Incident, NotificationState
 from wabawatch.domain.notification import Advice, Notification, ReasonShown, Subject, TargetInfo
 
 NAMED: Final = 20
@@ -54,7 +54,7 @@ def subject(news: News, audience: RenderContext) -> Subject:
         opened_at=incident.opened_at,
         changed_at=incident.changed_at,
         resolved_at=incident.resolved_at,
-        resolution=incident.resolution,
+        resolution=incident.resolution or "",
         preexisting=incident.preexisting,
         reasons=tuple(ReasonShown(reason, audience.advise(reason)) for reason in incident.reasons),
         reasons_gone=_gone(known, incident),
@@ -113,6 +113,3 @@ def compose(
         sequence=news[0].notified.count + 1 if len(news) == 1 else 1,
         total=len(news),
     )
-
-
-SEVERITIES: Final = ("critical", "error", "warning", "info")

@@ -17,12 +17,11 @@ from wabawatch.domain.health import (
     UNKNOWN,
     rank,
 )
-from wabawatch.domain.incident import DESTINATION, MONITOR
+from wabawatch.domain.incident import DESTINATION, MONITOR, SEVERITIES
 from wabawatch.domain.notification import Notification, Subject
 from wabawatch.domain.pen import Pen
 from wabawatch.messages.text import humanize_duration, pluralize
 
-SEVERITIES: Final = ("critical", "error", "warning", "info")
 _OVER: Final = frozenset({"resolved", "brief"})
 _KINDS_OF_ENTITY: Final = {
     "BUSINESS": "business", "WABA": "WhatsApp Business account", "APP": "app", "PHONE_NUMBER": "phone number",
