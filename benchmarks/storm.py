@@ -26,7 +26,7 @@ from wabawatch.application.ports import Receipt, Store, Target
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CALLING, MESSAGING, Entity, Observation, Reason, Report
 from wabawatch.domain.notification import Advice, Notification
 from wabawatch.domain.policy import Policy
-from wabawatch.domain.rules import Rules
+from wabawatch.domain.routing import Rules
 from wabawatch.domain.target import TargetInfo
 from wabawatch.messages.notification import RenderContext
 

@@ -19,7 +19,7 @@ from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
 from wabawatch.domain.notification import Advice
 from wabawatch.domain.policy import Policy
-from wabawatch.domain.rules import Rules
+from wabawatch.domain.routing import Rules
 from wabawatch.domain.target import TargetInfo
 from wabawatch.messages.notification import RenderContext
 

@@ -19,8 +19,7 @@ from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.domain.health import Reason
 from wabawatch.domain.matching import matches
 from wabawatch.domain.policy import MassFailure, Policy, Thresholds
-from wabawatch.domain.routing import Route
-from wabawatch.domain.rules import Rules
+from wabawatch.domain.routing import Route, Rules
 from wabawatch.errors import StoreError
 
 PROVE = bool(os.environ.get("WABAWATCH_PROVE"))

@@ -31,8 +31,7 @@ from wabawatch.domain.health import (
 )
 from wabawatch.domain.incident import DESTINATION, MONITOR, Key
 from wabawatch.domain.notification import Advice
-from wabawatch.domain.routing import Window
-from wabawatch.domain.rules import Rules
+from wabawatch.domain.routing import Rules, Window
 from wabawatch.domain.schedule import Weekly
 from wabawatch.domain.sharding import shard_of
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence

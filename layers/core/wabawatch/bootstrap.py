@@ -29,7 +29,7 @@ from wabawatch.application.poll import DEFAULT_INTERVAL
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store, Topic
 from wabawatch.config import Settings, default_settings, load, usual_heartbeat, usual_history
 from wabawatch.domain.health import Reason
-from wabawatch.domain.rules import Rules
+from wabawatch.domain.routing import Rules
 from wabawatch.errors import ConfigurationError, UnavailableError
 from wabawatch.monitor import Monitor
 

@@ -21,7 +21,7 @@ from wabawatch.domain.coverage import Completeness, assess_completeness
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.heartbeat import HeartbeatPing, HeartbeatRules
 from wabawatch.domain.incident import Incident
-from wabawatch.domain.rules import Rules
+from wabawatch.domain.routing import Rules
 from wabawatch.domain.sharding import shards_for
 from wabawatch.errors import ConfigurationError, WabawatchError
 from wabawatch.messages.runbook import incomplete_reason

@@ -653,7 +653,7 @@ def test_an_incident_that_is_too_large_is_refused(dynamo):
     first = incident("i")
     dynamo.save_incidents([first, incident("j", "2")])
     noise = random.Random(1).randbytes(600_000).hex()  # noqa: S311  # does not squeeze
-    grown = later(first, resolution=noise)
+    grown = later(first, earlier=noise)
     assert dynamo.save_incidents([grown, later(incident("j", "2"))]) == [REFUSED, WRITTEN]
     assert dynamo.fold(FoldBatch((grown,))) is REFUSED
 

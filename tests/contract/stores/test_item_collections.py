@@ -29,7 +29,7 @@ from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import CALLING, MESSAGING, Entity, Failure, Reason, Report
 from wabawatch.domain.notification import Advice
 from wabawatch.domain.policy import Policy
-from wabawatch.domain.rules import Rules
+from wabawatch.domain.routing import Rules
 from wabawatch.domain.run import Run
 from wabawatch.domain.sharding import BUCKETS
 from wabawatch.domain.target import TargetInfo

@@ -27,7 +27,7 @@ from wabawatch.domain.health import (
     status_of,
 )
 from wabawatch.domain.policy import Thresholds
-from wabawatch.domain.snapshot import Snapshot
+from wabawatch.domain.snapshot import Key, Snapshot
 
 SLOW = Thresholds(blocked=2, limited=2, available=2, unknown=3)
 
@@ -36,8 +36,8 @@ def messaging(letters, thresholds=USUAL):
     """What is told of one number that answers with these statuses, a letter for each minute."""
     observations = [seen(number, phone(letter)) for number, letter in enumerate(letters)]
     return " ".join(
-        f"{one.old or '-'}>{one.new}@{int((one.at - minute(0)).seconds / 60)}"
-        for one in fold(observations, thresholds)[1]
+        f"{transition.old or '-'}>{transition.new}@{int((transition.at - minute(0)).seconds / 60)}"
+        for transition in fold(observations, thresholds)[1]
     )
 
 
@@ -138,14 +138,20 @@ def test_the_same_reasons_make_no_noise(status, first, then):
 )
 def test_other_reasons_are_a_transition_of_the_same_status(first, then):
     _, transitions = fold([seen(0, phone("B", *first)), seen(1, phone("B", *then))])
-    assert [(one.old, one.new) for one in transitions] == [(None, "BLOCKED"), ("BLOCKED", "BLOCKED")]
-    assert [one.reasons for one in transitions] == [tuple(first), tuple(then)]
+    assert [(transition.old, transition.new) for transition in transitions] == [
+        (None, "BLOCKED"),
+        ("BLOCKED", "BLOCKED"),
+    ]
+    assert [transition.reasons for transition in transitions] == [tuple(first), tuple(then)]
 
 
 def test_calling_has_a_state_of_its_own_with_its_own_reasons():
     both = phone("B", PAYMENT, SIP, **{CALLING: "BLOCKED"})
     _, transitions = fold([seen(0, both)])
-    assert {one.capability: one.reasons for one in transitions} == {"can_send_message": (PAYMENT,), CALLING: (SIP,)}
+    assert {transition.capability: transition.reasons for transition in transitions} == {
+        "can_send_message": (PAYMENT,),
+        CALLING: (SIP,),
+    }
 
 
 @pytest.mark.parametrize(
@@ -165,7 +171,7 @@ def test_calling_is_proven_once_it_was_available(letters, was_available):
 def test_an_entity_that_vanishes_is_gone_after_as_many_observations_as_a_recovery_takes():
     both = [phone("A"), node("MESSAGE_TEMPLATE", "m", "B", Reason(141002, "Rejected."))]
     snapshot, transitions = fold([seen(0, *both), seen(1, phone("A")), seen(2, phone("A"))])
-    assert [short(one) for one in transitions] == [
+    assert [short(transition) for transition in transitions] == [
         "MESSAGE_TEMPLATE m: None > BLOCKED",
         "MESSAGE_TEMPLATE m: BLOCKED > GONE",
     ]
@@ -180,13 +186,13 @@ def test_an_entity_that_is_missing_once_is_not_gone():
 
 def test_an_entity_that_appears_later_is_found_so():
     _, transitions = fold([seen(0, phone("A")), seen(1, phone("A"), node("WABA", "w", "L", VERIFICATION))])
-    assert [short(one) for one in transitions] == ["WABA w: None > LIMITED"]
+    assert [short(transition) for transition in transitions] == ["WABA w: None > LIMITED"]
 
 
 def test_an_entity_that_comes_back_is_new():
     both = [phone("A"), node("WABA", "w", "B")]
     _, transitions = fold([seen(0, *both), seen(1, phone("A")), seen(2, phone("A")), seen(3, *both)])
-    assert [short(one) for one in transitions][-1] == "WABA w: None > BLOCKED"
+    assert [short(transition) for transition in transitions][-1] == "WABA w: None > BLOCKED"
 
 
 @pytest.mark.parametrize("earlier", [0, 1], ids=["an older observation", "the same instant"])
@@ -200,30 +206,30 @@ def test_what_is_not_newer_than_the_snapshot_is_left_out(earlier):
 def test_a_failure_moves_only_the_readability(cause):
     before, _ = fold([seen(0, phone("B", PAYMENT))])
     after, transitions = fold([seen(number, cause) for number in range(1, 6)], snapshot=before)
-    assert after.state(("PHONE_NUMBER", "1", "can_send_message")) == before.states[0]
-    assert [short(one) for one in transitions] == [f"TARGET t {READABLE}: AVAILABLE > UNKNOWN"]
+    assert after.state(Key("PHONE_NUMBER", "1", "can_send_message")) == before.states[0]
+    assert [short(transition) for transition in transitions] == [f"TARGET t {READABLE}: AVAILABLE > UNKNOWN"]
     assert [reason.description for reason in transitions[0].reasons] == [cause]
-    assert after.state(("TARGET", "t", READABLE)).reasons == transitions[0].reasons
+    assert after.state(Key("TARGET", "t", READABLE)).reasons == transitions[0].reasons
     assert transitions[0].at == (minute(1) if cause in URGENT_CAUSES else minute(3))
 
 
 def test_a_failure_in_between_does_not_interrupt_a_confirmation_and_does_not_count_for_it():
     _, transitions = fold([seen(0, phone("B")), seen(1, phone("A")), seen(2, "timeout"), seen(3, phone("A"))])
-    assert [short(one) for one in transitions][1:] == ["PHONE_NUMBER 1: BLOCKED > AVAILABLE"]
+    assert [short(transition) for transition in transitions][1:] == ["PHONE_NUMBER 1: BLOCKED > AVAILABLE"]
 
 
 def test_the_first_answer_that_can_be_read_ends_unknown():
     snapshot, transitions = fold([*(seen(number, "timeout") for number in range(3)), seen(3, phone("A"))])
-    assert [short(one) for one in transitions] == [
+    assert [short(transition) for transition in transitions] == [
         f"TARGET t {READABLE}: AVAILABLE > UNKNOWN",
         f"TARGET t {READABLE}: UNKNOWN > AVAILABLE",
     ]
-    assert snapshot.state(("TARGET", "t", READABLE)) is None
+    assert snapshot.state(Key("TARGET", "t", READABLE)) is None
 
 
 def test_another_cause_of_unknown_is_another_reason():
     _, transitions = fold([seen(0, "timeout"), seen(1, "timeout"), seen(2, "timeout"), seen(3, "disabled")])
-    assert [one.reasons[0].description for one in transitions] == ["timeout", "disabled"]
+    assert [transition.reasons[0].description for transition in transitions] == ["timeout", "disabled"]
 
 
 def test_the_overall_status_counts_where_no_entity_carries_one():
@@ -232,7 +238,10 @@ def test_the_overall_status_counts_where_no_entity_carries_one():
         seen(1, node("WABA", "w", None, PAYMENT), overall={"can_send_message": "BLOCKED"}),
     ]
     _, transitions = fold(observations)
-    assert [short(one) for one in transitions] == ["TARGET t: None > BLOCKED", "TARGET t: BLOCKED > BLOCKED"]
+    assert [short(transition) for transition in transitions] == [
+        "TARGET t: None > BLOCKED",
+        "TARGET t: BLOCKED > BLOCKED",
+    ]
     assert transitions[1].reasons == (PAYMENT,)
 
 
@@ -275,20 +284,20 @@ WELL_OVERALL = {"can_send_message": "AVAILABLE"}
 )
 def test_the_overall_status_counts_for_the_target_only_where_nothing_else_explains_it(entities, overall, notified):
     report = seen(0, *entities, overall={"can_send_message": overall})
-    assert [short(one) for one in fold([report])[1]] == notified
+    assert [short(transition) for transition in fold([report])[1]] == notified
     worst_told = max((one.rpartition(" ")[2] for one in notified if CALLING not in one), key=rank, default="AVAILABLE")
     assert status_of(report.outcome) == worst_told
 
 
 def test_another_overall_capability_that_is_as_bad_explains_the_overall_status():
     _, transitions = fold([seen(0, phone("A"), overall=BLOCKED_OVERALL | {CALLING: "BLOCKED"})])
-    assert [short(one) for one in transitions] == [f"TARGET t {CALLING}: None > BLOCKED"]
+    assert [short(transition) for transition in transitions] == [f"TARGET t {CALLING}: None > BLOCKED"]
 
 
 def test_a_trouble_of_the_target_itself_ends_when_the_overall_status_is_well():
     observations = [seen(0, phone("A"), overall=BLOCKED_OVERALL)]
     observations += [seen(number, phone("A"), overall=WELL_OVERALL) for number in (1, 2, 3)]
-    assert [short(one) for one in fold(observations)[1]] == [
+    assert [short(transition) for transition in fold(observations)[1]] == [
         "TARGET t: None > BLOCKED",
         "TARGET t: BLOCKED > AVAILABLE",
     ]
@@ -297,7 +306,7 @@ def test_a_trouble_of_the_target_itself_ends_when_the_overall_status_is_well():
 def test_a_trouble_of_the_target_itself_gives_way_to_the_entity_that_turns_out_to_cause_it():
     observations = [seen(0, phone("A"), overall=BLOCKED_OVERALL)]
     observations += [seen(number, phone("B"), overall=BLOCKED_OVERALL) for number in (1, 2)]
-    assert [short(one) for one in fold(observations)[1]] == [
+    assert [short(transition) for transition in fold(observations)[1]] == [
         "TARGET t: None > BLOCKED",
         "PHONE_NUMBER 1: AVAILABLE > BLOCKED",
         "TARGET t: BLOCKED > GONE",
@@ -310,13 +319,15 @@ def test_an_entity_that_is_missing_is_not_gone_while_the_overall_status_is_as_ba
     observations = [seen(0, *both, overall=BLOCKED_OVERALL)]
     observations += [seen(number, *listed, overall=BLOCKED_OVERALL) for number in range(1, 6)]
     snapshot, transitions = fold(observations)
-    assert [short(one) for one in transitions if one.caused_by is None and rank(one.new)] == [
-        "PHONE_NUMBER 1: None > BLOCKED"
-    ]
-    assert snapshot.state(("PHONE_NUMBER", "1", "can_send_message")).reasons == (PAYMENT,)
-    assert {one.caused_by for one in transitions if one.entity_type == "TARGET"} == {"PHONE_NUMBER 1"}
+    assert [
+        short(transition) for transition in transitions if transition.caused_by is None and rank(transition.new)
+    ] == ["PHONE_NUMBER 1: None > BLOCKED"]
+    assert snapshot.state(Key("PHONE_NUMBER", "1", "can_send_message")).reasons == (PAYMENT,)
+    assert {transition.caused_by for transition in transitions if transition.entity_type == "TARGET"} == {
+        "PHONE_NUMBER 1"
+    }
     _, back = fold([seen(number, *both, overall=BLOCKED_OVERALL) for number in (6, 7)], snapshot=snapshot)
-    assert [short(one) for one in back if one.entity_type == "PHONE_NUMBER"] == []
+    assert [short(transition) for transition in back if transition.entity_type == "PHONE_NUMBER"] == []
 
 
 @pytest.mark.parametrize(
@@ -333,7 +344,7 @@ def test_an_entity_that_is_missing_is_not_gone_while_the_overall_status_is_as_ba
 def test_an_entity_that_is_missing_is_gone_where(listed, overall):
     observations = [seen(0, phone("B"), node("WABA", "w", "A"), overall=BLOCKED_OVERALL)]
     observations += [seen(number, *listed, overall=overall) for number in (1, 2)]
-    assert "PHONE_NUMBER 1: BLOCKED > GONE" in [short(one) for one in fold(observations)[1]]
+    assert "PHONE_NUMBER 1: BLOCKED > GONE" in [short(transition) for transition in fold(observations)[1]]
 
 
 @pytest.mark.parametrize("implausible", [False, True])
@@ -344,14 +355,14 @@ def test_entities_that_are_new_in_each_answer_neither_fill_the_snapshot_nor_end_
         report = Report(flood, BLOCKED_OVERALL, implausible=implausible)
         snapshot = detect(snapshot, Observation("t", minute(number), report), USUAL).snapshot
     assert len(snapshot.states) < 200
-    assert snapshot.state(("PHONE_NUMBER", "1", "can_send_message")).status == "LIMITED"
+    assert snapshot.state(Key("PHONE_NUMBER", "1", "can_send_message")).status == "LIMITED"
 
 
 def test_what_an_implausible_answer_does_not_name_is_not_gone():
     flood = Report((node("WABA", "w", "B"),), implausible=True)
     snapshot, _ = fold([seen(0, phone("B"), overall=WELL_OVERALL)])
     observations = [Observation("t", minute(number), flood) for number in range(1, 5)]
-    assert [short(one) for one in fold(observations, snapshot=snapshot)[1]] == ["WABA w: None > BLOCKED"]
+    assert [short(transition) for transition in fold(observations, snapshot=snapshot)[1]] == ["WABA w: None > BLOCKED"]
 
 
 def test_what_does_not_change_is_not_written():
@@ -362,12 +373,16 @@ def test_what_does_not_change_is_not_written():
 def test_a_target_that_is_not_watched_any_more_closes_what_it_held_and_goes_on_counting():
     snapshot, _ = fold([seen(0, phone("B", PAYMENT), node("WABA", "w", "A")), seen(1, "disabled")])
     found = forget(snapshot, minute(5), "unwatched")
-    assert [short(one) for one in found.transitions] == [
+    assert [short(transition) for transition in found.transitions] == [
         "WABA w: AVAILABLE > GONE",
         "PHONE_NUMBER 1: BLOCKED > GONE",
         f"TARGET t {READABLE}: UNKNOWN > GONE",
     ]
-    assert [one.seq for one in found.transitions] == [snapshot.seq + 1, snapshot.seq + 2, snapshot.seq + 3]
+    assert [transition.seq for transition in found.transitions] == [
+        snapshot.seq + 1,
+        snapshot.seq + 2,
+        snapshot.seq + 3,
+    ]
     again = detect(found.snapshot, seen(6, phone("B")), USUAL)
     assert (again.transitions[0].old, again.transitions[0].seq) == (None, snapshot.seq + 4)
 

@@ -57,7 +57,7 @@ def test_the_same_observation_twice_is_no_second_transition(observations, thresh
 def test_sequence_numbers_have_no_gaps_and_versions_count_writes(observations, thresholds):
     numbers, version = [], 0
     for before, _, found in steps(observations, thresholds):
-        numbers += [one.seq for one in found.transitions]
+        numbers += [transition.seq for transition in found.transitions]
         version += found.snapshot is not before
         assert (found.snapshot.seq, found.snapshot.version) == (len(numbers), version)
         assert not found.transitions or found.snapshot is not before
@@ -68,33 +68,34 @@ def test_sequence_numbers_have_no_gaps_and_versions_count_writes(observations, t
 def test_each_transition_begins_where_the_last_one_ended(observations, thresholds):
     known = {}
     for _, _, found in steps(observations, thresholds):
-        for one in found.transitions:
-            first = "AVAILABLE" if one.capability == READABLE else None
-            expected = known.get(one.key, first)
-            assert one.old == expected or (expected is None and one.old == "AVAILABLE")
-            known[one.key] = None if one.new == "GONE" else one.new
+        for transition in found.transitions:
+            first = "AVAILABLE" if transition.capability == READABLE else None
+            expected = known.get(transition.key, first)
+            assert transition.old == expected or (expected is None and transition.old == "AVAILABLE")
+            known[transition.key] = None if transition.new == "GONE" else transition.new
 
 
 @given(stories(), THRESHOLDS)
 def test_problems_and_health_alternate(observations, thresholds):
     bad = {}
     for _, _, found in steps(observations, thresholds):
-        for one in found.transitions:
-            opens, closes = rank(one.old or "AVAILABLE") == 0 < rank(one.new), rank(one.new) == 0 < rank(one.old or "")
-            assert not (opens and bad.get(one.key))
-            assert not (closes and not bad.get(one.key))
-            bad[one.key] = rank(one.new) > 0
+        for transition in found.transitions:
+            opens = rank(transition.old or "AVAILABLE") == 0 < rank(transition.new)
+            closes = rank(transition.new) == 0 < rank(transition.old or "")
+            assert not (opens and bad.get(transition.key))
+            assert not (closes and not bad.get(transition.key))
+            bad[transition.key] = rank(transition.new) > 0
 
 
 @given(stories(), THRESHOLDS)
 def test_the_snapshot_is_what_its_transitions_lead_to(observations, thresholds):
-    """Whatever is bad in the last snapshot was told, and whatever was told last is in it: none is lost."""
+    """The unhealthy states of the last snapshot are those of the last transitions: none is lost."""
     notified, snapshot = {}, Snapshot("t")
     for _, _, found in steps(observations, thresholds):
         snapshot = found.snapshot
-        notified |= {one.key: one for one in found.transitions}
+        notified |= {transition.key: transition for transition in found.transitions}
     bad = {state.key: state for state in snapshot.states if state.status and rank(state.status) > 0}
-    assert bad.keys() == {key for key, one in notified.items() if rank(one.new) > 0}
+    assert bad.keys() == {key for key, transition in notified.items() if rank(transition.new) > 0}
     for key, state in bad.items():
         assert (state.status, state.reasons, state.caused_by) == (
             notified[key].new,
@@ -124,8 +125,10 @@ def _failures(report, count):
 
 
 def _health(observations, thresholds):
-    transitions = [one for _, _, found in steps(observations, thresholds) for one in found.transitions]
-    return [msgspec.structs.replace(one, seq=0) for one in transitions if one.capability != READABLE]
+    transitions = [transition for _, _, found in steps(observations, thresholds) for transition in found.transitions]
+    return [
+        msgspec.structs.replace(transition, seq=0) for transition in transitions if transition.capability != READABLE
+    ]
 
 
 @settings(max_examples=50)

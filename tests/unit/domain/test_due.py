@@ -13,8 +13,7 @@ from wabawatch.domain.health import READABLE, Reason
 from wabawatch.domain.incident import NotificationState
 from wabawatch.domain.notification_log import record_sent
 from wabawatch.domain.policy import Flapping, Policy
-from wabawatch.domain.routing import Route, Window
-from wabawatch.domain.rules import OperatorActions, Rules
+from wabawatch.domain.routing import OperatorActions, Route, Rules, Window
 from wabawatch.domain.schedule import WEEKDAYS, Weekly
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 

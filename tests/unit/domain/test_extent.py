@@ -1,4 +1,4 @@
-"""How often the number of affected targets is told, over a day of an incident whose status stays."""
+"""How often the number of affected targets is notified, over a day of an incident whose status stays."""
 
 from datetime import timedelta
 
@@ -16,8 +16,8 @@ POLICY = Policy()
 DAY = 24 * 60
 
 
-def told_in_a_day(status, count, every, toggled=1):
-    """(minute, kind, number told) of each message, where some of the targets come and go in every pass."""
+def messages_of_a_day(status, count, every, toggled=1):
+    """(minute, kind, number) of each message, where some of the targets come and go in every pass."""
     rows = {}
     joining = (moved(f"n{number}", 1, "A", status, 0, reasons=(PAYMENT,)) for number in range(count))
     incident = folded(*joining, rows=rows)
@@ -38,7 +38,7 @@ def told_in_a_day(status, count, every, toggled=1):
 @pytest.mark.parametrize("status", ["L", "B"])
 @pytest.mark.parametrize("count", [6, 10, 11, 99, 100, 101, 200, 1000])
 def test_one_of_many_that_comes_and_goes_in_every_pass_is_no_storm(count, status, every):
-    messages = told_in_a_day(status, count, every)
+    messages = messages_of_a_day(status, count, every)
     assert messages[0] == (0, "opened", count)
     assert len(messages) <= 4
     assert {kind for _, kind, _ in messages[1:]} <= {"reminder"}
@@ -48,7 +48,7 @@ def test_one_of_many_that_comes_and_goes_in_every_pass_is_no_storm(count, status
 @pytest.mark.parametrize("every", [1, 5])
 @pytest.mark.parametrize(("count", "toggled"), [(2, 1), (3, 1), (4, 1), (12, 6)])
 def test_where_much_of_it_comes_and_goes_it_is_told_some_times_and_then_with_the_reminders(count, toggled, every):
-    messages = told_in_a_day("B", count, every, toggled)
+    messages = messages_of_a_day("B", count, every, toggled)
     assert len(messages) <= 10
     assert {kind for at, kind, _ in messages if at > 2 * 60} == {"reminder"}
 

@@ -3,7 +3,7 @@ import pytest
 from tests.unit.domain.incidents import BOTH, FLEET, RESOLVED, bad, involved
 from wabawatch.domain.health import CALLING, READABLE, Reason
 from wabawatch.domain.matching import matches
-from wabawatch.domain.rules import Rules
+from wabawatch.domain.routing import Rules
 from wabawatch.domain.silence import Matcher
 from wabawatch.domain.target import TargetInfo
 

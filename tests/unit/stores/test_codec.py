@@ -14,9 +14,9 @@ from tests.unit.stores.examples import EXAMPLES
 from wabawatch.adapters.stores.codec import FORMAT, dump, load
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import CALLING, CAUSES, MESSAGING, Entity, Failure, Observation, Reason, Report
-from wabawatch.domain.incident import Change, Incident, Member, NotificationState
+from wabawatch.domain.incident import Change, Incident, Member, NotificationState, Resolution
 from wabawatch.domain.notification import IncidentSummary, Notification
-from wabawatch.domain.notification_queue import QueuedLine, QueuedNotification, Stage
+from wabawatch.domain.notification_log import QueuedLine, QueuedNotification, Stage
 from wabawatch.domain.run import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
@@ -69,7 +69,8 @@ VALUES = {
     "incidents": st.builds(
         Incident, id=texts, entity_type=texts, entity_id=texts, capability=texts, status=texts, worst=texts,
         opened_at=instants, confirmed_at=instants, changed_at=instants, version=counts, revision=counts,
-        resolved_at=maybe, resolution=texts, preexisting=st.booleans(), reasons=several(reasons),
+        resolved_at=maybe, resolution=st.none() | st.sampled_from(Resolution),
+        preexisting=st.booleans(), reasons=several(reasons),
         counts=st.dictionaries(texts, counts, max_size=3), recovered=counts, has_member_rows=st.booleans(),
         named=st.dictionaries(texts, st.builds(Member, texts, instants), max_size=5), generation=counts,
         changes=several(st.builds(Change, instants, texts, counts, several(texts))), flapping_since=maybe,

@@ -49,7 +49,7 @@ from wabawatch.domain.correlation import end_flapping
 from wabawatch.domain.health import READABLE, Reason
 from wabawatch.domain.heartbeat import HeartbeatPing
 from wabawatch.domain.incident import MONITOR, Incident, Key
-from wabawatch.domain.rules import OperatorActions, Rules
+from wabawatch.domain.routing import OperatorActions, Rules
 from wabawatch.messages.notification import RenderContext
 
 LEASE: Final = "notify"

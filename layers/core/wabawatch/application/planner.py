@@ -14,8 +14,8 @@ from wabawatch.domain.decision import Decision, decide
 from wabawatch.domain.health import rank
 from wabawatch.domain.incident import DESTINATION, Incident, Key, NotificationState
 from wabawatch.domain.matching import IncidentFacts
-from wabawatch.domain.notification_queue import QueuedNotification
-from wabawatch.domain.rules import OperatorActions, Rules
+from wabawatch.domain.notification_log import QueuedNotification
+from wabawatch.domain.routing import OperatorActions, Rules
 from wabawatch.domain.sharding import parse_shard_entity_id, shard_of
 from wabawatch.domain.target import TargetInfo
 

@@ -18,7 +18,7 @@ from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import Receipt, Store, Target
 from wabawatch.domain.health import Observation
 from wabawatch.domain.notification import Notification
-from wabawatch.domain.rules import Rules
+from wabawatch.domain.routing import Rules
 from wabawatch.messages.notification import RenderContext
 
 _OWNER: Final = "replay"

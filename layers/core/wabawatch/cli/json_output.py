@@ -15,7 +15,7 @@ from wabawatch.cli.lookups import acknowledged_by, incident_severity, incident_t
 from wabawatch.cli.target_view import TargetView
 from wabawatch.domain.health import Reason
 from wabawatch.domain.incident import Incident
-from wabawatch.domain.rules import OperatorActions
+from wabawatch.domain.routing import OperatorActions
 from wabawatch.domain.snapshot import Transition
 from wabawatch.monitor import Monitor
 

@@ -14,7 +14,7 @@ from wabawatch.domain.coverage import ShardCoverage
 from wabawatch.domain.incident import Incident, NotificationState
 from wabawatch.domain.matching import IncidentFacts
 from wabawatch.domain.notification import IncidentSummary
-from wabawatch.domain.rules import OperatorActions
+from wabawatch.domain.routing import OperatorActions
 from wabawatch.messages import notification, titles
 from wabawatch.messages.limits import TextLimits, fit_incident
 from wabawatch.messages.notification import NAMED, PendingNotification

@@ -26,7 +26,7 @@ from wabawatch.domain.health import (
     worst,
 )
 from wabawatch.domain.policy import MassFailure
-from wabawatch.domain.snapshot import CapabilityState, Snapshot
+from wabawatch.domain.snapshot import CapabilityState, Key, Snapshot
 from wabawatch.messages.text import humanize_duration
 
 NOT_READ: Final = "not read yet"
@@ -91,7 +91,7 @@ def view_target(target: Target, snapshot: Snapshot | None, latest: Observation |
         detail="" if last_known else "not confirmed yet",
         other_problems=_other_problems(snapshot),
     )
-    readable = snapshot.state((TARGET, target.id, READABLE))
+    readable = snapshot.state(Key(TARGET, target.id, READABLE))
     if readable is not None and readable.status == UNKNOWN:
         reason = readable.reasons[0] if readable.reasons else Reason()
         return msgspec.structs.replace(
@@ -144,7 +144,7 @@ def _add_entity_at_fault(view: TargetView, snapshot: Snapshot) -> TargetView:
 
 def has_unconfirmed_failure(snapshot: Snapshot | None) -> bool:
     """Return whether the latest readings failed, but too few of them to confirm UNKNOWN."""
-    readable = snapshot.state((TARGET, snapshot.target, READABLE)) if snapshot else None
+    readable = snapshot.state(Key(TARGET, snapshot.target, READABLE)) if snapshot else None
     return readable is not None and readable.status != UNKNOWN and bool(readable.streak)
 
 

@@ -1,4 +1,4 @@
-"""Whether a fleet can be read within its interval: arithmetic over numbers, shards, concurrency and answer time."""
+"""Estimate whether a fleet can be read within its interval, from its size, shards, concurrency and response time."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Final
 import msgspec
 
 ASSUMED_ANSWER: Final = timedelta(seconds=1)
-"""How long an answer takes where nothing was measured; most take less."""
+"""The assumed response time if none was measured; most are shorter."""
 USABLE: Final = timedelta(seconds=100)
-"""Of the poll function's 120 seconds: the rest is for answers under way, commits and the record of the run."""
+"""The part of the poll function's 120 seconds for probes. The rest is for open requests, commits and the run record."""
 _SLACK: Final = 0.8
-"""The share of an interval that an advice fills."""
+"""The share of the interval that a run takes with the advised setting."""
 INTERVALS: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60))
-"""What the template's PollEvery allows."""
+"""The values that the template's PollEvery allows."""
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run has to do. `polls` shards are read side by side, and of each `concurrency` numbers.
+    """The work of one run: `polls` shards are read concurrently, and `concurrency` numbers of each.
 
-    `shard_time` is what the slowest shard took; None: nothing was measured."""
+    `shard_time` is the measured time of the slowest shard (None: not measured)."""
 
     numbers: int
     interval: timedelta
@@ -49,7 +49,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explain_overload(load: Workload) -> str:
-    """Say with arithmetic why a stack cannot read its fleet within the interval, and what to raise; "" where it can."""
+    """Explain with numbers why a stack cannot read its fleet within the interval, and what to raise; "" if it can."""
     shard, interval = load.seconds_a_shard, load.interval.total_seconds()
     if load.shard_time is None and shard > USABLE.total_seconds():
         return (
@@ -69,7 +69,7 @@ def explain_overload(load: Workload) -> str:
 
 
 def explain_slow_pass(load: Workload) -> str:
-    """As `explain_overload`, for one process that reads the whole fleet."""
+    """Do the same as `explain_overload` for one process that reads the whole fleet."""
     if load.seconds <= load.interval.total_seconds():
         return ""
     return (
@@ -79,19 +79,19 @@ def explain_slow_pass(load: Workload) -> str:
 
 
 def _ways(load: Workload) -> list[str]:
-    """What would make the run fit, with a fifth of the interval left."""
-    found = []
+    """List the settings that make the run fit, with a fifth of the interval left."""
+    ways = []
     is_slow = True
     if rounds := math.floor(_SLACK * load.interval.total_seconds() / load.seconds_a_shard):
         polls = -(-load.shards // rounds)
         if load.polls < polls:
-            found.append(f"PollConcurrency to {polls}")
+            ways.append(f"PollConcurrency to {polls}")
             is_slow = False
-    longer = next((each for each in INTERVALS if _SLACK * each.total_seconds() >= load.seconds), None)
+    longer = next((interval for interval in INTERVALS if _SLACK * interval.total_seconds() >= load.seconds), None)
     if longer is not None and longer > load.interval:
         minutes = round(longer.total_seconds() / 60)
-        found.append(f"PollEvery to {minutes}m" if minutes < 60 else "PollEvery to 1h")  # noqa: PLR2004 - an hour
-    return [*found, _pace(load)] if is_slow else found
+        ways.append(f"PollEvery to {minutes}m" if minutes < 60 else "PollEvery to 1h")  # noqa: PLR2004 - an hour
+    return [*ways, _pace(load)] if is_slow else ways
 
 
 def _pace(load: Workload) -> str:

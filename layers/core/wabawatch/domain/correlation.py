@@ -1,7 +1,6 @@
-"""correlate: fold transitions into incidents, one for each (entity type, entity id, capability), over all targets.
+"""Correlate transitions into incidents, one for each (entity type, entity id, capability), over all targets.
 
-The store takes what a fold made and the mark that its transitions are folded in one transaction, so that each
-transition counts exactly once.
+The store writes the result and marks the transitions as folded in one transaction, so that each counts exactly once.
 """
 
 from __future__ import annotations
@@ -14,22 +13,21 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.health import AVAILABLE, CALLING, GONE, READABLE, UNKNOWN, Reason, identify_reasons, rank, worst
-from wabawatch.domain.incident import DESTINATION, INLINE_MEMBERS, MONITOR, Change, Incident, Key, Member
+from wabawatch.domain.incident import DESTINATION, INLINE_MEMBERS, MONITOR, Change, Incident, Key, Member, Resolution
 from wabawatch.domain.policy import Flapping, Policy
 from wabawatch.domain.snapshot import Transition
 
-_STORY: Final = 50
-_SAME_POINT: Final = timedelta(minutes=1)
-"""Within which targets that join or leave are one point of the story: thousands do in an outage, and must not push out
-the changes of status."""
+_MAX_CHANGES: Final = 50
+_SAME_CHANGE: Final = timedelta(minutes=1)
+"""Targets that join or leave within this time are one change of the history. In an outage thousands do; they must not
+push the changes of status out of it."""
 
 UNWATCHED: Final = "unwatched"
-"""The run id of the transitions that close what a target held when it left the configuration."""
+"""The run id of the transitions that end the states of a target that was removed from the configuration."""
 
 
 class Fold(msgspec.Struct, frozen=True):
-    """What a transition did. `incident` is the key's latest incident afterwards, None where there is none; `member` is
-    the target's new part in it, None where that did not change."""
+    """The result of `fold`: the latest incident of the key, if there is one, and the member if it changed."""
 
     incident: Incident | None
     member: Member | None = None
@@ -38,11 +36,10 @@ class Fold(msgspec.Struct, frozen=True):
 def fold(
     latest: Incident | None, before: Member | None, transition: Transition, policy: Policy, generation: int = 0
 ) -> Fold:
-    """Fold a transition that was not folded yet.
+    """Apply a transition that was not folded yet to the latest incident of its key, or open a new one.
 
-    `latest` is the key's latest incident, open or resolved, and `generation` its number, which is known even where the
-    incident is not stored any more; `before` is the target's part in it, None where it has none. The result holds the
-    same incident where nothing changed."""
+    `latest` is open or resolved. `generation` is its number, which is known even if the incident is no longer stored.
+    `before` is the target's member in it, None if it is none. The result holds the same incident if nothing changed."""
     if latest is not None and latest.is_open:
         return _update(latest, before, transition, policy)
     if rank(transition.new) == 0 or transition.caused_by or not makes_incident(transition, policy):
@@ -51,8 +48,9 @@ def fold(
 
 
 def makes_incident(transition: Transition, policy: Policy) -> bool:
-    """Whether people are told of this capability: those of the policy, a target's readability, the monitor's own
-    troubles; and calling, where it is known to have worked (a number that does not use it reports BLOCKED for ever)."""
+    """Return whether a transition can open an incident: by its capability, or because it is the monitor's own problem.
+
+    Calling counts only if it was available before: a number that does not use it is always reported as BLOCKED."""
     if transition.capability in policy.capabilities or transition.capability == READABLE:
         return True
     if transition.entity_type in {MONITOR, DESTINATION}:
@@ -61,7 +59,7 @@ def makes_incident(transition: Transition, policy: Policy) -> bool:
 
 
 def incident_id(key: Key, generation: int, target: str, seq: int) -> str:
-    """Short, stable, and the same whoever folds the first transition."""
+    """Derive a short id from the first transition, so that it is the same if the transition is folded again."""
     text = "\x1f".join((*key, str(generation), target, str(seq)))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -69,10 +67,10 @@ def incident_id(key: Key, generation: int, target: str, seq: int) -> str:
 def _open(
     latest: Incident | None, before: Member | None, transition: Transition, policy: Policy, generation: int
 ) -> Fold:
-    """Begin a new incident, or go on with the latest one where the key flaps."""
+    """Open a new incident, or reopen the latest one if the key flaps."""
     member = Member(transition.new, transition.since)
-    changes = _extend_story(latest.changes if latest else (), transition, transition.new, 1)
-    if latest is not None and _flaps(latest, changes, transition.at, policy.flapping):
+    changes = _extend_history(latest.changes if latest else (), transition, transition.new, 1, transition.reasons)
+    if latest is not None and _is_flapping(latest, changes, transition.at, policy.flapping):
         reopened = msgspec.structs.replace(
             latest,
             status=transition.new,
@@ -81,12 +79,12 @@ def _open(
             changed_at=transition.at,
             revision=latest.revision + 1,
             resolved_at=None,
-            resolution="",
+            resolution=None,
             reasons=transition.reasons,
             changes=changes,
             flapping_since=latest.flapping_since or transition.at,
         )
-        return Fold(_with_member(reopened, transition.target, before, member), member)
+        return Fold(_count_member(reopened, transition.target, before, member), member)
     opened = Incident(
         incident_id(transition.key, generation + 1, transition.target, transition.seq),
         *transition.key,
@@ -101,11 +99,11 @@ def _open(
         reasons=transition.reasons,
         changes=changes,
     )
-    return Fold(_with_member(opened, transition.target, None, member), member)
+    return Fold(_count_member(opened, transition.target, None, member), member)
 
 
 def _update(incident: Incident, before: Member | None, transition: Transition, policy: Policy) -> Fold:
-    """A target joins, stays or leaves. One that was not in it and is well changes nothing."""
+    """Let a target join, stay in or leave an open incident. One that is healthy and not a member changes nothing."""
     was_affected = before is not None and before.is_affected
     is_bad = rank(transition.new) > 0
     if not was_affected and not is_bad:
@@ -115,22 +113,22 @@ def _update(incident: Incident, before: Member | None, transition: Transition, p
         member = Member(transition.new, since)
     else:
         member = Member("", transition.at)
-    moved = _with_member(incident, transition.target, before, member)
-    status = _worst_of(moved.counts)
+    moved = _count_member(incident, transition.target, before, member)
+    status = worst(sorted(moved.counts)) if moved.counts else AVAILABLE
     reasons = transition.reasons if is_bad else incident.reasons
     has_moved = (status, moved.affected) != (incident.status, incident.affected)
-    is_news = has_moved or identify_reasons(reasons) != identify_reasons(incident.reasons)
+    is_changed = has_moved or identify_reasons(reasons) != identify_reasons(incident.reasons)
     changes = incident.changes
-    if is_news:
-        changes = _extend_story(changes, transition, status, moved.affected, reasons)
+    if is_changed:
+        changes = _extend_history(changes, transition, status, moved.affected, reasons)
     updated = msgspec.structs.replace(
         moved,
         status=status,
         worst=worst([incident.worst, status]),
-        changed_at=max(transition.at, incident.changed_at) if is_news else incident.changed_at,
-        revision=incident.revision + is_news,
+        changed_at=max(transition.at, incident.changed_at) if is_changed else incident.changed_at,
+        revision=incident.revision + is_changed,
         resolved_at=None if moved.affected else max(transition.at, incident.opened_at),
-        resolution="" if moved.affected else _resolution(transition),
+        resolution=None if moved.affected else _resolution(transition),
         reasons=reasons,
         changes=changes,
         flapping_since=_flapping_since(incident, changes, transition.at, policy.flapping),
@@ -138,8 +136,8 @@ def _update(incident: Incident, before: Member | None, transition: Transition, p
     return Fold(updated, member if member != before else None)
 
 
-def _with_member(incident: Incident, target: str, before: Member | None, after: Member) -> Incident:
-    """The incident with a target's new part in it counted, and named where there is room."""
+def _count_member(incident: Incident, target: str, before: Member | None, after: Member) -> Incident:
+    """Return the incident with a changed member counted, and named if there is room."""
     counts = dict(incident.counts)
     recovered = incident.recovered
     if before is not None and before.is_affected:
@@ -163,50 +161,47 @@ def _with_member(incident: Incident, target: str, before: Member | None, after: 
 
 
 def _name_member(named: dict[str, Member], target: str, member: Member) -> dict[str, Member]:
-    """Keep INLINE_MEMBERS at most; one that is affected takes the place of one that is not any more."""
+    """Add a member to the named ones, INLINE_MEMBERS at most; an affected one replaces one that has recovered."""
     if target in named or len(named) < INLINE_MEMBERS:
         return {**named, target: member}
     if not member.is_affected:
         return named
-    over = next((name for name, other in named.items() if not other.is_affected), None)
-    if over is None:
+    recovered = next((name for name, other in named.items() if not other.is_affected), None)
+    if recovered is None:
         return named
-    return {**{name: other for name, other in named.items() if name != over}, target: member}
+    return {**{name: other for name, other in named.items() if name != recovered}, target: member}
 
 
-def _worst_of(counts: dict[str, int]) -> str:
-    return worst(sorted(counts)) if counts else AVAILABLE
-
-
-def _resolution(transition: Transition) -> str:
+def _resolution(transition: Transition) -> Resolution:
     if transition.new != GONE:
-        return "recovered"
-    return "unwatched" if transition.run_id == UNWATCHED else "gone"
+        return Resolution.RECOVERED
+    return Resolution.UNWATCHED if transition.run_id == UNWATCHED else Resolution.GONE
 
 
-def _extend_story(
+def _extend_history(
     changes: tuple[Change, ...],
     transition: Transition,
     status: str,
     affected: int,
-    reasons: tuple[Reason, ...] | None = None,
+    reasons: tuple[Reason, ...],
 ) -> tuple[Change, ...]:
-    codes = tuple(sorted(identify_reasons(transition.reasons if reasons is None else reasons)))
-    change = Change(transition.at, status, affected, codes)
+    codes = tuple(sorted(identify_reasons(reasons)))
     last = changes[-1] if changes else None
-    if last is not None and (last.status, last.codes) == (status, codes) and transition.at - last.at < _SAME_POINT:
+    if last is not None and (last.status, last.codes) == (status, codes) and transition.at - last.at < _SAME_CHANGE:
         return (*changes[:-1], Change(last.at, status, affected, codes))
-    return (*changes, change)[-_STORY:]
+    return (*changes, Change(transition.at, status, affected, codes))[-_MAX_CHANGES:]
 
 
 def count_status_changes(changes: tuple[Change, ...], now: datetime, window: timedelta) -> int:
-    """How often the status changed within the window. Changes from the future do not count: the clock was set back."""
-    recent = [change for change in changes if now - window < change.at <= now + _SAME_POINT]
-    return sum(one.status != two.status for one, two in pairwise(recent)) + bool(recent)
+    """Count the changes of status within the window, its first change included.
+
+    Changes in the future do not count: they were made before the clock was set back."""
+    recent = [change for change in changes if now - window < change.at <= now + _SAME_CHANGE]
+    return sum(earlier.status != later.status for earlier, later in pairwise(recent)) + bool(recent)
 
 
-def _flaps(incident: Incident, changes: tuple[Change, ...], now: datetime, flapping: Flapping) -> bool:
-    """Two thresholds: it starts with many turns, and lasts until there are few (as Icinga and Nagios do it)."""
+def _is_flapping(incident: Incident, changes: tuple[Change, ...], now: datetime, flapping: Flapping) -> bool:
+    """Decide with hysteresis: flapping starts at `high` changes and ends at `low`, as in Icinga and Nagios."""
     return count_status_changes(changes, now, flapping.window) >= (
         flapping.low + 1 if incident.flapping_since else flapping.high
     )
@@ -215,25 +210,27 @@ def _flaps(incident: Incident, changes: tuple[Change, ...], now: datetime, flapp
 def _flapping_since(
     incident: Incident, changes: tuple[Change, ...], now: datetime, flapping: Flapping
 ) -> datetime | None:
-    return (incident.flapping_since or now) if _flaps(incident, changes, now, flapping) else None
+    return (incident.flapping_since or now) if _is_flapping(incident, changes, now, flapping) else None
 
 
 def end_flapping(incident: Incident, now: datetime, flapping: Flapping) -> Incident:
-    """End the flapping of an incident whose story has been calm for long enough."""
-    if incident.flapping_since is None or _flaps(incident, incident.changes, now, flapping):
+    """End the flapping of an incident that has changed no more than `low` times within the window."""
+    if incident.flapping_since is None or _is_flapping(incident, incident.changes, now, flapping):
         return incident
     return msgspec.structs.replace(incident, flapping_since=None, revision=incident.revision + 1)
 
 
 def monitor_transition(
-    latest: Incident | None, key: Key, trouble: Reason | None, now: datetime, *, status: str = UNKNOWN
+    latest: Incident | None, key: Key, problem: Reason | None, now: datetime, *, status: str = UNKNOWN
 ) -> Transition | None:
-    """What the monitor says of itself, as a transition; None where it was said already. No trouble: all is well."""
+    """Return a problem of the monitor itself as a transition, or its recovery if `problem` is None.
+
+    Return None if the latest incident of the key shows it already."""
     is_open = latest is not None and latest.is_open
-    new = status if trouble else AVAILABLE
-    if trouble is None and not is_open:
+    new = status if problem else AVAILABLE
+    if problem is None and not is_open:
         return None
-    reasons = (trouble,) if trouble else ()
+    reasons = (problem,) if problem else ()
     if latest and is_open and new == latest.status and identify_reasons(reasons) == identify_reasons(latest.reasons):
         return None
     seq = latest.revision + 1 if latest else 1

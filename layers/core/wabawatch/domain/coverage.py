@@ -1,4 +1,4 @@
-"""What was read and what was not: of each shard by its latest pass, and of each day."""
+"""Record which targets were read and which were not: per shard for the latest pass, and per day."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import msgspec
 from wabawatch.domain.sharding import shard_of
 
 STANDS_FOR: Final = 2
-"""A reading stands until the next one, for so many intervals at most: one missed pass is no gap."""
-_NONE: Final = timedelta(0)
+"""A reading is valid until the next one, but for no more intervals than this: one missed pass is not a gap."""
+_ZERO: Final = timedelta(0)
 
 
 class DayCoverage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How long the targets of one shard were monitored on one day (UTC). It outlives the runs.
+    """How long the targets of one shard were monitored on one day (UTC). It is kept for longer than the runs.
 
-    `monitored` is the time for which the shard's passes stand: each stands until the next one, for two intervals at
-    most. `unread` has, for each target that was not read all that time, how much of it was not covered by a reading."""
+    `monitored` is the time for which the readings of the shard's passes are valid. `unread` maps each target that was
+    not read for all that time to the time without a valid reading."""
 
     day: date
     shard: int
     of: int
-    monitored: timedelta = _NONE
+    monitored: timedelta = _ZERO
     unread: dict[str, timedelta] = {}
 
 
@@ -32,11 +32,9 @@ class ShardCoverage(msgspec.Struct, frozen=True, omit_defaults=True):
     """The latest pass over one shard, replaced by the next one. `interval` is the time between two passes.
 
     `unread` maps each target that this pass did not read (failed, skipped, not stored) to the start of the last pass
-    that did (None: it was never read). `today` goes on counting; it is stored as a row of its own when the day is over.
-
-    `skipped` has those of them that this pass did not even ask, or asked for nothing because the store failed, with the
-    start of the last pass that did better.
-    `since` is when the first pass over this shard began, in this division of the fleet."""
+    that did (None: never read). `skipped` maps those of them that were not probed, or whose result could not be stored,
+    to the start of the last pass that did both. `today` is updated by each pass, and stored as its own row when the day
+    is over. `since` is when the first pass over this shard began, with this number of shards."""
 
     shard: int
     of: int
@@ -52,15 +50,15 @@ class ShardCoverage(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def stale_after(self) -> timedelta:
-        """The age at which a reading of this pass does not stand any more: a pass reads for a while itself."""
+        """The age at which a reading of this pass is stale; a pass itself takes some time."""
         return STANDS_FOR * self.interval + (self.finished_at - self.started_at)
 
 
 class PassReading(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pass read and what it did not.
+    """The result of a pass.
 
-    `skipped` is the part of `unread` that was not asked, or for nothing; `new` are targets of which nothing was known
-    before the pass."""
+    `skipped` is the part of `unread` that was not probed, or whose result could not be stored. `new` are the targets
+    that had no snapshot before the pass."""
 
     shard: int
     of: int
@@ -75,9 +73,9 @@ class PassReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CoverageUpdate(msgspec.Struct, frozen=True):
-    """What follows from a pass. `days` are stored first, then the coverage, then the `obsolete` rows go.
+    """The rows to write after a pass: store `days`, then `coverage`, then delete the `obsolete` rows.
 
-    `coverage` is None where a pass that began later was stored already."""
+    `coverage` is None if a pass that began later was stored already."""
 
     coverage: ShardCoverage | None
     days: tuple[DayCoverage, ...] = ()
@@ -85,7 +83,7 @@ class CoverageUpdate(msgspec.Struct, frozen=True):
 
 
 class LastReadings:
-    """Looks up when targets were last read, in the coverage of all shards."""
+    """Look up when targets were last read, in the coverage of all shards."""
 
     def __init__(self, coverages: Sequence[ShardCoverage]) -> None:
         self._divisions: dict[int, dict[int, ShardCoverage]] = {}
@@ -93,12 +91,12 @@ class LastReadings:
             self._divisions.setdefault(row.of, {})[row.shard] = row
 
     def coverage(self, target: str) -> ShardCoverage | None:
-        """Return the latest pass over the target's shard, in whichever division of the fleet."""
+        """Return the latest pass over the target's shard, for any number of shards."""
         rows = (shards.get(shard_of(target, of)) for of, shards in self._divisions.items())
         return max((row for row in rows if row is not None), key=lambda row: row.started_at, default=None)
 
     def last_read_at(self, target: str) -> datetime | None:
-        """Return the start of the last pass that read a target; None where there was none."""
+        """Return the start of the last pass that read a target, or None."""
         row = self.coverage(target)
         return None if row is None else row.unread.get(target, row.started_at)
 
@@ -106,13 +104,15 @@ class LastReadings:
 def update_coverage(
     reading: PassReading, stored: Sequence[ShardCoverage], resumed: DayCoverage | None = None
 ) -> CoverageUpdate:
-    """Compute what is stored after a pass.
+    """Compute the rows to write after a pass.
 
-    `stored` is the coverage of all shards before it. `resumed` is the stored row of the day, if any, where the shard
-    has no coverage: the fleet was divided otherwise in between."""
+    `stored` is the coverage of all shards before it. `resumed` is the stored row of today, if the shard has one but no
+    coverage because the number of shards was changed back."""
     previous = next((row for row in stored if (row.shard, row.of) == (reading.shard, reading.of)), None)
     if previous is not None and reading.started_at < previous.started_at <= reading.finished_at:
-        return CoverageUpdate(None)  # an overlapping pass; a start in the future means that the clock was set back
+        return CoverageUpdate(
+            None
+        )  # overlapping passes; not if `previous` began in the future: then the clock was set back
     last = LastReadings([previous] if previous else stored)
     days = _count_days(reading, previous, resumed)
     today = days[-1]
@@ -128,7 +128,7 @@ def update_coverage(
         reading.expected,
         unread={target: _last_read(target, last, previous, reading.new) for target in reading.unread},
         today=today,
-        skipped={target: _last_asked(target, previous, reading) for target in reading.skipped},
+        skipped={target: _last_probed_at(target, previous, reading) for target in reading.skipped},
         since=(previous.since or previous.started_at) if previous else reading.started_at,
     )
     obsolete = _obsolete(coverage, stored)
@@ -153,16 +153,17 @@ def _last_read(
     return previous.started_at if previous is not None else last.last_read_at(target)
 
 
-def _last_asked(target: str, previous: ShardCoverage | None, reading: PassReading) -> datetime:
-    """A target that was never asked counts from the pass that should have been its first."""
+def _last_probed_at(target: str, previous: ShardCoverage | None, reading: PassReading) -> datetime:
+    """Return the start of the last pass that probed a target, or that should have been its first."""
     if previous is None or target in reading.new:
         return previous.skipped.get(target, reading.started_at) if previous else reading.started_at
     return previous.skipped.get(target, previous.started_at)
 
 
 def _obsolete(coverage: ShardCoverage, stored: Sequence[ShardCoverage]) -> tuple[ShardCoverage, ...]:
-    """Return the rows of other divisions once every shard of this one has its own: until then they say when the fleet
-    was read."""
+    """Return the rows for other numbers of shards once every shard has a row for the present one.
+
+    Until then they show when the fleet was read."""
     shards = {row.shard for row in stored if row.of == coverage.of} | {coverage.shard}
     if len(shards) < coverage.of:
         return ()
@@ -170,35 +171,35 @@ def _obsolete(coverage: ShardCoverage, stored: Sequence[ShardCoverage]) -> tuple
 
 
 def _count_days(reading: PassReading, previous: ShardCoverage | None, resumed: DayCoverage | None) -> list[DayCoverage]:
-    """Count the time since the previous pass; the days that are over, and at the end the one that is not."""
+    """Add the time since the previous pass. Return the days that are over, and then today."""
     today = reading.started_at.astimezone(UTC).date()
     rows = [previous.today] if previous is not None and previous.today is not None else []
     if previous is not None:
-        stands_for = STANDS_FOR * previous.interval
-        until = min(reading.started_at, previous.started_at + stands_for)
+        validity = STANDS_FOR * previous.interval
+        until = min(reading.started_at, previous.started_at + validity)
         for day, begin, end in _by_day(previous.started_at, until):
             if not rows or rows[-1].day < day:
                 rows.append(DayCoverage(day, reading.shard, reading.of))
-            rows[-1] = _counted(rows[-1], previous.unread, stands_for, begin, end)
+            rows[-1] = _add_time(rows[-1], previous.unread, validity, begin, end)
     if not rows or rows[-1].day < today:
         is_resumed = resumed is not None and resumed.day == today
         rows.append(resumed if is_resumed and resumed else DayCoverage(today, reading.shard, reading.of))
     return rows
 
 
-def _counted(
-    row: DayCoverage, unread: dict[str, datetime | None], stands_for: timedelta, begin: datetime, end: datetime
+def _add_time(
+    row: DayCoverage, unread: dict[str, datetime | None], validity: timedelta, begin: datetime, end: datetime
 ) -> DayCoverage:
     gaps = dict(row.unread)
     for target, read_at in unread.items():
-        gap = end - (begin if read_at is None else max(begin, read_at + stands_for))
-        if gap > _NONE:
-            gaps[target] = gaps.get(target, _NONE) + gap
+        gap = end - (begin if read_at is None else max(begin, read_at + validity))
+        if gap > _ZERO:
+            gaps[target] = gaps.get(target, _ZERO) + gap
     return msgspec.structs.replace(row, monitored=row.monitored + (end - begin), unread=gaps)
 
 
 def _by_day(begin: datetime, end: datetime) -> Iterator[tuple[date, datetime, datetime]]:
-    """Cut a span of time at midnight (UTC)."""
+    """Split a span of time at midnight (UTC)."""
     while begin < end:
         day = begin.astimezone(UTC).date()
         midnight = datetime.combine(day + timedelta(days=1), time(0), UTC)
@@ -207,11 +208,11 @@ def _by_day(begin: datetime, end: datetime) -> Iterator[tuple[date, datetime, da
 
 
 class Completeness(msgspec.Struct, frozen=True):
-    """Whether the whole fleet is read. `complete_since` is the instant up to which every target was asked, None where a
-    shard never was; `waiting_since` is from when on its first reading has been waited for.
+    """Whether the whole fleet is read.
 
-    `late` are the shards of which targets have not been asked for more than two intervals, `numbers` how many those
-    are, and `late_since` is when the first of them was asked last."""
+    `complete_since`: every target was probed at this time or later (None: a shard never was). `waiting_since`: when the
+    wait for the first reading of all shards began. `late`: the shards with targets that were not probed for more than
+    two intervals; `numbers` counts those targets, and `late_since` is when the first of them was last probed."""
 
     shards: int
     complete_since: datetime | None = None
@@ -221,18 +222,18 @@ class Completeness(msgspec.Struct, frozen=True):
     late_since: datetime | None = None
 
     def age(self, now: datetime) -> timedelta | None:
-        """How long the whole fleet has not been read; None while nothing was ever read."""
+        """Return the time since the whole fleet was read; None if nothing was ever read."""
         reference = self.complete_since or self.waiting_since
-        return None if reference is None else max(_NONE, now - reference)
+        return None if reference is None else max(_ZERO, now - reference)
 
 
 def assess_completeness(
     coverages: Sequence[ShardCoverage], *, shards: int, targets: int, interval: timedelta, now: datetime
 ) -> Completeness:
-    """Judge the whole fleet by the coverage of its shards.
+    """Assess the whole fleet by the coverage of its shards.
 
-    `shards` and `targets` are how many there are now, `interval` is the time between two passes. While the fleet has
-    just been divided anew, the rows of the old division say from when on the new one is waited for."""
+    `shards` and `targets` are the present numbers; `interval` is the time between two passes. If the number of shards
+    has just changed, the wait for the new shards begins with the last pass over an old one."""
     rows = {row.shard: row for row in coverages if row.of == shards}
     begun = min((row.since or row.started_at for row in rows.values()), default=None)
     waiting_since = begun or max((row.finished_at for row in coverages), default=None)
@@ -244,22 +245,22 @@ def assess_completeness(
             if waiting_since is not None and now - waiting_since > patience:
                 late[shard] = (round(targets / shards), waiting_since)
         elif now - row.finished_at > patience:
-            late[shard] = (row.expected, _asked_to(row))
+            late[shard] = (row.expected, _all_probed_at(row))
         else:
             overdue = [at for at in row.skipped.values() if now - at > patience]
             if overdue:
                 late[shard] = (len(overdue), min(overdue))
-    complete = min((_asked_to(row) for row in rows.values()), default=None) if len(rows) == shards else None
+    complete = min((_all_probed_at(row) for row in rows.values()), default=None) if len(rows) == shards else None
     numbers = sum(count for count, _ in late.values())
     late_since = min((at for _, at in late.values()), default=None)
     return Completeness(shards, complete, waiting_since, tuple(late), numbers, late_since)
 
 
-def _asked_to(row: ShardCoverage) -> datetime:
+def _all_probed_at(row: ShardCoverage) -> datetime:
     return min(row.skipped.values(), default=row.started_at)
 
 
 def oldest_first(coverages: Sequence[ShardCoverage], shards: int) -> list[int]:
-    """Order the shards by their last pass, those without one first: whoever had to wait longest goes first."""
+    """Order the shards by their last pass, so that the one that waited longest is first; those without a pass lead."""
     started = {row.shard: row.started_at.timestamp() for row in coverages if row.of == shards}
     return sorted(range(shards), key=lambda shard: (started.get(shard, 0.0), shard))

@@ -1,4 +1,4 @@
-"""When enough observations in a row confirm another status."""
+"""Confirm a new status only after enough consecutive observations."""
 
 from __future__ import annotations
 
@@ -8,45 +8,48 @@ from wabawatch.domain.health import rank
 from wabawatch.domain.snapshot import CapabilityState, Evidence
 
 
-def append_evidence(state: CapabilityState, entry: Evidence, most: int) -> tuple[Evidence, ...]:
-    """The track's streak with one more observation; a new one where the wind has changed."""
-    side = _side(entry.status, state.status)
-    kept = state.streak if all(_side(one.status, state.status) == side for one in state.streak) else ()
-    return (*kept, entry)[-most:]
+def append_evidence(state: CapabilityState, entry: Evidence, limit: int) -> tuple[Evidence, ...]:
+    """Append an observation to the streak of a state; start a new streak if the direction has changed.
+
+    Keep at most `limit` observations.
+    """
+    direction = _compare(entry.status, state.status)
+    is_same = all(_compare(previous.status, state.status) == direction for previous in state.streak)
+    return (*(state.streak if is_same else ()), entry)[-limit:]
 
 
 def confirm_status(
     base: str | None, streak: tuple[Evidence, ...], needed: Callable[[str], int]
 ) -> tuple[str, tuple[Evidence, ...]] | None:
-    """The farthest status from `base` that enough of the latest observations reach or pass, with those observations.
+    """Return the status farthest from `base` that enough of the latest observations reach, with those observations.
 
-    LIMITED then BLOCKED is two observations in a row that are at least LIMITED: a problem that cannot settle is still
-    confirmed.
+    `needed` returns the number of observations that confirm a status. LIMITED followed by BLOCKED counts as two
+    observations that reach LIMITED, so that a status which alternates is still confirmed.
     """
-    side = _side(streak[-1].status, base)
+    direction = _compare(streak[-1].status, base)
     statuses = dict.fromkeys(entry.status for entry in reversed(streak))
-    for status in sorted(statuses, key=lambda one: -side * rank(one)):
-        tail = streak[-needed(status) :]
-        if len(tail) >= needed(status) and all(_reaches(entry.status, status, side) for entry in tail):
-            return status, tail
+    for status in sorted(statuses, key=lambda candidate: -direction * rank(candidate)):
+        latest = streak[-needed(status) :]
+        if len(latest) >= needed(status) and all(_reaches(entry.status, status, direction) for entry in latest):
+            return status, latest
     return None
 
 
 def remaining_evidence(status: str, streak: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
-    """The end of the streak that speaks against the status just confirmed, and goes on counting."""
+    """Return the latest observations that contradict the status just confirmed. They count towards the next one."""
     rest: list[Evidence] = []
     for entry in reversed(streak):
-        if entry.status == status or (rest and _side(entry.status, status) != _side(rest[-1].status, status)):
+        if entry.status == status or (rest and _compare(entry.status, status) != _compare(rest[-1].status, status)):
             break
         rest.append(entry)
     return tuple(reversed(rest))
 
 
-def _side(status: str, of: str | None) -> int:
-    """Whether a status is worse (1), better (-1), or merely another one (0). Nothing known is no worse than health."""
-    mine, other = rank(status), rank(of) if of else 0
-    return (mine > other) - (mine < other)
+def _compare(status: str, base: str | None) -> int:
+    """Return 1 if a status is worse than `base`, -1 if it is better, 0 if equally bad. None counts as healthy."""
+    difference = rank(status) - (rank(base) if base else 0)
+    return (difference > 0) - (difference < 0)
 
 
-def _reaches(status: str, mark: str, side: int) -> bool:
-    return status == mark if side == 0 else side * rank(status) >= side * rank(mark)
+def _reaches(status: str, candidate: str, direction: int) -> bool:
+    return status == candidate if direction == 0 else direction * rank(status) >= direction * rank(candidate)

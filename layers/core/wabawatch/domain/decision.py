@@ -1,6 +1,6 @@
-"""plan: what a destination should know of an incident now, against what it was last told; the difference is the news.
+"""Decide what to send to a destination: compare the incident with the last notification sent to it.
 
-The decision carries its reason as data: `why` is shown by `explain`, logged, and tested.
+Each decision has its reason, which `explain` prints.
 """
 
 from __future__ import annotations
@@ -19,25 +19,24 @@ from wabawatch.domain.incident import Change, Incident, NotificationState
 from wabawatch.domain.policy import Flapping, Policy
 from wabawatch.domain.schedule import Weekly
 
-_MUCH: Final = 4
-"""A number of affected targets changes much when it changes by one in so many, or more."""
-
 
 class Mute(msgspec.Struct, frozen=True):
-    """A silence or a maintenance window that holds, with its name for people."""
+    """An active silence or maintenance window. `why` describes it for people."""
 
     why: str
     ends_at: datetime
 
 
 class Situation(msgspec.Struct, frozen=True):
-    """Everything but the incident and the ledger that decides about one destination.
+    """Everything about one destination and one incident that decides on a notification, besides their own states.
 
-    `about_itself` says that the incident is about this very destination; `muted_throughout` that mutes held from the
-    confirmation to the end of an incident that is over; `opens_at` is when working hours begin, for what can wait until
-    then (None: now); `digest` is when the weekly digest comes, where there is one; `paused_until` is when a destination
-    that is down is asked again, `retry_at` when the last notification about this incident is, which it did not take;
-    `known_since` is when the destination was first configured (None: always)."""
+    `about_itself`: the incident is about this destination. `muted_throughout`: the incident is resolved, and mutes
+    covered it from its confirmation to its end. `opens_at`: when working hours begin, if the notification waits for
+    them. `group_wait`: how long a new incident waits for more targets. `digest`: the weekly digest, if one is
+    configured. `paused_until`: when a destination that fails is tried again. `retry_at`: when the last notification of
+    this incident, which failed, is tried again. `known_since`: when the destination was configured first (None: always
+    known).
+    """
 
     now: datetime
     routed: bool = True
@@ -56,7 +55,8 @@ class Situation(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """`kind` is one of messages.KINDS, or None: say nothing, because of `why`; look again at `due_at` if it is set."""
+    """The notification to send now, or none. `kind` is one of `KINDS`; None: send nothing now, and decide again at
+    `due_at` if it is set. `why` is the reason for people, or a `HoldReason` if nothing is sent."""
 
     kind: str | None
     why: str
@@ -64,17 +64,18 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 _SKEW: Final = timedelta(minutes=1)
-"""How far the clocks of two machines may differ before one of them counts as wrong."""
-
+"""How far the clocks of two machines may differ. A time farther in the future was set before the clock was set back."""
 _DIGESTED: Final = timedelta(days=7)
-"""Reminders with a wait shorter than this do not wait for the weekly digest."""
+"""A reminder waits for the weekly digest only if its own interval is at least as long."""
 _DIGEST_SKEW: Final = timedelta(hours=2)
-"""A reminder that came with a digest comes with the next one: somewhat less than a week later where the message was
-late, or the clocks went forward."""
+"""A reminder that was sent with a digest is due with the next one, although that may be less than a week later: because
+the last one was sent late, or the clocks went forward."""
+_LARGE_SHARE: Final = 4
+"""A change of the number of affected targets is large from a quarter of the number on."""
 
 
 class HoldReason(StrEnum):
-    """The reasons for saying nothing. A muted decision's reason goes on with the mute's name: `muted: silence 3f2a`."""
+    """Why nothing is sent. A mute's description is appended to MUTED: `muted: silence 3f2a`."""
 
     UP_TO_DATE = "up_to_date"
     NOT_ROUTED = "not_routed"
@@ -96,170 +97,213 @@ class HoldReason(StrEnum):
 
 
 def decide(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
-    """Decide for one destination.
+    """Decide what to send to one destination now.
 
-    1. The difference between the ledger and the incident is the news; where there is none, a reminder may be due. Who
-       is not on a route hears only how what it knows of goes on.
-    2. News that is held back (mute, hours, blindness) is held, never dropped: the difference stays.
-    3. After a delivery that failed the next one waits for its turn.
+    1. Compare the incident with the last notification of it. If nothing differs, a reminder may be due. A destination
+       that is not routed gets updates of what it was notified of, but nothing new.
+    2. Hold what is muted, outside working hours or hidden by a mass failure. Nothing is lost: the difference remains.
+    3. Wait for the retry after a failed delivery.
     """
-    news = _news(incident, notified, situation, policy)
-    if news.kind is None:
-        return news
-    return _held(incident, situation) or _backing_off(situation, policy) or news
+    decision = _compare(incident, notified, situation, policy)
+    if decision.kind is None:
+        return decision
+    return _hold(incident, situation) or _wait_for_retry(situation, policy) or decision
 
 
-def _news(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
-    heard = notified.status is not None and rank(notified.status) > 0
-    if not situation.routed and not heard and not notified.flapping:
+def _compare(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
+    is_aware = notified.status is not None and rank(notified.status) > 0
+    if not situation.routed and not is_aware and not notified.flapping:
         return Decision(None, HoldReason.ABOUT_ITSELF if situation.about_itself else HoldReason.NOT_ROUTED)
-    if _was_over_before(incident, notified, situation):
+    if _ended_before_destination(incident, notified, situation):
         return Decision(None, HoldReason.JOINED_LATER)
     if incident.flapping_since is not None or notified.flapping:
-        return _flapping(incident, notified, situation, policy)
+        return _decide_flapping(incident, notified, situation, policy)
     if not incident.is_open:
-        return _ended(notified, situation, heard=heard)
-    if not heard:
-        return _first(incident, situation)
-    return _difference(incident, notified, situation, policy)
+        return _decide_resolved(notified, situation, is_aware=is_aware)
+    if not is_aware:
+        return _decide_opened(incident, situation)
+    return _decide_update(incident, notified, situation, policy)
 
 
-def _was_over_before(incident: Incident, notified: NotificationState, situation: Situation) -> bool:
-    """Whether the incident had ended when the destination joined. One that joins in the future joined before the clock
-    was set back."""
+def _ended_before_destination(incident: Incident, notified: NotificationState, situation: Situation) -> bool:
+    """Return whether the incident ended before the destination was configured.
+
+    A destination configured in the future was configured before the clock was set back."""
     if incident.resolved_at is None or situation.known_since is None or notified.status is not None:
         return False
     return incident.resolved_at <= situation.known_since <= situation.now + _SKEW
 
 
-def _held(incident: Incident, situation: Situation) -> Decision | None:
+def _hold(incident: Incident, situation: Situation) -> Decision | None:
     if situation.mute is not None:
         return Decision(None, f"{HoldReason.MUTED}: {situation.mute.why}", situation.mute.ends_at)
-    if situation.mass_failure and _hidden_by_mass_failure(incident):
+    if situation.mass_failure and _is_hidden_by_mass_failure(incident):
         return Decision(None, HoldReason.MASS_FAILURE)
     if situation.opens_at is not None and situation.opens_at > situation.now:
         return Decision(None, HoldReason.WORKING_HOURS, situation.opens_at)
     return None
 
 
-def _hidden_by_mass_failure(incident: Incident) -> bool:
-    """While most of the fleet cannot be read, one incident says so for all; but not where the provider itself says that
-    a channel is down."""
-    unread = incident.capability == READABLE and not incident.about_monitor
-    return unread and incident.is_open and not is_urgent(incident.reasons)
+def _is_hidden_by_mass_failure(incident: Incident) -> bool:
+    """During a mass failure one incident of the monitor stands for all targets that cannot be read.
+
+    A channel that the provider reports as closed is still notified."""
+    is_unreadable = incident.capability == READABLE and not incident.about_monitor
+    return is_unreadable and incident.is_open and not is_urgent(incident.reasons)
 
 
-def _backing_off(situation: Situation, policy: Policy) -> Decision | None:
-    """Waits that are longer than any that is ever set were set before the clock was set back."""
+def _wait_for_retry(situation: Situation, policy: Policy) -> Decision | None:
+    """Wait for the later of the two retries. A wait longer than the longest was set before the clock was set back."""
     farthest = policy.retry.farthest(situation.now)
     waits = [at for at in (situation.retry_at, situation.paused_until) if at and situation.now < at <= farthest]
     return Decision(None, HoldReason.RETRY_WAIT, max(waits)) if waits else None
 
 
-def _ready_at(since: datetime, wait: timedelta, now: datetime) -> datetime | None:
-    """When a wait ends that is not over yet. One that begins in the future is over: the clock was set back."""
-    ready_at = since + wait
-    return ready_at if now < ready_at <= now + wait + _SKEW else None
+def _end_of_wait(since: datetime, wait: timedelta, now: datetime) -> datetime | None:
+    """Return the end of a wait, None if it is over. One that begins in the future is over: the clock was set back."""
+    end = since + wait
+    return end if now < end <= now + wait + _SKEW else None
 
 
-def _flapping(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
+def _decide_flapping(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
     if incident.flapping_since is None:
-        return Decision("flapping_ended", "it has settled")
+        return Decision("flapping_ended", "the status no longer changes often")
     if notified.flapping:
         if rank(incident.status) > rank(notified.worst):
-            return Decision("escalated", "worse than anything that was told of the flapping")
-        return Decision(None, HoldReason.FLAPPING, _settles_at(incident, situation.now, policy.flapping))
+            return Decision("escalated", "worse than any status notified while flapping")
+        return Decision(None, HoldReason.FLAPPING, _flapping_ends_at(incident, situation.now, policy.flapping))
     return Decision("flapping", f"{len(incident.changes)} changes")
 
 
-def _settles_at(incident: Incident, now: datetime, flapping: Flapping) -> datetime:
-    """When the flapping ends unless something changes: with the change that leaves few enough in the window."""
-    times = (change.at + flapping.window for change in incident.changes)
+def _flapping_ends_at(incident: Incident, now: datetime, flapping: Flapping) -> datetime:
+    """Return when flapping ends if nothing changes: when a change leaves the window and few enough remain in it."""
+    ends = (change.at + flapping.window for change in incident.changes)
     return next(
-        (
-            at
-            for at in times
-            if at > now and count_status_changes(incident.changes, at, flapping.window) <= flapping.low
-        ),
+        (at for at in ends if at > now and count_status_changes(incident.changes, at, flapping.window) <= flapping.low),
         now,
     )
 
 
-def _ended(notified: NotificationState, situation: Situation, *, heard: bool) -> Decision:
-    if heard:
-        return Decision("resolved", "it was told of the problem")
+def _decide_resolved(notified: NotificationState, situation: Situation, *, is_aware: bool) -> Decision:
+    if is_aware:
+        return Decision("resolved", "it was notified of the problem")
     if notified.status is not None:
         return Decision(None, HoldReason.UP_TO_DATE)
     if situation.muted_throughout:
         return Decision(None, HoldReason.MUTED_THROUGHOUT)
-    return Decision("brief", "it came and went before it could be told")
+    return Decision("brief", "the problem was over before it could be notified")
 
 
-def _first(incident: Incident, situation: Situation) -> Decision:
-    ready_at = _ready_at(incident.confirmed_at, situation.group_wait, situation.now)
-    if ready_at is not None:
-        return Decision(None, HoldReason.GROUP_WAIT, ready_at)
-    return Decision("opened", "not told yet")
+def _decide_opened(incident: Incident, situation: Situation) -> Decision:
+    end = _end_of_wait(incident.confirmed_at, situation.group_wait, situation.now)
+    if end is not None:
+        return Decision(None, HoldReason.GROUP_WAIT, end)
+    return Decision("opened", "not notified yet")
 
 
-def _difference(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
-    """The first of: another status, other reasons, another number of targets, a reminder. While one of them waits,
-    another may be said; where all wait, it is looked at again when the first wait is over."""
+def _decide_update(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
+    """Return the first that can be sent of: a new status, new reasons, a new number of targets, a reminder.
+
+    If none can be sent now, wait for the first of them."""
     before, after = rank(notified.status or AVAILABLE), rank(incident.status)
     if notified.status != incident.status:
-        return Decision("eased" if after < before else "escalated", f"{notified.status} was told")
-    found = [
+        return Decision("eased" if after < before else "escalated", f"it was notified of {notified.status}")
+    candidates = [
         decision
         for decision in (
-            _other_reasons(incident, notified, situation, policy),
-            _other_extent(incident, notified, situation, policy),
-            _reminder(incident, notified, situation, policy),
+            _decide_reasons(incident, notified, situation, policy),
+            _decide_extent(incident, notified, situation, policy),
+            _decide_reminder(incident, notified, situation, policy),
         )
         if decision is not None
     ]
-    speaking = (decision for decision in found if decision.kind is not None)
-    ended_by_time = [(decision.due_at, decision) for decision in found if decision.due_at is not None]
-    return next(speaking, None) or min(ended_by_time, key=lambda each: each[0], default=(None, found[-1]))[1]
+    sendable = next((decision for decision in candidates if decision.kind is not None), None)
+    if sendable is not None:
+        return sendable
+    waiting = [(decision.due_at, decision) for decision in candidates if decision.due_at is not None]
+    return min(waiting, key=lambda pair: pair[0])[1] if waiting else candidates[-1]
 
 
-def _other_reasons(
+def _decide_reasons(
     incident: Incident, notified: NotificationState, situation: Situation, policy: Policy
 ) -> Decision | None:
-    """Said at most once in an interval; below BLOCKED only when the provider now says that the channel is down."""
+    """Send new reasons of a BLOCKED incident once per interval; others only if the provider has closed the channel."""
     if not _reasons_differ(incident, notified):
         return None
     if is_urgent(incident.reasons):
-        return Decision("reasons_changed", "the provider says that the channel is down")
+        return Decision("reasons_changed", "the provider reports that the channel is closed")
     if incident.status != BLOCKED:
         return None
-    ready_at = _ready_at(notified.at or incident.opened_at, policy.reasons_interval, situation.now)
-    if ready_at is not None:
-        return Decision(None, HoldReason.REASONS_INTERVAL, ready_at)
-    return Decision("reasons_changed", "other reasons were told")
+    end = _end_of_wait(notified.at or incident.opened_at, policy.reasons_interval, situation.now)
+    if end is not None:
+        return Decision(None, HoldReason.REASONS_INTERVAL, end)
+    return Decision("reasons_changed", "it was notified of other reasons")
 
 
 def _reasons_differ(incident: Incident, notified: NotificationState) -> bool:
     return set(notified.reasons) != identify_reasons(incident.reasons)
 
 
-def _other_extent(
+def _decide_extent(
     incident: Incident, notified: NotificationState, situation: Situation, policy: Policy
 ) -> Decision | None:
-    """Said when the number of targets changed by much, at most once in an interval; where few come and go again and
-    again, once they are calm. What is not said here is said with the next reminder."""
+    """Send a large change of the number of affected targets, once per interval.
+
+    If the number goes up and down, wait until it is steady. A small change is sent with the next reminder."""
     affected = incident.affected
     if not situation.routed or not _is_extent_news(notified.affected, affected, incident.changes):
         return None
-    ready_at = _ready_at(notified.at or incident.opened_at, policy.group_interval, situation.now)
-    if ready_at is not None:
-        return Decision(None, HoldReason.GROUP_INTERVAL, ready_at)
-    calm_at = _find_extent_calm(incident.changes, situation.now, policy.flapping)
-    if calm_at is not None:
-        return Decision(None, HoldReason.EXTENT_QUIET, calm_at)
-    return Decision("spread" if affected > notified.affected else "receded", f"{notified.affected} affected were told")
+    end = _end_of_wait(notified.at or incident.opened_at, policy.group_interval, situation.now)
+    if end is not None:
+        return Decision(None, HoldReason.GROUP_INTERVAL, end)
+    steady_at = _extent_steady_at(incident.changes, situation.now, policy.flapping)
+    if steady_at is not None:
+        return Decision(None, HoldReason.EXTENT_QUIET, steady_at)
+    kind = "spread" if affected > notified.affected else "receded"
+    return Decision(kind, f"it was notified of {notified.affected} affected")
 
 
-def _reminder(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
+def _is_extent_news(before: int, now: int, changes: Sequence[Change]) -> bool:
+    """Return whether the number of affected targets differs enough from the last notified one.
+
+    It does if it changed by a quarter or more, or for the first time in the incident has more digits than before: one
+    target of a hundred that recovers and fails again is no news."""
+    if _is_large(before, now):
+        return True
+    digits = len(str(now))
+    if digits <= len(str(before)):
+        return False
+    sizes = [1, *(len(str(change.affected)) for change in changes)]  # the history may not begin with a single target
+    return sum(earlier < digits <= later for earlier, later in pairwise(sizes)) <= 1
+
+
+def _extent_steady_at(changes: Sequence[Change], now: datetime, flapping: Flapping) -> datetime | None:
+    """Return when the number of affected targets will be steady if nothing changes; None if it is.
+
+    The thresholds are those of a flapping status. Turns in the future do not count: they were made before the clock was
+    set back."""
+    recent = [at for at in _find_turns(changes) if now - flapping.window < at <= now]
+    return recent[-flapping.high] + flapping.window if len(recent) >= flapping.high else None
+
+
+def _find_turns(changes: Sequence[Change]) -> list[datetime]:
+    """List when the number of affected targets turned from a large decrease to a large increase, or the reverse."""
+    turns: list[datetime] = []
+    extreme, is_growing = (changes[0].affected if changes else 0), None
+    for change in changes:
+        if change.affected != extreme and (change.affected > extreme) is is_growing:
+            extreme = change.affected
+        elif _is_large(extreme, change.affected):
+            extreme, is_growing = change.affected, change.affected > extreme
+            turns.append(change.at)
+    return turns
+
+
+def _is_large(before: int, after: int) -> bool:
+    return before != after and abs(after - before) * _LARGE_SHARE >= before
+
+
+def _decide_reminder(incident: Incident, notified: NotificationState, situation: Situation, policy: Policy) -> Decision:
     if not situation.routed:
         return Decision(None, HoldReason.NOT_ROUTED)
     if situation.acknowledged:
@@ -268,56 +312,17 @@ def _reminder(incident: Incident, notified: NotificationState, situation: Situat
     if not waits:
         return Decision(None, HoldReason.NO_MORE_REMINDERS)
     since = notified.at or incident.opened_at
-    wait = waits[min(notified.reminders, len(waits) - 1)]
+    wait = waits[min(notified.reminders, len(waits) - 1)]  # the last interval repeats
     if situation.digest is not None and wait >= _DIGESTED and incident.status not in {BLOCKED, UNKNOWN}:
         wait = situation.digest.next_start(since + wait - _DIGEST_SKEW) - since
-    due_at = _ready_at(since, wait, situation.now)
-    if due_at is not None:
-        return Decision(None, _unsaid(incident, notified), due_at)
-    return Decision("reminder", "still so")
+    end = _end_of_wait(since, wait, situation.now)
+    if end is not None:
+        return Decision(None, _reason_until_reminder(incident, notified), end)
+    return Decision("reminder", "still unresolved")
 
 
-def _unsaid(incident: Incident, notified: NotificationState) -> HoldReason:
-    """What only the next reminder says."""
+def _reason_until_reminder(incident: Incident, notified: NotificationState) -> HoldReason:
+    """Return why nothing is sent before the next reminder: no difference, or one too small for its own message."""
     if _reasons_differ(incident, notified):
         return HoldReason.REASONS_QUIET
     return HoldReason.UP_TO_DATE if notified.affected == incident.affected else HoldReason.EXTENT_QUIET
-
-
-def _is_extent_news(before: int, now: int, changes: Sequence[Change]) -> bool:
-    """Decide whether a number that differs from the one that was told is worth a message of its own.
-
-    It is when it changed by a quarter or more, or needs more digits than before. The latter only for the first time in
-    the incident's story: one of a hundred that leaves and comes back does not reach a new order of size."""
-    if _differs_much(before, now):
-        return True
-    digits = len(str(now))
-    if digits <= len(str(before)):
-        return False
-    sizes = [1, *(len(str(change.affected)) for change in changes)]  # it began with none, in however few points
-    return sum(earlier < digits <= later for earlier, later in pairwise(sizes)) <= 1
-
-
-def _find_extent_calm(changes: Sequence[Change], now: datetime, flapping: Flapping) -> datetime | None:
-    """Return when the number will have stopped going up and down, by the measure for a status that flaps; None: it has.
-
-    Changes from the future do not count: the clock was set back."""
-    recent = [at for at in _list_extent_turns(changes) if now - flapping.window < at <= now]
-    return recent[-flapping.high] + flapping.window if len(recent) >= flapping.high else None
-
-
-def _list_extent_turns(changes: Sequence[Change]) -> list[datetime]:
-    """List the instants at which the number began to grow by much after it had shrunk by much, or the reverse."""
-    turned: list[datetime] = []
-    extreme, grows = (changes[0].affected if changes else 0), None
-    for change in changes:
-        if change.affected != extreme and (change.affected > extreme) is grows:
-            extreme = change.affected
-        elif _differs_much(extreme, change.affected):
-            extreme, grows = change.affected, change.affected > extreme
-            turned.append(change.at)
-    return turned
-
-
-def _differs_much(before: int, after: int) -> bool:
-    return before != after and abs(after - before) * _MUCH >= before

@@ -1,9 +1,14 @@
-"""What one reading of a target says: statuses, reasons, entities, and the observation that holds them."""
+"""Define the health of a target as one probe reports it: statuses, reasons, entities, and the observation.
+
+Statuses and capabilities are open vocabularies: the API may report a word that we do not know, and we keep it. So the
+known words are constants, not an enum. The causes of a failed probe are our own, closed vocabulary: `Cause`.
+"""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
@@ -19,36 +24,54 @@ GONE: Final = "GONE"
 MESSAGING: Final = "can_send_message"
 CALLING: Final = "can_receive_call_sip"
 READABLE: Final = "health_status"
-"""The capability of a TARGET to be read at all: AVAILABLE, or UNKNOWN with a cause."""
+"""The capability of a TARGET: AVAILABLE if its health can be read, else UNKNOWN with a cause."""
 
 TARGET: Final = "TARGET"
-"""The type of the entity that stands for the target itself: whether it can be read, and its overall status where that
-says more than the entities (see `target_statuses`)."""
+"""The entity type of the target itself. It has the capability READABLE, and the overall statuses of the report that say
+more than its entities (see `target_statuses`)."""
 
 _CALLING_CODES: Final = range(138_000, 139_000)
 _RANKS: Final = {AVAILABLE: 0, GONE: 0, LIMITED: 1, BLOCKED: 3}
 _UPSTREAM: Final = ("BUSINESS", "WABA", "APP", "PHONE_NUMBER", "MESSAGE_TEMPLATE")
 
-CAUSES: Final = (
-    "unauthorized", "forbidden", "throttled", "disabled", "payment_required", "not_found", "rejected",
-    "provider_error", "unreachable", "timeout", "unreadable", "redirected", "key_unreadable",
-    "key_not_fetched", "no_descriptors",
-)  # fmt: skip
-"""Why a reading failed. All but the last three come from the API's answer; `key_unreadable` means that the reference to
-the API key could not be resolved, so that nothing was asked."""
 
-NOT_ASKED: Final = frozenset({"key_not_fetched", "no_descriptors"})
-"""The monitor itself had no time or no means to ask. It says nothing of the target, which the next pass asks first."""
+class Cause(StrEnum):
+    """Why a probe failed. All but the last three are derived from the API's answer, or from the lack of one."""
 
-URGENT_CAUSES: Final = frozenset({"disabled", "payment_required"})
-"""The provider says that the channel is down: told at the first observation."""
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    THROTTLED = "throttled"
+    DISABLED = "disabled"
+    PAYMENT_REQUIRED = "payment_required"
+    NOT_FOUND = "not_found"
+    REJECTED = "rejected"
+    PROVIDER_ERROR = "provider_error"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    UNREADABLE = "unreadable"
+    REDIRECTED = "redirected"
+    KEY_UNREADABLE = "key_unreadable"
+    """The reference to the API key cannot be resolved, so no request was sent."""
+    KEY_NOT_FETCHED = "key_not_fetched"
+    """The time of the run was over before the API key was fetched."""
+    NO_DESCRIPTORS = "no_descriptors"
+    """The process has too many open files."""
+
+
+CAUSES: Final = tuple(Cause)
+
+NOT_ASKED: Final = frozenset({Cause.KEY_NOT_FETCHED, Cause.NO_DESCRIPTORS})
+"""The monitor could not send the request. These causes say nothing about the target; the next pass probes it first."""
+
+URGENT_CAUSES: Final = frozenset({Cause.DISABLED, Cause.PAYMENT_REQUIRED})
+"""The provider reports that the channel is closed. One observation confirms these causes."""
 
 
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why an entity has its status. A line of additional info is a reason without a code.
 
-    For a target that cannot be read `description` is the cause and `detail` what the answer said; a detail is shown and
-    never compared.
+    For a target that cannot be read, `description` is the cause and `detail` is taken from the answer. A detail is
+    displayed, but never compared.
     """
 
     code: int | None = None
@@ -59,8 +82,8 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Entity(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A node in a report. `capabilities` maps every `can_*` word to its status, both as the API wrote them, in capitals
-    for the status.
+    """A node in a report. `capabilities` maps every `can_*` field to its status, as the API sends them, the status in
+    capital letters.
     """
 
     entity_type: str
@@ -70,9 +93,11 @@ class Entity(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="outcome", tag="report"):
-    """One readable answer. `overall` holds the top-level statuses, `contradictions` says where they disagree with the
-    entities or where the answer disagrees with itself. An `implausible` answer held more than any number has; only the
-    worst of it is kept.
+    """A readable answer.
+
+    `overall` holds the top-level statuses by capability. `contradictions` lists where they disagree with the entities,
+    or where the answer disagrees with itself. An `implausible` answer lists more entities or reasons than any number
+    has; only the worst of them are kept.
     """
 
     entities: tuple[Entity, ...]
@@ -82,7 +107,11 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="outcome
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="outcome", tag="failure"):
-    """A reading that says nothing about the target's health. `cause` is one of CAUSES; `retry_after` is in seconds."""
+    """A failed probe. It says nothing about the target's health.
+
+    `cause` is a `Cause`; it is a `str` so that a stored cause of a later version can be read. `retry_after` is in
+    seconds.
+    """
 
     cause: str
     detail: str = ""
@@ -90,7 +119,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="outcom
 
 
 class Observation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The immutable outcome of a probe at an instant (aware, UTC): a health report, or a failure with its cause."""
+    """The immutable outcome of a probe: a health report, or a failure with its cause."""
 
     target: str
     observed_at: datetime
@@ -98,26 +127,30 @@ class Observation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def rank(status: str) -> int:
-    """How bad a status is. A word nobody has seen before is worse than LIMITED and not as bad as BLOCKED."""
+    """Return how bad a status is; 0 is healthy. An unknown word is worse than LIMITED and better than BLOCKED."""
     return _RANKS.get(status, 2)
 
 
 def worst(statuses: list[str]) -> str:
+    """Return the worst of the statuses; of equally bad ones, the first."""
     return max(statuses, key=rank)
 
 
 def upstream_rank(entity_type: str) -> int:
-    """Where a type stands: the smaller, the more numbers depend on it. Unknown types stand last."""
+    """Return the position of an entity type upstream of a number: the smaller, the more numbers depend on it.
+
+    Unknown types come last.
+    """
     return _UPSTREAM.index(entity_type) if entity_type in _UPSTREAM else len(_UPSTREAM)
 
 
 def capability_of_code(code: int | None) -> str:
-    """The capability that a code belongs to: 138000 to 138999 are calling's, all others messaging's."""
+    """Return the capability that a reason code belongs to: calling for 138000 to 138999, messaging for all others."""
     return CALLING if code in _CALLING_CODES else MESSAGING
 
 
 def reasons_for(entity: Entity, capability: str) -> tuple[Reason, ...]:
-    """The reasons that may explain one capability of an entity: calling's only for calling, the rest for the rest."""
+    """Return the reasons that apply to a capability: calling has its own, all other capabilities share the rest."""
     if not entity.reasons:
         return ()
     wanted = CALLING if capability == CALLING else MESSAGING
@@ -125,28 +158,27 @@ def reasons_for(entity: Entity, capability: str) -> tuple[Reason, ...]:
 
 
 def status_of(report: Report, capability: str = MESSAGING) -> str:
-    """Return the target's status for a capability: the worst of its entities, and of the overall value where it counts.
-
-    UNKNOWN where the report says nothing about this capability.
+    """Return the target's status for a capability: the worst status of its entities, and the overall status where it
+    counts (see `target_statuses`). UNKNOWN if the report does not contain the capability.
     """
-    found = [entity.capabilities[capability] for entity in report.entities if capability in entity.capabilities]
-    listed = worst(found) if found else UNKNOWN
+    reported = [entity.capabilities[capability] for entity in report.entities if capability in entity.capabilities]
+    listed = worst(reported) if reported else UNKNOWN
     overall = report.overall.get(capability)
-    if overall is None or (found and rank(overall) <= rank(listed)):
+    if overall is None or (reported and rank(overall) <= rank(listed)):
         return listed
-    counted = target_statuses(report).get(capability)
-    return worst([*found, counted]) if counted else listed
+    overall = target_statuses(report).get(capability)
+    return worst([*reported, overall]) if overall else listed
 
 
 def target_statuses(report: Report) -> dict[str, str]:
     """Select the overall statuses that count as readings of the target itself, by capability.
 
-    An overall status counts where no entity carries the capability, and where it is worse than every entity: the
-    culprit is not listed then. But the API reports a number that does not use calling as BLOCKED overall; so a status
-    that another capability of the report explains, being as bad, does not count.
+    An overall status counts if no entity has the capability, or if it is worse than every entity: the cause is not
+    listed then. But the API reports a number that does not use calling as BLOCKED overall. Therefore a status does not
+    count if another capability of the report is as bad.
     """
-    if all(_is_well(report, capability, status) for capability, status in report.overall.items()):
-        return {}
+    if all(_is_healthy(report, capability, status) for capability, status in report.overall.items()):
+        return {}  # true for most answers, and cheap
     listed: dict[str, int] = {}
     for entity in report.entities:
         for capability, status in entity.capabilities.items():
@@ -163,32 +195,33 @@ def target_statuses(report: Report) -> dict[str, str]:
     }
 
 
-def _is_well(report: Report, capability: str, status: str) -> bool:
-    """Whether an overall status can't be worse than its entities: most answers are like that, and are done with."""
+def _is_healthy(report: Report, capability: str, status: str) -> bool:
     return rank(status) == 0 and any(capability in entity.capabilities for entity in report.entities)
 
 
 def is_urgent(reasons: tuple[Reason, ...]) -> bool:
-    """Whether the provider says that the channel is down."""
+    """Return whether the provider reports that the channel is closed."""
     return any(reason.description in URGENT_CAUSES for reason in reasons)
 
 
 def identify_reasons(reasons: tuple[Reason, ...]) -> frozenset[str]:
-    """What makes reasons the same between two readings: the code; the text, without its wording's accidents, where
-    there is no code or where one code stands for several different texts.
+    """Return what identifies reasons in two observations.
+
+    A reason is identified by its code, or by its normalized text if it has no code or if several texts share the code.
     """
     if not reasons:
         return frozenset()
     texts: dict[int | None, set[str]] = {}
     for reason in reasons:
-        texts.setdefault(reason.code, set()).add(_normal(reason.description))
+        texts.setdefault(reason.code, set()).add(_normalize(reason.description))
     return frozenset(
-        str(code) if code is not None and len(found) == 1 else f"{'' if code is None else code}:{text}"
-        for code, found in texts.items()
-        for text in found
+        str(code) if code is not None and len(variants) == 1 else f"{'' if code is None else code}:{text}"
+        for code, variants in texts.items()
+        for text in variants
     )
 
 
-@lru_cache(maxsize=2048)  # the same texts come with every answer
-def _normal(text: str) -> str:
+@lru_cache(maxsize=2048)  # each answer repeats the same texts
+def _normalize(text: str) -> str:
+    """Drop digits, punctuation, case and spacing, which differ between two answers with the same reason."""
     return " ".join(re.sub(r"[\W_]+", " ", re.sub(r"\d+", "#", text.casefold()).replace("#", " ")).split())

@@ -1,8 +1,9 @@
-"""Incidents: one cause, from its first bad transition to recovery, over all targets it affects."""
+"""Define incidents: one problem of one capability, over all targets that it affects, until its recovery."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -11,17 +12,39 @@ from wabawatch.domain.health import AVAILABLE, Reason
 from wabawatch.domain.snapshot import Key as Key  # noqa: PLC0414 - a name of this module, too
 
 MONITOR: Final = "MONITOR"
-"""The entity type of what is wrong with the monitor itself: its sight, its configuration."""
+"""The entity type of the monitor's own problems, such as a bad configuration or targets that were not read."""
 DESTINATION: Final = "DESTINATION"
-"""The entity type of a destination that cannot be reached."""
+"""The entity type of a destination that does not accept notifications."""
 
 INLINE_MEMBERS: Final = 20
-"""How many targets an incident holds in its own row; the members of a larger one are rows of their own as well."""
+"""How many members an incident holds in its own row. Of a larger incident each member has its own row as well."""
+
+
+class Severity(StrEnum):
+    """How urgent an incident is, the most urgent first."""
+
+    CRITICAL = "critical"
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+SEVERITIES: Final = tuple(Severity)
+
+
+class Resolution(StrEnum):
+    """How an incident ended."""
+
+    RECOVERED = "recovered"
+    GONE = "gone"
+    """The API no longer reports the entity."""
+    UNWATCHED = "unwatched"
+    """The target was removed from the configuration."""
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
-    """A target that took part in an incident. `status` is how bad it is now, "" once it is not affected any more;
-    `since` is when it joined, or left."""
+    """A target that is or was affected by an incident. `status` is "" once it is no longer affected; `since` is when it
+    joined or left."""
 
     status: str
     since: datetime
@@ -32,7 +55,9 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True):
-    """A point in an incident's story: when, to which status, with how many targets affected, and the reasons' codes."""
+    """A point in the history of an incident: its status, the number of affected targets, and its reasons.
+
+    `codes` are what `identify_reasons` returns."""
 
     at: datetime
     status: str
@@ -41,10 +66,11 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
 
 
 class NotificationState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one destination was last sent about the incident.
+    """The last notification of an incident that one destination was sent: an entry of its notification log.
 
-    `status` is None until something was sent. `last_id` is the id of the last notification that was recorded. `thread`
-    is whatever the notifier wants back next time (a Slack `ts`, a routing key's name; never a secret)."""
+    `status` is None until a notification was sent. `count` counts the notifications, `reminders` the
+    reminders since the status changed. `last_id` is the id of the last one that was recorded. `thread` holds what the
+    notifier needs for the next one (a Slack `ts`, the name of a routing key; never a secret)."""
 
     status: str | None = None
     revision: int = 0
@@ -57,21 +83,23 @@ class NotificationState(msgspec.Struct, frozen=True, omit_defaults=True):
     count: int = 0
     thread: dict[str, str] = {}
     worst: str = AVAILABLE
-    """The worst that the incident had been by then."""
+    """The worst status of the incident until then."""
     last_id: str = ""
 
 
 class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One cause and everything known of it. `version` counts writes; `revision` counts changes that people may hear of.
+    """One problem and its state.
 
-    `generation` counts the incidents of one key, from 1: the largest is the latest, whatever the clocks said. `earlier`
-    is the id of the one before, where something of that one was still to be told when this one began.
-    `status` is the worst of its members now (AVAILABLE once resolved), `worst` the worst it ever was. `due_at` is the
-    next instant at which somebody may have to be told, whatever else happens.
+    `version` counts the writes, `revision` the changes that can be notified. `generation` counts the incidents of one
+    key from 1; the largest is the latest, whatever the clocks said. `earlier` is the id of the previous incident of the
+    key, if notifications of it were still pending when this one began.
 
-    `counts` says how many targets are affected now, by status; `recovered` how many were affected and are not any more.
-    `named` holds all of them while they are INLINE_MEMBERS at most; of a larger incident (`has_member_rows`) it holds
-    some of those affected now, for messages, and every member has a row of its own in the store.
+    `status` is the worst status of its members now (AVAILABLE once resolved), `worst` the worst ever. `due_at` is the
+    next time at which a notification may be due, even if nothing changes.
+
+    `counts` has the number of targets affected now by status; `recovered` is the number that no longer are. `named`
+    holds all members up to INLINE_MEMBERS. Of a larger incident (`has_member_rows`) it holds some that are affected, to
+    be named in messages, and each member has its own row in the store.
     """
 
     id: str
@@ -81,7 +109,7 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     status: str
     worst: str
     opened_at: datetime
-    """The first observation of the streak that confirmed it."""
+    """The time of the first observation of the streak that confirmed it."""
     confirmed_at: datetime
     changed_at: datetime
     generation: int = 1
@@ -89,10 +117,9 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
     version: int = 0
     revision: int = 1
     resolved_at: datetime | None = None
-    resolution: str = ""
-    """`recovered`, `gone` (no longer reported), or `unwatched` (no longer configured)."""
+    resolution: Resolution | None = None
     preexisting: bool = False
-    """It was there when we first looked; when it began is not known."""
+    """The first observation already showed it, so the time of its beginning is not known."""
     reasons: tuple[Reason, ...] = ()
     counts: dict[str, int] = {}
     recovered: int = 0
@@ -113,17 +140,17 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_done(self) -> bool:
-        """Whether it is over and nothing more will be told of it."""
+        """Whether it is resolved and no notification of it is due."""
         return self.resolved_at is not None and self.due_at is None
 
     @property
     def affected(self) -> int:
-        """How many targets are affected now."""
+        """The number of targets affected now."""
         return sum(self.counts.values())
 
     @property
     def total_affected(self) -> int:
-        """How many targets were ever affected."""
+        """The number of targets ever affected."""
         return self.affected + self.recovered
 
     @property
@@ -132,4 +159,5 @@ class Incident(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def notified_status(self) -> str:
+        """The status that a notification reports."""
         return self.status if self.is_open else AVAILABLE

@@ -18,9 +18,6 @@ KINDS: Final = (
 """Why a notification is sent. `brief`: a problem that came and went before this destination could be notified.
 `spread` and `receded`: more, or fewer, targets are affected, while the status stays."""
 
-SEVERITIES: Final = ("critical", "error", "warning", "info")
-"""The worst first."""
-
 
 class Advice(msgspec.Struct, frozen=True, omit_defaults=True):
     """From the runbook: who can fix it, what to do, and a link to a guide."""

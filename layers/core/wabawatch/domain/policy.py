@@ -1,4 +1,4 @@
-"""The rules a deployment can choose: when a status is confirmed, when people are told, how deliveries are retried."""
+"""Define the configurable policy: when a status is confirmed, when it is notified, how deliveries are retried."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from wabawatch.domain.health import AVAILABLE, BLOCKED, LIMITED, MESSAGING, UNKNOWN, URGENT_CAUSES
+from wabawatch.domain.health import AVAILABLE, BLOCKED, GONE, LIMITED, MESSAGING, UNKNOWN, URGENT_CAUSES
 
 _SKEW: Final = timedelta(minutes=1)
-"""How far the clocks of two machines may differ before one of them counts as wrong."""
+"""How far the clocks of two machines may differ."""
 LONGEST_RETRY_AFTER: Final = timedelta(days=1)
-"""A vendor that asks for more is asked again after this."""
+"""The largest `Retry-After` of a vendor that is respected."""
 
 
 Delay = TypeVar("Delay", float, timedelta)
@@ -24,7 +24,7 @@ def exponential_delay(attempts: int, first: Delay, limit: Delay) -> Delay:
 
 
 class Thresholds(msgspec.Struct, frozen=True):
-    """How many observations in a row confirm a new status."""
+    """How many consecutive observations confirm a new status."""
 
     blocked: int = 1
     limited: int = 1
@@ -32,11 +32,18 @@ class Thresholds(msgspec.Struct, frozen=True):
     unknown: int = 3
 
     def of(self, status: str) -> int:
-        """A word nobody knows is confirmed like LIMITED; an entity that is gone like one that is AVAILABLE again."""
-        named = {AVAILABLE: self.available, BLOCKED: self.blocked, LIMITED: self.limited, UNKNOWN: self.unknown}
-        return named.get(status, self.available if status == "GONE" else self.limited)
+        """Return the threshold of a status: GONE has that of AVAILABLE, an unknown word that of LIMITED."""
+        by_status = {
+            AVAILABLE: self.available,
+            GONE: self.available,
+            BLOCKED: self.blocked,
+            LIMITED: self.limited,
+            UNKNOWN: self.unknown,
+        }
+        return by_status.get(status, self.limited)
 
     def of_failure(self, cause: str) -> int:
+        """Return the threshold of a failed probe with this cause."""
         return 1 if cause in URGENT_CAUSES else self.unknown
 
     @property
@@ -45,28 +52,31 @@ class Thresholds(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Deliveries: the wait doubles from `first` to `most`; after `give_up_after` the destination is marked dead."""
+    """Retries of a delivery: the wait doubles from `first` to `most`. A destination that fails for `give_up_after` is
+    reported as dead."""
 
     first: timedelta = timedelta(seconds=10)
     most: timedelta = timedelta(minutes=10)
     give_up_after: timedelta = timedelta(hours=24)
 
     def wait(self, attempts: int, retry_after: float | None = None) -> timedelta:
-        """The wait after this many failed attempts (1 or more), or `retry_after` seconds, up to a day, if longer."""
-        asked = timedelta(seconds=max(0.0, min(retry_after or 0.0, LONGEST_RETRY_AFTER.total_seconds())))
-        return max(exponential_delay(attempts, self.first, self.most), asked)
+        """Return the wait after this many failed attempts (at least 1).
+
+        `retry_after` is the vendor's, in seconds. The longer wait counts, up to a day."""
+        requested = timedelta(seconds=max(0.0, min(retry_after or 0.0, LONGEST_RETRY_AFTER.total_seconds())))
+        return max(exponential_delay(attempts, self.first, self.most), requested)
 
     @property
     def longest(self) -> timedelta:
         return max(self.most, LONGEST_RETRY_AFTER)
 
     def farthest(self, now: datetime) -> datetime:
-        """The latest instant that a wait which was set by now can end at."""
+        """Return the latest end of a wait that began until now."""
         return now + self.longest + _SKEW
 
 
 class Flapping(msgspec.Struct, frozen=True):
-    """An incident key that changed `high` times or more within `window` flaps, until only `low` or fewer."""
+    """An incident is flapping from `high` changes of status within `window` until there are no more than `low`."""
 
     high: int = 5
     low: int = 1
@@ -74,14 +84,16 @@ class Flapping(msgspec.Struct, frozen=True):
 
 
 class MassFailure(msgspec.Struct, frozen=True):
-    """When more than `share` of a run's targets, and at least `at_least` of them, cannot be read, the rest freezes."""
+    """A run is a mass failure if more than `share` of its targets, and at least `at_least`, cannot be read.
+
+    The states of those targets are then left as they were."""
 
     share: float = 0.5
     at_least: int = 3
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Everything that decides who is told what, and when; see the configuration's reference in README.md."""
+    """What opens an incident, and when it is notified; README.md has the reference of the configuration."""
 
     capabilities: tuple[str, ...] = (MESSAGING,)
     thresholds: Thresholds = Thresholds()
@@ -99,4 +111,4 @@ class Policy(msgspec.Struct, frozen=True):
     flapping: Flapping = Flapping()
     mass_failure: MassFailure = MassFailure()
     digest_over: int = 5
-    """A destination that would get more messages than this at once gets one digest of them."""
+    """More notifications than this for one destination at once are sent as one digest."""

@@ -1,4 +1,4 @@
-"""One pass over the fleet, or over a shard of it."""
+"""Define a run: one pass over the fleet, or over a shard of it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import msgspec
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a pass did. `expected` = `answered` + `unknown` + `skipped`; `causes` counts the unknown ones by cause, and
-    those of the skipped ones that the monitor itself could not ask (health.NOT_ASKED); `codes` counts the answered ones
-    by each reason code that they gave.
+    """The record of a run.
 
-    `refused` counts those that were read and whose state could not be stored, whatever they answered; `interval` is the
-    time between two passes (None: of a version that did not record it).
+    `expected` = `answered` + `unknown` + `skipped`. `causes` counts, by cause, the unknown targets and those skipped
+    ones that the monitor could not probe (health.NOT_ASKED). `codes` counts the answered targets by reason code.
+    `refused` counts the targets whose state the store refused, whatever they answered. `interval` is the time between
+    two runs (None: recorded by an older version).
 
-    `resume_at` is the id of the first target that was skipped: the next pass over this shard begins there.
-    `mass_failure` tells that too many could not be read: the state of those that could not was left as it was."""
+    `resume_at` is the id of the first skipped target: the next run over this shard begins there. `mass_failure`: too
+    many targets could not be read, so their states were left as they were."""
 
     id: str
     shard: int

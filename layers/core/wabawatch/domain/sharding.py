@@ -1,7 +1,8 @@
-"""How a fleet is cut: targets into a small, fixed number of buckets, buckets into shards.
+"""Assign targets to shards: a target to one of a fixed number of buckets, and a range of buckets to each shard.
 
-A shard is made of whole buckets, so that a store that keeps a bucket together reads a shard's snapshots with a few
-queries and nothing of anybody else's."""
+A shard is made of whole buckets, so that a store that partitions by bucket reads the snapshots of a shard with a few
+queries and no others.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +11,33 @@ from zlib import crc32
 
 BUCKETS: Final = 32
 SHARD_SIZE: Final = 2000
-"""About how many targets one invocation reads."""
+"""The approximate number of targets that one invocation reads."""
 _SHARD_ENTITY: Final = "~shard-"
-"""What each shard says of the monitor itself has a snapshot of its own; no target's id begins like this."""
+"""The prefix of a shard's own snapshot, which has the monitor's problems. No target's id begins like this."""
 
 
 def bucket_of(target: str) -> int:
-    """0 to 31; the same on every machine and in every version: stored rows are found by it."""
+    """Return the bucket of a target, 0 to 31. It must never change: the keys of stored rows contain it."""
     return crc32(target.encode()) % BUCKETS
 
 
-def shards_for(targets: int, most: int) -> int:
-    """How many shards a fleet needs so that each holds about `most` targets; no more than there are buckets."""
-    return min(BUCKETS, max(1, -(-targets // most)))
+def shards_for(targets: int, shard_size: int) -> int:
+    """Return how many shards a fleet needs so that each has about `shard_size` targets; at most one per bucket."""
+    return min(BUCKETS, max(1, -(-targets // shard_size)))
 
 
 def shard_of(target: str, of: int) -> int:
-    """The shard, 0 to of - 1, that a target belongs to."""
+    """Return the shard of a target, 0 to of - 1."""
     return bucket_of(target) * of // BUCKETS
 
 
 def shard_entity_id(shard: int, of: int) -> str:
-    """Return the name under which a shard tells of the monitor itself, in place of a target's id: `~shard-3-8`."""
+    """Return the name of a shard's own snapshot, in place of a target's id: `~shard-3-8`."""
     return f"{_SHARD_ENTITY}{shard}-{of}"
 
 
 def parse_shard_entity_id(name: str) -> tuple[int, int] | None:
-    """Return the shard and the number of shards that a name stands for; None for a target's id."""
+    """Return the shard and the number of shards of such a name; None for a target's id."""
     shard, _, of = name.removeprefix(_SHARD_ENTITY).partition("-")
     if not name.startswith(_SHARD_ENTITY) or not (shard.isdecimal() and of.isdecimal()):
         return None

@@ -1,4 +1,4 @@
-"""What people say to the monitor: someone has it, be quiet about this."""
+"""Define what operators set: acknowledgements and silences, with their matchers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import msgspec
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Someone has it: stops reminders until `until` (None: for as long as the incident lasts). Ends when the incident
-    does, and when it gets worse than `status`."""
+    """Somebody works on an incident: no reminders are sent until `until` (None: until it is resolved).
+
+    It ends when the incident is resolved or gets worse than `status`."""
 
     incident: str
     author: str
@@ -20,9 +21,9 @@ class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Matcher(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a rule is about. Every field that is given must match; a list matches any of its words.
+    """Conditions on an incident. Each field that is set must match; a list matches if one of its values does.
 
-    `entity` matches an entity's id or `TYPE:id`; `labels` must all be on one and the same affected target."""
+    `entity` matches an entity's id or `TYPE:id`. All `labels` must be on the same affected target."""
 
     status: tuple[str, ...] = ()
     severity: tuple[str, ...] = ()
@@ -36,7 +37,7 @@ class Matcher(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Silence(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A time-bounded mute by a matcher, with its author and reason."""
+    """Mutes the matching incidents from `starts_at` to `ends_at`, with its author and reason."""
 
     id: str
     match: Matcher

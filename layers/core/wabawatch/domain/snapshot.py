@@ -1,4 +1,4 @@
-"""From a snapshot and an observation to the next snapshot and the transitions between them."""
+"""Define the stored snapshot of a target, and the transitions between two snapshots."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wabawatch.domain.health import Reason, identify_reasons
 
 
 class Key(NamedTuple):
-    """What a track, a transition and an incident are about."""
+    """The identity of a capability state, and of the transitions and incidents that follow from it."""
 
     entity_type: str
     entity_id: str
@@ -19,18 +19,18 @@ class Key(NamedTuple):
 
 
 class Evidence(msgspec.Struct, frozen=True, array_like=True):
-    """One observation that counted towards a transition."""
+    """The status in one observation that counted towards a transition."""
 
     status: str
     observed_at: datetime
 
 
 class CapabilityState(msgspec.Struct, frozen=True, array_like=True):
-    """One state machine: the confirmed status of one capability of one entity, and what speaks against it.
+    """The confirmed status of one capability of one entity, and the observations that contradict it.
 
-    `status` is None until the first status is confirmed. `streak` holds the latest observations in a row that differ
-    from it, all on one side of it, no more than the longest threshold. `caused_by` names the entity whose trouble
-    explains this one's. `was_available` tells that the capability was AVAILABLE once.
+    `status` is None until a first status is confirmed. `streak` holds the latest consecutive observations that are all
+    worse, or all better, than the status; at most as many as the largest threshold. `caused_by` names the entity that
+    is the root cause. `was_available` is true once the capability was AVAILABLE.
     """
 
     entity_type: str
@@ -44,19 +44,23 @@ class CapabilityState(msgspec.Struct, frozen=True, array_like=True):
     streak: tuple[Evidence, ...] = ()
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        return (self.entity_type, self.entity_id, self.capability)
+    def key(self) -> Key:
+        return Key(self.entity_type, self.entity_id, self.capability)
 
-    @property
-    def picture(self) -> tuple[str | None, frozenset[str], str | None]:
-        """What people would call the same: status, identities of the reasons, and the entity that explains it."""
-        return (self.status, identify_reasons(self.reasons), self.caused_by)
+    def differs_from(self, other: CapabilityState) -> bool:
+        """Return whether people would see a difference: another status, other reasons, or another root cause."""
+        return (
+            self.status != other.status
+            or self.caused_by != other.caused_by
+            or (self.reasons != other.reasons and identify_reasons(self.reasons) != identify_reasons(other.reasons))
+        )
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
-    """The last accepted picture of a target. `version` counts writes, `seq` numbers transitions without gaps.
+    """The last accepted state of a target.
 
-    `observed_at` is when the observation was made that last changed it; `version` 0 is a target never seen.
+    `version` counts the writes; 0 means never stored. `seq` is the number of the last transition, without gaps.
+    `observed_at` is the time of the last observation that changed the snapshot.
     """
 
     target: str
@@ -66,18 +70,18 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     states: tuple[CapabilityState, ...] = ()
     contradictions: tuple[str, ...] = ()
     is_reset: bool = False
-    """What was stored could not be read: nothing is known of what was told before, so that the first reading afterwards
-    tells health too."""
+    """The stored snapshot could not be read. Incidents of the target may be open, so the first confirmed status of each
+    capability is a transition, AVAILABLE too."""
 
-    def state(self, key: tuple[str, str, str]) -> CapabilityState | None:
+    def state(self, key: Key) -> CapabilityState | None:
         return next((state for state in self.states if state.key == key), None)
 
 
 class Transition(msgspec.Struct, frozen=True, array_like=True):
-    """What changed for one capability of one entity, as one target reports it: another status, or other reasons.
+    """A change of one capability of one entity, as one target reports it: another status, or other reasons.
 
-    `old` is None where no status was known before: the entity was found so. `at` is when the confirming observation was
-    made, `since` when the first one of its streak was.
+    `old` is None if no status was known before. `at` is the time of the confirming observation, `since` that of the
+    first observation of its streak.
     """
 
     target: str
@@ -101,9 +105,9 @@ class Transition(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Detection(msgspec.Struct, frozen=True):
-    """What an observation did: the next snapshot (the same object where nothing changed) and its transitions."""
+    """The result of `detect`: the next snapshot (the same object if nothing changed) and its transitions."""
 
     snapshot: Snapshot
     transitions: tuple[Transition, ...] = ()
     late: bool = False
-    """The observation is not newer than the snapshot, and was left out of it."""
+    """The observation is not newer than the snapshot, and was ignored."""

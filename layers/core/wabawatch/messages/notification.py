@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Reason, identify_reasons
-from wabawatch.domain.incident import Incident, NotificationState
-from wabawatch.domain.notification import SEVERITIES, Advice, IncidentSummary, Notification, ReasonShown
+from wabawatch.domain.incident import SEVERITIES, Incident, NotificationState
+from wabawatch.domain.notification import Advice, IncidentSummary, Notification, ReasonShown
 from wabawatch.domain.target import TargetInfo
 
 NAMED: Final = 20
@@ -107,7 +107,7 @@ def summarize_incident(pending: PendingNotification, context: RenderContext) -> 
         opened_at=incident.opened_at,
         changed_at=incident.changed_at,
         resolved_at=incident.resolved_at,
-        resolution=incident.resolution,
+        resolution=incident.resolution or "",
         preexisting=incident.preexisting,
         reasons=tuple(ReasonShown(reason, context.advise(reason)) for reason in incident.reasons),
         reasons_gone=_gone_reasons(notified, incident),

@@ -18,8 +18,8 @@ from wabawatch.domain.health import (
     UNKNOWN,
     rank,
 )
-from wabawatch.domain.incident import DESTINATION, MONITOR
-from wabawatch.domain.notification import SEVERITIES, IncidentSummary, Notification
+from wabawatch.domain.incident import DESTINATION, MONITOR, SEVERITIES
+from wabawatch.domain.notification import IncidentSummary, Notification
 from wabawatch.domain.target import TargetInfo
 from wabawatch.messages.text import humanize_duration, pluralize
 

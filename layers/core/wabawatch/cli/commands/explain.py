@@ -114,7 +114,7 @@ def _routes(app: Monitor, incident: Incident) -> list[RouteDocument] | None:
     rules = app.rules
     if not rules.routes:
         return None
-    matching = rules.taken(load_facts(app, incident))
+    matching = rules.matching_routes(load_facts(app, incident))
     return [
         RouteDocument(number, list(route.to), route.stop)
         for number, route in enumerate(rules.routes, 1)

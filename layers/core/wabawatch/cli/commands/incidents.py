@@ -20,7 +20,7 @@ from wabawatch.cli.options import Command, as_json
 from wabawatch.cli.output import Listing, document, show, status_text, words
 from wabawatch.cli.session import session
 from wabawatch.domain.incident import Incident
-from wabawatch.domain.rules import OperatorActions
+from wabawatch.domain.routing import OperatorActions
 from wabawatch.messages.text import humanize_duration, pluralize
 from wabawatch.monitor import Monitor
 

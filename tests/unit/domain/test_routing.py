@@ -6,8 +6,7 @@ from tests.unit.domain.builders import T0, VERIFICATION, minute, moved
 from tests.unit.domain.incidents import BOTH, FLEET, RESOLVED, bad, folded, involved
 from wabawatch.domain.health import Reason
 from wabawatch.domain.incident import NotificationState
-from wabawatch.domain.routing import Route, SeverityRule, Window
-from wabawatch.domain.rules import OperatorActions, Rules
+from wabawatch.domain.routing import OperatorActions, Route, Rules, SeverityRule, Window
 from wabawatch.domain.schedule import WEEKDAYS, Weekly
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 
@@ -29,6 +28,12 @@ def test_the_first_severity_rule_that_matches_decides():
     assert facts_about(BOTH, rules).severity == "error"
     assert facts_about(bad("a", reasons=(VERIFICATION,)), rules).severity == "info"
     assert facts_about(bad("a"), rules).severity == "warning"
+
+
+def test_a_severity_rule_matches_the_usual_severity():
+    rules = Rules(severities=(SeverityRule("error", Matcher(severity=("critical",))),))
+    assert facts_about(bad("a"), rules).severity == "error"
+    assert facts_about(bad("a", status="L"), rules).severity == "warning"
 
 
 ROUTES = Rules(
@@ -59,7 +64,7 @@ MASS_FAILURE = bad("~shard-0", entity_type="MONITOR", status="UNKNOWN", reasons=
 )
 def test_where_an_incident_goes(rules, incident, reached):
     facts = facts_about(incident, rules)
-    assert {name for name in ("billing", "support", "all") if rules.routed(facts, name)[0]} == reached
+    assert {name for name in ("billing", "support", "all") if rules.find_route(facts, name)[0]} == reached
 
 
 def case(

@@ -4,6 +4,7 @@ import pytest
 from tests.unit.domain.builders import PAYMENT, VERIFICATION, fold, minute, node, phone, seen, short
 from wabawatch.domain import health, root_cause
 from wabawatch.domain.health import CALLING, Reason
+from wabawatch.domain.snapshot import Key
 
 BUSINESS = node("BUSINESS", "b", "B", VERIFICATION)
 WABA = node("WABA", "w", "B", PAYMENT)
@@ -38,13 +39,13 @@ WABA = node("WABA", "w", "B", PAYMENT)
 )
 def test_a_symptom_names_the_entity_that_explains_it(entities, caused_by):
     snapshot, _ = fold([seen(0, *entities)])
-    assert snapshot.state(("PHONE_NUMBER", "1", "can_send_message")).caused_by == caused_by
+    assert snapshot.state(Key("PHONE_NUMBER", "1", "can_send_message")).caused_by == caused_by
 
 
 def test_the_parent_heals_and_the_child_stays_bad():
     healed = node("BUSINESS", "b", "A")
     _, transitions = fold([seen(0, phone("B"), BUSINESS), *(seen(n, phone("B"), healed) for n in (1, 2, 3))])
-    assert [(short(one), one.caused_by, one.at) for one in transitions] == [
+    assert [(short(transition), transition.caused_by, transition.at) for transition in transitions] == [
         ("BUSINESS b: None > BLOCKED", None, minute(0)),
         ("PHONE_NUMBER 1: None > BLOCKED", "BUSINESS b", minute(0)),
         ("BUSINESS b: BLOCKED > AVAILABLE", None, minute(2)),
@@ -62,9 +63,9 @@ def test_a_child_that_is_one_reading_behind_its_parent_is_no_new_cause():
     ]
     _, transitions = fold(observations)
     assert [
-        one
-        for one in transitions
-        if one.caused_by is None and one.entity_type == "PHONE_NUMBER" and one.new == "BLOCKED"
+        transition
+        for transition in transitions
+        if transition.caused_by is None and transition.entity_type == "PHONE_NUMBER" and transition.new == "BLOCKED"
     ] == []
 
 
@@ -77,8 +78,13 @@ def test_a_reason_of_its_own_ends_the_explanation_at_once():
 def test_one_of_two_parents_heals_and_the_other_explains():
     healed = node("BUSINESS", "b", "A")
     _, transitions = fold([seen(0, phone("B"), BUSINESS, WABA), *(seen(n, phone("B"), healed, WABA) for n in (1, 2))])
-    assert [one.caused_by for one in transitions if one.entity_type == "PHONE_NUMBER"] == ["BUSINESS b", "WABA w"]
-    assert not any(one.caused_by is None for one in transitions if one.entity_type == "PHONE_NUMBER")
+    assert [transition.caused_by for transition in transitions if transition.entity_type == "PHONE_NUMBER"] == [
+        "BUSINESS b",
+        "WABA w",
+    ]
+    assert not any(
+        transition.caused_by is None for transition in transitions if transition.entity_type == "PHONE_NUMBER"
+    )
 
 
 SIP_DOWN = Reason(138010, "Calling is restricted.", capability=CALLING)
@@ -90,7 +96,7 @@ def calling(kind, entity_id, status, *reasons):
 
 def calling_of_the_number(*observations):
     snapshot, _ = fold(observations)
-    return snapshot.state(("PHONE_NUMBER", "1", CALLING))
+    return snapshot.state(Key("PHONE_NUMBER", "1", CALLING))
 
 
 def test_calling_that_never_worked_does_not_explain_calling_that_did():
@@ -119,23 +125,26 @@ def test_an_explanation_that_was_stored_ends_where_nobody_is_told_of_what_explai
         for state in snapshot.states
     ]
     after, _ = fold([seen(2, *down)], snapshot=msgspec.structs.replace(snapshot, states=tuple(stored)))
-    assert after.state(("PHONE_NUMBER", "1", CALLING)).caused_by is None
+    assert after.state(Key("PHONE_NUMBER", "1", CALLING)).caused_by is None
 
 
 def test_the_target_itself_explains_no_entity():
     number, account = phone("L"), node("WABA", "w", "A", PAYMENT)
     _, transitions = fold([seen(0, number, account, overall={"can_send_message": "BLOCKED"})])
-    assert {(one.entity_type, one.caused_by) for one in transitions} == {("PHONE_NUMBER", None), ("TARGET", None)}
+    assert {(transition.entity_type, transition.caused_by) for transition in transitions} == {
+        ("PHONE_NUMBER", None),
+        ("TARGET", None),
+    }
 
 
 def test_the_reasons_of_a_reading_are_compared_once(monkeypatch):
     counted = []
 
-    def identities(reasons):
+    def identify_reasons(reasons):
         counted.append(reasons)
         return health.identify_reasons(reasons)
 
-    monkeypatch.setattr(root_cause, "identities", identities)
+    monkeypatch.setattr(root_cause, "identify_reasons", identify_reasons)
     entities = [
         node("WABA", str(index), "B", Reason(None, f"text {index}"), can_one="B", can_two="B") for index in range(50)
     ]
