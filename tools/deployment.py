@@ -1,13 +1,13 @@
-"""What `make deploy` does besides building and `sam deploy`.
+"""The steps of `make deploy` besides building and `sam deploy`.
 
     python tools/deployment.py architecture [--env prod] [--wanted arm64]
     python tools/deployment.py prepare [--env prod] --built FILE [--table NAME] [--bucket NAME]
     python tools/deployment.py protect [--env prod]
 
-`architecture` prints the processor that the stack's functions run on. `prepare` removes what a failed first deployment
-left, and makes a stack of a table and a bucket that an earlier stack left. `protect` turns on deletion protection for
-the table, and termination protection for production. It does so after the deployment and not in the template, because
-CloudFormation can't delete a table that was created with deletion protection: where a first deployment fails, the stack
+`architecture` prints that of the functions. `prepare` deletes a stack whose first deployment failed,
+and imports a table and a bucket of an earlier stack into a new one. `protect` enables deletion protection of the table,
+and termination protection for production. It does so after the deployment and not in the template, because
+CloudFormation can't delete a table that was created with deletion protection: after a failed first deployment the stack
 would stay in ROLLBACK_FAILED, and could not be deployed again.
 """
 
@@ -36,7 +36,7 @@ LONGEST_STACK_NAME: Final = 57
 64 (https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html)."""
 PRODUCTION: Final = "prod"
 _IDENTIFIERS: Final = {"WabawatchTable": "TableName", "ConfigBucket": "BucketName"}
-"""The resources that outlive their stack, and the property that names each."""
+"""The resources that are retained when the stack is deleted, and the property with the name of each."""
 STACK_POLICY: Final = {
     "Statement": [
         {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"},
@@ -49,45 +49,45 @@ STACK_POLICY: Final = {
     ]
 }
 _WAIT: Final = {"Delay": 3, "MaxAttempts": 200}
-"""Seconds between two looks at a stack, and how many."""
+"""Seconds between two checks of a stack, and their number."""
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where an environment of samconfig.toml is deployed."""
+    """The stack, region and profile of an environment of samconfig.toml."""
 
     stack: str
     region: str | None = None
     profile: str | None = None
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - one of many client types, by name
-        """Return a client for the account and region that `sam deploy` will use."""
+        """Return a client for the account and region of `sam deploy`."""
         if self.profile:
             os.environ["AWS_PROFILE"] = self.profile
         return aws_client(service, self.region)
 
 
 def read_target(environment: str, text: str) -> Target:
-    """Return where samconfig.toml deploys an environment. Raises ConfigurationError."""
+    """Read an environment from the text of samconfig.toml. Raises ConfigurationError."""
     config = tomllib.loads(text).get(environment)
     if config is None:
         raise ConfigurationError(f"samconfig.toml has no environment [{environment}]: see ENV")
     given = {**config["global"]["parameters"], **config["deploy"]["parameters"]}
     if "parameter_overrides" in given:
         raise ConfigurationError(
-            f"samconfig.toml, [{environment}.deploy.parameters]: parameter_overrides would not be used: take it out, "
-            'and give them once with `make deploy PARAMETERS="PollEvery=1m …"`'
+            f"samconfig.toml, [{environment}.deploy.parameters]: parameter_overrides is ignored: remove it, and "
+            'set the parameters once with `make deploy PARAMETERS="PollEvery=1m …"`'
         )
     target = Target(given["stack_name"], given.get("region"), given.get("profile"))
     if len(target.stack) > LONGEST_STACK_NAME:
         raise ConfigurationError(
             f"samconfig.toml, [{environment}.global.parameters]: stack_name {target.stack!r} has {len(target.stack)} "
-            f"characters; the names of functions and schedules leave room for {LONGEST_STACK_NAME}"
+            f"characters; at most {LONGEST_STACK_NAME} are possible, because of the names of functions and schedules"
         )
     return target
 
 
 def ask_for(call: Callable[[], Any], absent: str) -> Any:  # noqa: ANN401 - the answers of several services
-    """Return the answer; None where AWS says that there is no such thing, in an error with these words."""
+    """Return the response of AWS; None if it fails with an error that contains the text `absent`."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - loaded by the first client
 
     def ask() -> Any:  # noqa: ANN401
@@ -102,10 +102,10 @@ def ask_for(call: Callable[[], Any], absent: str) -> Any:  # noqa: ANN401 - the 
 
 
 def find_stack(target: Target) -> dict[str, Any] | None:
-    """Return the stack as CloudFormation describes it; None where there is none yet."""
+    """Return the stack as described by CloudFormation; None if it does not exist yet."""
     cloudformation = target.client("cloudformation")
     found = ask_for(lambda: cloudformation.describe_stacks(StackName=target.stack)["Stacks"][0], "does not exist")
-    if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":  # changes that nobody has carried out
+    if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":  # a change set that was not executed
         return None
     stack: dict[str, Any] = found
     return stack
@@ -113,42 +113,45 @@ def find_stack(target: Target) -> dict[str, Any] | None:
 
 def read_parameters(stack: dict[str, Any]) -> dict[str, str]:
     """Return a stack's parameters by name."""
-    return {one["ParameterKey"]: one.get("ParameterValue", "") for one in stack.get("Parameters", ())}
+    parameters = stack.get("Parameters", ())
+    return {parameter["ParameterKey"]: parameter.get("ParameterValue", "") for parameter in parameters}
 
 
 def choose_architecture(target: Target, stack: dict[str, Any] | None, wanted: str | None) -> str:
-    """Return the processor to build for: the wanted one, or the deployed one, or the default for a new stack."""
+    """Return the architecture to build for: the wanted one, else the deployed one, else the default."""
     deployed = read_parameters(stack).get("Architecture") if stack else DEFAULT_ARCHITECTURE
     if deployed is None:
         raise ConfigurationError(
             f"stack {target.stack!r} was not made by Wabawatch's template (it has no parameter Architecture): choose "
-            "another stack_name in samconfig.toml"
+            "a different stack_name in samconfig.toml"
         )
     return wanted or deployed
 
 
 def remove_failed_creation(target: Target) -> None:
-    """Delete a stack whose first deployment failed: CloudFormation can do nothing else with it.
+    """Delete a stack whose first deployment failed, because CloudFormation cannot update it.
 
-    Nothing is in it: `RetainExceptOnCreate` lets the rollback delete the table and the bucket, too."""
+    The stack is empty: because of `RetainExceptOnCreate` the rollback has deleted the table and the bucket, too.
+    """
     cloudformation = target.client("cloudformation")
     call_aws(lambda: cloudformation.delete_stack(StackName=target.stack))
     call_aws(
         lambda: cloudformation.get_waiter("stack_delete_complete").wait(StackName=target.stack, WaiterConfig=_WAIT)
     )
-    click.echo(f"stack {target.stack}: the first deployment had failed; what was left of it is removed")
+    click.echo(f"stack {target.stack}: the first deployment had failed; the stack is deleted")
 
 
 def adopt(target: Target, stack: dict[str, Any] | None, wanted: Mapping[str, str], built: Mapping[str, Any]) -> None:
-    """Make a stack of resources that are there already, by logical id and name, so that a deployment completes it.
+    """Create a stack by importing existing resources, by logical id and name; the deployment then completes it.
 
-    Raises ConfigurationError where the stack has others."""
+    Raises ConfigurationError if the stack exists with other resources.
+    """
     if stack is not None:
         for logical_id, name in wanted.items():
             if (own := find_resource(target, logical_id)) != name:
                 raise ConfigurationError(
                     f"stack {target.stack!r} exists, and its {logical_id} is {own or 'missing'}: to take over "
-                    f"{name!r}, remove the stack first, or choose another stack_name in samconfig.toml"
+                    f"{name!r}, delete the stack first, or choose a different stack_name in samconfig.toml"
                 )
         return
     cloudformation = target.client("cloudformation")
@@ -177,7 +180,7 @@ def adopt(target: Target, stack: dict[str, Any] | None, wanted: Mapping[str, str
 
 
 def find_resource(target: Target, logical_id: str) -> str | None:
-    """Return the physical id of one of the stack's resources; None where it has none."""
+    """Return the physical id of a resource of the stack; None if the stack has no such resource."""
     paginator = target.client("cloudformation").get_paginator("list_stack_resources")
     pages = call_aws(lambda: list(paginator.paginate(StackName=target.stack)))
     summaries = [summary for page in pages for summary in page["StackResourceSummaries"]]
@@ -186,7 +189,7 @@ def find_resource(target: Target, logical_id: str) -> str | None:
 
 
 def describe_table(target: Target, table: str) -> dict[str, Any] | None:
-    """Return a table as DynamoDB describes it; None where there is none."""
+    """Return a table as described by DynamoDB; None if it does not exist."""
     dynamodb = target.client("dynamodb")
     found: dict[str, Any] | None = ask_for(
         lambda: dynamodb.describe_table(TableName=table)["Table"], "ResourceNotFoundException"
@@ -195,13 +198,13 @@ def describe_table(target: Target, table: str) -> dict[str, Any] | None:
 
 
 def check_table(target: Target, table: str) -> None:
-    """Raise ConfigurationError where a table is none of Wabawatch, or lacks its stream, as one from a backup does."""
+    """Raise ConfigurationError if a table is not Wabawatch's, or has no stream, as after a restore from a backup."""
     if (described := describe_table(target, table)) is None:
         raise ConfigurationError(f"there is no table {table!r} in this account and region")
     keys = [key["AttributeName"] for key in described["KeySchema"]]
     indexes = {index["IndexName"] for index in described.get("LocalSecondaryIndexes", ())}
     if keys != ["pk", "sk"] or not {"due", "when"} <= indexes:
-        raise ConfigurationError(f"table {table!r} is no table of Wabawatch: its keys or its local indexes are others")
+        raise ConfigurationError(f"table {table!r} is not a table of Wabawatch: it has other keys or indexes")
     if described.get("StreamSpecification", {}).get("StreamViewType") != "NEW_IMAGE":
         raise ConfigurationError(
             f"table {table!r} has no stream of new images: run `aws dynamodb update-table --table-name {table} "
@@ -211,7 +214,7 @@ def check_table(target: Target, table: str) -> None:
 
 @click.group()
 def cli() -> None:
-    """Do what `make deploy` does besides building and `sam deploy`."""
+    """The steps of `make deploy` besides building and `sam deploy`."""
 
 
 environment_option = click.option("--env", "environment", default="default", help="Environment of samconfig.toml.")
@@ -219,9 +222,9 @@ environment_option = click.option("--env", "environment", default="default", hel
 
 @cli.command()
 @environment_option
-@click.option("--wanted", type=click.Choice(["arm64", "x86_64"]), help="What to print in any case.")
+@click.option("--wanted", type=click.Choice(["arm64", "x86_64"]), help="Print this architecture.")
 def architecture(environment: str, wanted: str | None) -> None:
-    """Print the processor to build for; change nothing."""
+    """Print the architecture to build for; change nothing."""
     target = read_target(environment, SAMCONFIG.read_text())
     click.echo(choose_architecture(target, find_stack(target), wanted))
 
@@ -232,7 +235,7 @@ def architecture(environment: str, wanted: str | None) -> None:
 @click.option("--table", help="Table to take over from a deployment that was removed.")
 @click.option("--bucket", help="Configuration bucket to take over from a deployment that was removed.")
 def prepare(environment: str, built: Path, table: str | None, bucket: str | None) -> None:
-    """Make the stack ready for `sam deploy`: remove a failed creation, take over a table and a bucket."""
+    """Prepare the stack for `sam deploy`: delete it if its creation failed, take over a table and a bucket."""
     target = read_target(environment, SAMCONFIG.read_text())
     stack = find_stack(target)
     if stack and stack["StackStatus"] == "ROLLBACK_COMPLETE":
@@ -248,19 +251,19 @@ def prepare(environment: str, built: Path, table: str | None, bucket: str | None
 @cli.command()
 @environment_option
 def protect(environment: str) -> None:
-    """Turn on the table's deletion protection; for production also termination protection and a stack policy."""
+    """Enable the table's deletion protection; for production also termination protection and a stack policy."""
     target = read_target(environment, SAMCONFIG.read_text())
     stack = find_stack(target)
     if stack is None:
-        return  # whoever was asked about the changes said no
-    outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", ())}
+        return  # the changes were not confirmed
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
     protect_table(target, outputs["TableName"])
     if environment == PRODUCTION:
         protect_stack(target)
 
 
 def protect_table(target: Target, table: str) -> None:
-    """Turn on deletion protection where it is off."""
+    """Enable deletion protection if it is off."""
     described = describe_table(target, table)
     if described is not None and not described.get("DeletionProtectionEnabled"):
         call_aws(lambda: target.client("dynamodb").update_table(TableName=table, DeletionProtectionEnabled=True))
@@ -268,13 +271,15 @@ def protect_table(target: Target, table: str) -> None:
 
 
 def protect_stack(target: Target) -> None:
-    """Turn on termination protection, and refuse updates that would replace or remove the table or the bucket."""
+    """Enable termination protection, and a stack policy against replacing or removing the table or the bucket."""
     cloudformation = target.client("cloudformation")
     call_aws(
         lambda: cloudformation.update_termination_protection(StackName=target.stack, EnableTerminationProtection=True)
     )
     call_aws(lambda: cloudformation.set_stack_policy(StackName=target.stack, StackPolicyBody=json.dumps(STACK_POLICY)))
-    click.echo(f"stack {target.stack}: termination protection is on; no update may replace its table or its bucket")
+    click.echo(
+        f"stack {target.stack}: termination protection is on; no update may replace or remove the table or the bucket"
+    )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ def test_the_json_of_an_incident(site):
     (one,) = found["incidents"]
     assert list(one) == [
         "id", "entity_type", "entity_id", "capability", "title", "status", "worst", "severity", "opened_at",
-        "changed_at", "resolved_at", "resolution", "found", "flapping_since", "acknowledged_by", "affected", "reasons",
+        "changed_at", "resolved_at", "resolution", "preexisting", "flapping_since", "acknowledged_by",
+        "affected", "reasons",
     ]  # fmt: skip
     assert (one["entity_type"], one["status"], one["severity"]) == ("WABA", "BLOCKED", "critical")
     assert one["affected"] == ["support-de"]

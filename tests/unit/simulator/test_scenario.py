@@ -198,7 +198,7 @@ WRONG = {
     ),
     "an unknown quirk": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, quirks: [no_wraper]}}\n",
-        'steps[0].oddities[0]: "no_wraper" is not known here; write no_wrapper',
+        'steps[0].quirks[0]: "no_wraper" is not known here; write no_wrapper',
     ),
     "healing that is neither true nor false": (
         f"{FLEET}steps:\n  - {{at: 1s, number: support-de, heal: 1}}\n",

@@ -24,15 +24,22 @@ _LONG_DURATION: Final = 10**6
 _MOST_REQUESTS: Final = 1_000_000
 
 
-def read_text(value: object) -> str:
+def read_any_text(value: object) -> str:
+    """Read a text with any characters."""
     if not isinstance(value, str):
         quoted = f'; put it in quotes: "{shown(value)}"' if isinstance(value, bool | int | float) else ""
         raise FieldError(f"expected a text, but {_became(value)}{quoted or '; write one text'}")
     if not value.strip():
         raise FieldError("empty; write a text, or leave the field out")
-    if _UNREADABLE.search(value):
-        raise FieldError("the text holds a control character, or half of one; remove it")
     return value
+
+
+def read_text(value: object) -> str:
+    """Read a text without control characters."""
+    text = read_any_text(value)
+    if _UNREADABLE.search(text):
+        raise FieldError("the text holds a control character, or half of one; remove it")
+    return text
 
 
 def _became(value: object) -> str:

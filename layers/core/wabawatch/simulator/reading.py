@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from wabawatch.config import durations
 from wabawatch.config.loading import Document, dotted
-from wabawatch.config.scalars import read_text
+from wabawatch.config.scalars import read_any_text
 from wabawatch.config.walker import FieldError, Fields, Problem, Walker, described, shown
 from wabawatch.errors import ConfigurationError
 
@@ -66,7 +66,7 @@ def _read_duration(value: object) -> timedelta:
 
 def _read_identifier(value: object) -> str:
     """Read what names a target and a file."""
-    word = read_text(value)
+    word = read_any_text(value)
     if not _IDENTIFIER.fullmatch(word):
         raise FieldError(f"{shown(word)} is not an id; write at most 64 letters, digits, dots, dashes and underscores")
     return word
@@ -74,13 +74,14 @@ def _read_identifier(value: object) -> str:
 
 def _read_header(value: object) -> str:
     """Read what can be sent in a header: a number, or visible ASCII."""
-    word = str(value) if isinstance(value, int) else read_text(value)
+    word = str(value) if isinstance(value, int) else read_any_text(value)
     if not _HEADER.fullmatch(word):
         raise FieldError("only visible ASCII can be sent in a header")
     return word
 
 
-Text = Annotated[str, described(read_text)]
+Text = Annotated[str, described(read_any_text)]
+"""Any characters: the simulator sends what a hostile API could send."""
 Names = Text | tuple[Text, ...]
 Identifier = Annotated[str, described(_read_identifier, None, "support-de")]
 Header = Annotated[str, described(_read_header)]
