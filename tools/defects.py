@@ -32,7 +32,7 @@ TABLE: Final = Path(__file__).with_suffix(".toml")
 _WORKERS: Final = 2
 _TIMEOUT: Final = 180
 """Seconds for the tests of one defect."""
-_FAILURE: Final = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_FAILURE: Final = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 _PYTEST: Final = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 _TESTS_FAILED: Final = 1
 """The exit code of pytest; the higher ones mean that it could not run the tests."""
@@ -105,18 +105,19 @@ def patch(defect: Defect, root: Path) -> dict[Path, str]:
 
 def copy_tree(target: Path) -> Path:
     """Copy the project without what is hidden (virtual environments, caches, the repository)."""
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "node_modules")
-    shutil.copytree(ROOT, target, ignore=ignored, symlinks=True)
-    return target
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
+    return Path(shutil.copytree(ROOT, target, ignore=ignored, symlinks=True))
 
 
-def run_tests(tree: Path, tests: Sequence[str], *options: str, timeout: float = _TIMEOUT) -> tuple[bool, str]:
-    """Run tests on a copy; return whether all passed, and the output. Raises SuiteError."""
+def run_tests(
+    tree: Path, tests: Sequence[str], *options: str, bytecode: bool = False, timeout: float = _TIMEOUT
+) -> tuple[bool, str]:
+    """Run tests on a copy; return whether all passed, and the output. `bytecode`: keep it. Raises SuiteError."""
     try:
         done = subprocess.run(  # noqa: S603 - pytest, with test ids of our own table
             [*_PYTEST, *options, *tests],
             cwd=tree,
-            env=_environment(tree),
+            env=_environment(tree, bytecode=bytecode),
             capture_output=True,
             text=True,
             check=False,
@@ -129,9 +130,10 @@ def run_tests(tree: Path, tests: Sequence[str], *options: str, timeout: float = 
     return done.returncode == 0, done.stdout
 
 
-def _environment(tree: Path) -> Mapping[str, str]:
-    """Import the copy's package. No bytecode is written, so that none outlives a patch."""
-    return {**os.environ, "PYTHONPATH": str(tree / "layers/core"), "PYTHONDONTWRITEBYTECODE": "1"}
+def _environment(tree: Path, *, bytecode: bool = False) -> Mapping[str, str]:
+    """Import the copy's package. Patched code must leave no bytecode behind that outlives the patch."""
+    dont_write = "" if bytecode else "1"
+    return {**os.environ, "PYTHONPATH": str(tree / "layers/core"), "PYTHONDONTWRITEBYTECODE": dont_write}
 
 
 def check_import(tree: Path) -> None:
@@ -176,7 +178,7 @@ def check_unpatched(tree: Path, defects: Sequence[Defect]) -> None:
         except PatchError as error:
             raise SuiteError(str(error)) from error
     tests = list(dict.fromkeys(test for defect in defects for test in defect.tests))
-    passed, output = run_tests(tree, tests, "-n", str(_WORKERS), timeout=_TIMEOUT * 2)
+    passed, output = run_tests(tree, tests, "-n", str(_WORKERS), bytecode=True, timeout=_TIMEOUT * 2)
     if not passed:
         raise SuiteError(f"these tests fail without any defect: {', '.join(_FAILURE.findall(output)) or output}")
 
@@ -220,11 +222,13 @@ def main(words: Sequence[str]) -> int:
         return 1
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="defects-") as folder:
-        trees = [copy_tree(Path(folder).resolve() / str(number)) for number in range(_WORKERS)]
+        places = [Path(folder).resolve() / str(number) for number in range(_WORKERS)]
+        trees = [copy_tree(places[0])]
         try:
+            check_unpatched(trees[0], defects)
+            trees += [Path(shutil.copytree(trees[0], place)) for place in places[1:]]  # with its bytecode
             for tree in trees:
                 check_import(tree)
-            check_unpatched(trees[0], defects)
         except SuiteError as error:
             print(error, file=sys.stderr)
             return 1

@@ -5,6 +5,7 @@ import pytest
 
 from tests.application.fakes import PAYMENT, T0, business, failing, phone, targets
 from tests.crash.killable_store import Fate, MortalStore
+from wabawatch.application import commits
 from wabawatch.application import poll as polling
 from wabawatch.application.errors import SchemaError, StoreError
 from wabawatch.application.poll import Pass, Poll
@@ -497,6 +498,21 @@ def test_one_reading_that_cannot_be_worked_on_does_not_end_the_pass(stage, caplo
     assert sorted(stage.store.snapshots([*"abc"])) == [*"ac"]
     assert "the reading of b cannot be used: " in caplog.text
     assert [*coverage(stage).unread] == ["b"]
+
+
+def test_one_reading_that_cannot_be_folded_does_not_end_the_pass(local, monkeypatch):
+    detect = commits.detect
+
+    def detect_with_a_bug(snapshot, *given):
+        if snapshot.target == "b":
+            raise ZeroDivisionError
+        return detect(snapshot, *given)
+
+    monkeypatch.setattr(commits, "detect", detect_with_a_bug)
+    local.fleet = targets(*"abc")
+    assert passes(local).refused == 1
+    assert sorted(local.store.snapshots([*"abc"])) == [*"ac"]
+    assert [*coverage(local).unread] == ["b"]
 
 
 def test_one_change_that_the_store_stumbles_over_does_not_end_the_pass(stage):
