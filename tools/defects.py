@@ -32,7 +32,7 @@ TABLE: Final = Path(__file__).with_suffix(".toml")
 _WORKERS: Final = 2
 _TIMEOUT: Final = 180
 """Seconds for the tests of one defect."""
-_FAILURE: Final = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+_FAILURE: Final = re.compile(r"^(?:FAILED|ERROR) (\S+\.py(?:::.+?)?)(?: - .*)?$", re.MULTILINE)
 _PYTEST: Final = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 _TESTS_FAILED: Final = 1
 """The exit code of pytest; the higher ones mean that it could not run the tests."""
