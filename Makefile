@@ -49,6 +49,10 @@ test-layer: .venv/.layer ## The tests of what the layer brings to Lambda: probes
 prove: .venv/.dev ## Every crash point and long random histories, on both stores; up to half an hour
 	WABAWATCH_PROVE=1 $(BIN)/pytest -n auto --maxprocesses=4 tests/crash tests/model
 
+.PHONY: defects
+defects: .venv/.dev ## Put known defects into a copy of the code, one at a time, and check that the tests notice
+	$(BIN)/python tools/defects.py
+
 .PHONY: coverage
 coverage: .venv/.dev ## The tests, with branch coverage
 	$(BIN)/pytest -n auto --maxprocesses=4 -m "not e2e" --cov --cov-report=term

@@ -78,7 +78,7 @@ class FakeNotifier:
         self.gate.set()
 
     def deliver(self, notification, thread):
-        self.gate.wait(5)
+        assert self.gate.wait(10), "nobody opened the gate"
         self.tried.append(notification)
         if self.always:
             raise self.always

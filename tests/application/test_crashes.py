@@ -30,6 +30,14 @@ def test_killed_between_send_and_record_it_is_sent_again_with_the_same_id(blocke
     assert len({one.id for one in blocked.ops.taken}) == 1
 
 
+def test_killed_after_it_is_stored_and_before_it_is_sent_it_is_sent(blocked):
+    with pytest.raises(KilledError):
+        blocked.notify(store=Dying(blocked.store, "queue", after=True), complete=True)
+    assert blocked.ops.said == []
+    blocked.cycle(3)
+    assert blocked.ops.said == ["opened AVAILABLE>BLOCKED"]
+
+
 def test_killed_between_its_outcome_and_the_ledger_it_is_not_sent_again(blocked):
     with pytest.raises(KilledError):
         blocked.notify(store=Dying(blocked.store, "save_incidents"), complete=True)

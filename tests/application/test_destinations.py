@@ -163,6 +163,21 @@ def test_a_destination_added_after_the_end_hears_nothing_of_it_not_even_when_it_
     assert stage.destinations["late"].said == ["opened AVAILABLE>BLOCKED"]
 
 
+def test_a_destination_that_joins_hears_nothing_of_what_is_over_and_still_to_be_sent_to_another(local):
+    local.ops.always = DOWN
+    local.says(phone("BLOCKED"))
+    local.cycle(2)
+    local.says(phone())
+    local.cycle(3)
+    local.destinations["late"] = FakeNotifier()
+    local.ruled()
+    local.cycle()
+    local.ops.always = None
+    local.cycle(20)
+    assert local.ops.said == ["brief None>BLOCKED"]
+    assert local.destinations["late"].said == []
+
+
 def test_a_destination_that_is_removed_and_comes_back_hears_what_it_missed(stage):
     stage.destinations["other"] = other = FakeNotifier()
     stage.says(phone("BLOCKED"))

@@ -1,7 +1,10 @@
+from datetime import timedelta
+
 import msgspec
 
 from tests.application.fakes import PAYMENT, FakeNotifier, business, failing, phone, targets
 from tests.crash.killable_store import Fate, MortalStore
+from wabawatch.application import correlate
 from wabawatch.domain.health import MESSAGING, READABLE, Entity, Reason, Report
 
 
@@ -128,6 +131,28 @@ def test_notify_stops_sending_before_its_deadline_and_goes_on_in_the_next_round(
     assert local.ops.said == []
     local.notify(complete=True)
     assert local.ops.said == ["opened None>BLOCKED"]
+
+
+def test_while_a_large_outage_is_folded_people_are_told_of_what_is_folded_so_far(local, monkeypatch):
+    monkeypatch.setattr(correlate, "_READ_AT_ONCE", 2)
+    local.fleet = targets(*"abcdefgh")
+    local.says(phone("BLOCKED"))
+    local.poll()
+    sent_at_fold = []
+
+    class SlowStore:
+        def __getattr__(self, name):
+            return getattr(local.store, name)
+
+        def fold(self, batch):
+            sent_at_fold.append(len(local.ops.taken))
+            local.clock.advance(seconds=10)
+            return local.store.fold(batch)
+
+    local.notify(store=SlowStore(), complete=True, until=local.clock.now() + timedelta(minutes=5))
+    assert (sent_at_fold[0], len(sent_at_fold)) == (0, 4)
+    assert sent_at_fold[-1] > 0
+    assert local.store.pending(10) == []
 
 
 def test_nothing_changed_means_nothing_written(local):

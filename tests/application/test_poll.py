@@ -499,6 +499,21 @@ def test_one_reading_that_cannot_be_worked_on_does_not_end_the_pass(stage, caplo
     assert [*coverage(stage).unread] == ["b"]
 
 
+def test_one_reading_that_cannot_be_folded_does_not_end_the_pass(local, monkeypatch):
+    detect = commit_batch.detect
+
+    def detect_with_a_bug(snapshot, *given):
+        if snapshot.target == "b":
+            raise ZeroDivisionError
+        return detect(snapshot, *given)
+
+    monkeypatch.setattr(commit_batch, "detect", detect_with_a_bug)
+    local.fleet = targets(*"abc")
+    assert passes(local).refused == 1
+    assert sorted(local.store.snapshots([*"abc"])) == [*"ac"]
+    assert [*coverage(local).unread] == ["b"]
+
+
 def test_one_change_that_the_store_stumbles_over_does_not_end_the_pass(stage):
     stage.fleet = targets(*"abc")
 

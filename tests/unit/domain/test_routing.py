@@ -191,6 +191,12 @@ def test_working_hours(routes, incident, opens_at):
     assert case(Rules(routes=tuple(routes)), incident).situation.opens_at == opens_at
 
 
+def test_a_block_that_is_made_a_warning_does_not_wait_for_working_hours():
+    rules = Rules(routes=(Route(("ops",), hours=LATER),), severities=(SeverityRule("warning"),))
+    assert case(rules, bad("a")).situation.opens_at is None
+    assert case(rules, LIMITED).situation.opens_at is not None
+
+
 def test_what_is_made_critical_does_not_wait_for_working_hours():
     rules = Rules(routes=(Route(("ops",), hours=LATER),), severities=(SeverityRule("critical"),))
     assert case(rules, LIMITED).situation.opens_at is None

@@ -102,6 +102,14 @@ def test_a_digest_has_the_same_id_in_whatever_order_it_is_made():
     )
 
 
+def test_a_digest_holds_recoveries_too():
+    digest = build_notification("ops", [news(FOUND), news(OVER, "resolved", HEARD)], minute(40), AUDIENCE)
+    assert (digest.total, [(one.old, one.new) for one in digest.subjects]) == (
+        2,
+        [(None, "BLOCKED"), ("BLOCKED", "AVAILABLE")],
+    )
+
+
 def test_an_incident_that_is_told_twice_is_numbered():
     assert build_notification("ops", [news(BLOCKED)], minute(1), AUDIENCE).sequence == 1
     assert build_notification("ops", [news(OVER, "resolved", HEARD)], minute(40), AUDIENCE).sequence == 2
