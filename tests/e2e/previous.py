@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tests.e2e.emulator import ROOT
 
-COMMIT = "4a148b14f2871c10448d7e2ebc875c140f9c6a61"
+COMMIT = "444d2193599cc2cb13f5eb4eb86594c5f39d1b91"
 """An earlier commit, to which a rollback must be possible. Raise it when a change to the stored rows forbids that."""
 _ENVIRONMENTS = (".venv", ".venv-sam")
-_REQUIREMENTS = ("pyproject.toml", "constraints.txt", "tests/e2e/requirements-sam.txt")
+_REQUIREMENTS = ("pyproject.toml", "requirements/run.txt", "requirements/dev.txt", "requirements/sam.txt")
 """What the environments were made of at that commit: they are not to be made anew."""
 _LONG_AGO = 1_000_000_000.0
 """Seconds since 1970, and a time that a ZIP file can hold."""

@@ -51,8 +51,8 @@ def test_the_command_line_shows_the_incident_and_who_was_told(stack):
     assert stack.wabawatch("status").returncode == 2
     (incident,) = json.loads(stack.wabawatch("incidents", "--json").stdout)["incidents"]
     explained = stack.wabawatch("explain", incident["id"]).stdout
-    assert "alerts  heard BLOCKED" in explained
-    assert "slack  heard BLOCKED" in explained
+    assert "alerts  notified of BLOCKED" in explained
+    assert "slack  notified of BLOCKED" in explained
     (change,) = json.loads(stack.wabawatch("history", "--json").stdout)["transitions"]
     assert (change["old"], change["new"]) == ("AVAILABLE", "BLOCKED")
 
