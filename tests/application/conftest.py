@@ -17,10 +17,10 @@ from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.fleet_changes import FleetChanges
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
+from wabawatch.domain.health import TargetInfo
 from wabawatch.domain.notification import Advice
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Rules
-from wabawatch.domain.target import TargetInfo
 from wabawatch.messages.notification import RenderContext
 
 STORES = ["sqlite", "dynamodb"]

@@ -26,6 +26,7 @@ from wabawatch.domain.health import (
     Observation,
     Reason,
     Report,
+    TargetInfo,
     rank,
     worst,
 )
@@ -35,7 +36,6 @@ from wabawatch.domain.routing import Rules, Window
 from wabawatch.domain.schedule import Weekly
 from wabawatch.domain.sharding import shard_of
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
-from wabawatch.domain.target import TargetInfo
 from wabawatch.errors import StoreError
 from wabawatch.messages.notification import RenderContext
 

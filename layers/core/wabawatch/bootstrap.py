@@ -75,8 +75,8 @@ class ConfiguredParts:
 
     @cached_property
     def audience(self) -> RenderContext:
+        from wabawatch.domain.health import TargetInfo  # noqa: PLC0415
         from wabawatch.domain.notification import Advice  # noqa: PLC0415 - not needed to poll
-        from wabawatch.domain.target import TargetInfo  # noqa: PLC0415
         from wabawatch.messages.notification import RenderContext  # noqa: PLC0415
         from wabawatch.messages.runbook import advice  # noqa: PLC0415
 

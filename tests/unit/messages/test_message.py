@@ -6,9 +6,8 @@ import msgspec
 import pytest
 
 from tests.contract.notifiers.notifications import NOW, OPENED, notification, subject
-from wabawatch.domain.health import Reason
+from wabawatch.domain.health import Reason, TargetInfo
 from wabawatch.domain.notification import Advice, ReasonShown
-from wabawatch.domain.target import TargetInfo
 from wabawatch.messages.limits import TextLimits
 from wabawatch.messages.message import map_texts, render_message, render_title
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from wabawatch.domain.health import BLOCKED, CALLING, LIMITED, READABLE, is_urgent
+from wabawatch.domain.health import BLOCKED, CALLING, LIMITED, READABLE, TargetInfo, is_urgent
 from wabawatch.domain.incident import DESTINATION, MONITOR, Incident, Severity
 from wabawatch.domain.silence import Matcher
-from wabawatch.domain.target import TargetInfo
 
 
 class IncidentFacts(msgspec.Struct, frozen=True):

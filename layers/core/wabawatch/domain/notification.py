@@ -7,9 +7,8 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.health import Reason
+from wabawatch.domain.health import Reason, TargetInfo
 from wabawatch.domain.snapshot import Key
-from wabawatch.domain.target import TargetInfo
 
 KINDS: Final = (
     "opened", "escalated", "eased", "reasons_changed", "spread", "receded", "reminder", "resolved", "brief", "flapping",

@@ -8,9 +8,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from wabawatch.domain.health import Reason
+from wabawatch.domain.health import Reason, TargetInfo
 from wabawatch.domain.notification import Advice, IncidentSummary, Notification, ReasonShown
-from wabawatch.domain.target import TargetInfo
 from wabawatch.messages.text import Cost, sanitize, truncate
 
 _LONGEST_LINK: Final = 400

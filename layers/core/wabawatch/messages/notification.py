@@ -9,10 +9,9 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Reason, identify_reasons
+from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Reason, TargetInfo, identify_reasons
 from wabawatch.domain.incident import SEVERITIES, Incident, NotificationState
 from wabawatch.domain.notification import Advice, IncidentSummary, Notification, ReasonShown
-from wabawatch.domain.target import TargetInfo
 
 NAMED: Final = 20
 """How many affected targets a notification names at most."""

@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from wabawatch.adapters.notifiers.slack_text import escape, escape_formatting
+from wabawatch.domain.health import TargetInfo
 from wabawatch.domain.notification import IncidentSummary, Notification
-from wabawatch.domain.target import TargetInfo
 from wabawatch.messages.json_payload import encode_payload
 from wabawatch.messages.limits import TextLimits
 from wabawatch.messages.message import Message, ReasonText, map_texts, render_message
