@@ -32,8 +32,8 @@ from wabawatch.domain.health import (
 )
 from wabawatch.domain.incident import DESTINATION, MONITOR, Key
 from wabawatch.domain.notification import Advice
+from wabawatch.domain.policy import Weekly
 from wabawatch.domain.routing import Rules, Window
-from wabawatch.domain.schedule import Weekly
 from wabawatch.domain.sharding import shard_of
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.errors import StoreError

@@ -11,8 +11,8 @@ from wabawatch.application.ports import Target
 from wabawatch.config import durations
 from wabawatch.config.destinations import Destination
 from wabawatch.config.model import Settings
+from wabawatch.domain.policy import Weekly
 from wabawatch.domain.routing import Route, Window
-from wabawatch.domain.schedule import Weekly
 
 
 def effective(settings: Settings) -> dict[str, Any]:

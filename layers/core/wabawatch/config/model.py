@@ -21,9 +21,8 @@ from wabawatch.domain.health import AVAILABLE, BLOCKED, CAUSES, LIMITED, READABL
 from wabawatch.domain.heartbeat import MAX_DELIVERY_AGE, MIN_COVERAGE
 from wabawatch.domain.incident import DESTINATION, MONITOR
 from wabawatch.domain.notification import Advice
-from wabawatch.domain.policy import Flapping, MassFailure, Policy, Retry, Thresholds
+from wabawatch.domain.policy import WEEKDAYS, Flapping, MassFailure, Policy, Retry, Thresholds, Weekly
 from wabawatch.domain.routing import Route, SeverityRule, Window
-from wabawatch.domain.schedule import WEEKDAYS, Weekly
 from wabawatch.domain.silence import Matcher
 from wabawatch.messages.runbook import OUR_CAUSES
 

@@ -12,7 +12,7 @@ from wabawatch.application.credentials import explain_bad_url
 from wabawatch.application.secret_reference import FORMS, SCHEMES, explain_bad_reference
 from wabawatch.config import durations
 from wabawatch.config.walker import FieldError, closest, kind_of, nearest, shown
-from wabawatch.domain.schedule import WEEKDAYS
+from wabawatch.domain.policy import WEEKDAYS
 
 ID: Final = r"^[A-Za-z0-9._-]{1,64}$(?!\n)"
 LINE: Final = r"^(?! *$)[^\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]{1,200}$(?!\n)"
