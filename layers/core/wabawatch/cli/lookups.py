@@ -12,9 +12,9 @@ from wabawatch.cli.options import unknown
 from wabawatch.cli.target_view import TargetView, has_unconfirmed_failure, view_targets
 from wabawatch.domain.coverage import ShardCoverage
 from wabawatch.domain.incident import Incident, NotificationState
-from wabawatch.domain.matching import IncidentFacts
 from wabawatch.domain.notification import IncidentSummary
 from wabawatch.domain.routing import OperatorActions
+from wabawatch.domain.silence import IncidentFacts
 from wabawatch.messages import notification, titles
 from wabawatch.messages.limits import TextLimits, fit_incident
 from wabawatch.messages.notification import NAMED, PendingNotification

@@ -12,9 +12,8 @@ import msgspec
 from wabawatch.domain.decision import Mute, Situation
 from wabawatch.domain.health import AVAILABLE, BLOCKED, TargetInfo, rank
 from wabawatch.domain.incident import DESTINATION, Incident, NotificationState, Severity
-from wabawatch.domain.matching import IncidentFacts, incident_facts, matches
 from wabawatch.domain.policy import Policy, Weekly
-from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
+from wabawatch.domain.silence import Acknowledgement, IncidentFacts, Matcher, Silence, incident_facts, matches
 
 _MAX_ADJOINING_MUTES: Final = 100
 

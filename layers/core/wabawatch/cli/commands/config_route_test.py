@@ -17,9 +17,8 @@ from wabawatch.cli.output import document, show, status_text, words
 from wabawatch.cli.session import session
 from wabawatch.domain.health import BLOCKED, MESSAGING, UNKNOWN, Reason
 from wabawatch.domain.incident import Incident, Member, NotificationState
-from wabawatch.domain.matching import IncidentFacts, matches
 from wabawatch.domain.routing import Route
-from wabawatch.domain.silence import Matcher
+from wabawatch.domain.silence import IncidentFacts, Matcher, matches
 from wabawatch.monitor import Monitor
 
 
