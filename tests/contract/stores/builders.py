@@ -12,7 +12,7 @@ from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Entity, Obser
 from wabawatch.domain.incident import INLINE_MEMBERS, Incident, Key, Member, NotificationState
 from wabawatch.domain.notification import IncidentSummary, Notification, ReasonShown
 from wabawatch.domain.notification_log import QueuedLine, QueuedNotification, Stage
-from wabawatch.domain.run import Run
+from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
 

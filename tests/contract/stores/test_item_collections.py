@@ -30,8 +30,7 @@ from wabawatch.domain.health import CALLING, MESSAGING, Entity, Failure, Reason,
 from wabawatch.domain.notification import Advice
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Rules
-from wabawatch.domain.run import Run
-from wabawatch.domain.sharding import BUCKETS
+from wabawatch.domain.sharding import BUCKETS, Run
 from wabawatch.messages.notification import RenderContext
 
 GB = 1_000_000_000

@@ -9,7 +9,7 @@ from wabawatch.domain.health import Entity, Failure, Observation, Reason, Report
 from wabawatch.domain.incident import Change, Incident, Member, NotificationState
 from wabawatch.domain.notification import Advice, IncidentSummary, Notification, ReasonShown
 from wabawatch.domain.notification_log import QueuedLine, QueuedNotification, Stage
-from wabawatch.domain.run import Run
+from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
 

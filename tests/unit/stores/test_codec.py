@@ -17,7 +17,7 @@ from wabawatch.domain.health import CALLING, CAUSES, MESSAGING, Entity, Failure,
 from wabawatch.domain.incident import Change, Incident, Member, NotificationState, Resolution
 from wabawatch.domain.notification import IncidentSummary, Notification
 from wabawatch.domain.notification_log import QueuedLine, QueuedNotification, Stage
-from wabawatch.domain.run import Run
+from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
 from wabawatch.errors import SchemaError, StoreError

@@ -11,7 +11,7 @@ from rich.text import Text
 from wabawatch.cli.output import status_text, words
 from wabawatch.cli.target_view import TargetView
 from wabawatch.domain.health import AVAILABLE, NOT_ASKED, Failure, Reason
-from wabawatch.domain.run import Run
+from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Matcher
 from wabawatch.messages.runbook import cause_of, meaning
 from wabawatch.messages.text import humanize_duration

@@ -20,8 +20,7 @@ from wabawatch.application.secret_reference import SECRETS_MANAGER, SSM, find_re
 from wabawatch.config import Settings, effective
 from wabawatch.config.durations import parse
 from wabawatch.domain.capacity import Workload, explain_overload, explain_slow_pass
-from wabawatch.domain.run import Run
-from wabawatch.domain.sharding import SHARD_SIZE, shards_for
+from wabawatch.domain.sharding import SHARD_SIZE, Run, shards_for
 from wabawatch.errors import ConfigurationError
 from wabawatch.messages.text import pluralize
 from wabawatch.monitor import Monitor

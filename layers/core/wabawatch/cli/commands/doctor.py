@@ -37,7 +37,7 @@ from wabawatch.cli.stack_checks import (
 from wabawatch.config import effective
 from wabawatch.config.durations import render
 from wabawatch.domain.coverage import ShardCoverage, assess_completeness
-from wabawatch.domain.run import Run
+from wabawatch.domain.sharding import Run
 from wabawatch.errors import SecretError, WabawatchError
 from wabawatch.messages.runbook import incomplete_reason, unlisted
 from wabawatch.messages.text import humanize_duration, pluralize

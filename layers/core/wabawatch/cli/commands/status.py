@@ -15,7 +15,7 @@ from wabawatch.cli.options import Command, as_json
 from wabawatch.cli.output import Listing, document, show, status_text, words
 from wabawatch.cli.session import session
 from wabawatch.cli.target_view import TargetView, count_statuses, fleet_status, fleet_warning, status_exit_code
-from wabawatch.domain.run import Run
+from wabawatch.domain.sharding import Run
 from wabawatch.messages.text import humanize_duration, sanitize
 
 

@@ -29,7 +29,7 @@ from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Observation
 from wabawatch.domain.incident import Incident, Member
 from wabawatch.domain.notification_log import QueuedNotification
-from wabawatch.domain.run import Run
+from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Silence
 from wabawatch.domain.snapshot import Snapshot, Transition
 from wabawatch.errors import SchemaError, StoreError

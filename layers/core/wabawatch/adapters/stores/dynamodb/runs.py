@@ -12,7 +12,7 @@ from wabawatch.adapters.stores.dynamodb.chunks import delete_body, save_body
 from wabawatch.adapters.stores.dynamodb.keys import Periods, expiry, iso, month_of, shard_name
 from wabawatch.adapters.stores.dynamodb.table import Table, blob, item, name_of
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
-from wabawatch.domain.run import Run
+from wabawatch.domain.sharding import Run
 
 _RUN: Final = "RUN"
 _COVERAGE: Final = "COVERAGE"
