@@ -10,8 +10,14 @@ from wabawatch.application.ports import Change, MemberRow, PendingChange
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Entity, Observation, Reason, Report, TargetInfo
 from wabawatch.domain.incident import INLINE_MEMBERS, Incident, Key, Member, NotificationState
-from wabawatch.domain.notification import IncidentSummary, Notification, ReasonShown
-from wabawatch.domain.notification_log import QueuedLine, QueuedNotification, Stage
+from wabawatch.domain.notification import (
+    IncidentSummary,
+    Notification,
+    QueuedLine,
+    QueuedNotification,
+    ReasonShown,
+    Stage,
+)
 from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition

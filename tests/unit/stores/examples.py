@@ -7,8 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Entity, Failure, Observation, Reason, Report, TargetInfo
 from wabawatch.domain.incident import Change, Incident, Member, NotificationState
-from wabawatch.domain.notification import Advice, IncidentSummary, Notification, ReasonShown
-from wabawatch.domain.notification_log import QueuedLine, QueuedNotification, Stage
+from wabawatch.domain.notification import (
+    Advice,
+    IncidentSummary,
+    Notification,
+    QueuedLine,
+    QueuedNotification,
+    ReasonShown,
+    Stage,
+)
 from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition

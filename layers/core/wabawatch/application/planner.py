@@ -13,7 +13,7 @@ from wabawatch.application.ports import DocumentStore, IncidentStore
 from wabawatch.domain.decision import Decision, decide
 from wabawatch.domain.health import TargetInfo, rank
 from wabawatch.domain.incident import DESTINATION, Incident, Key, NotificationState
-from wabawatch.domain.notification_log import QueuedNotification
+from wabawatch.domain.notification import QueuedNotification
 from wabawatch.domain.routing import OperatorActions, Rules
 from wabawatch.domain.sharding import parse_shard_entity_id, shard_of
 from wabawatch.domain.silence import IncidentFacts

@@ -32,7 +32,7 @@ from wabawatch.application.ports import Change, FoldBatch, Outcome, PendingChang
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Observation
 from wabawatch.domain.incident import Incident, Key, Member
-from wabawatch.domain.notification_log import QueuedNotification
+from wabawatch.domain.notification import QueuedNotification
 from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Silence
 from wabawatch.domain.snapshot import Snapshot, Transition

@@ -19,7 +19,7 @@ from wabawatch.adapters.stores.dynamodb.table import (
     number,
     text,
 )
-from wabawatch.domain.notification_log import QueuedNotification
+from wabawatch.domain.notification import QueuedNotification
 
 _QUEUE: Final = "QUEUE"
 _LEASE: Final = "LEASE"
