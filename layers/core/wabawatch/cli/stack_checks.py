@@ -14,9 +14,9 @@ from wabawatch.adapters import cloudformation as deployed
 from wabawatch.adapters.aws import aws_client
 from wabawatch.adapters.cloudformation import Stack
 from wabawatch.adapters.descriptors import ON_LAMBDA, lower_concurrency
+from wabawatch.application.credentials import SECRETS_MANAGER, SSM, find_references, parse_reference
 from wabawatch.application.poll import DEFAULT_INTERVAL
 from wabawatch.application.ports import Topic
-from wabawatch.application.secret_reference import SECRETS_MANAGER, SSM, find_references, parse_reference
 from wabawatch.config import Settings, effective
 from wabawatch.config.durations import parse
 from wabawatch.domain.capacity import Workload, explain_overload, explain_slow_pass

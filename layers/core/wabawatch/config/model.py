@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from wabawatch.application.credentials import PATTERN as REFERENCE
 from wabawatch.application.ports import Target
-from wabawatch.application.secret_reference import PATTERN as REFERENCE
 from wabawatch.config import durations, scalars
 from wabawatch.config.destinations import Destination, read_destination
 from wabawatch.config.walker import FieldError, Fields, closest, described

@@ -8,8 +8,7 @@ from datetime import time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from wabawatch.application.credentials import explain_bad_url
-from wabawatch.application.secret_reference import FORMS, SCHEMES, explain_bad_reference
+from wabawatch.application.credentials import FORMS, SCHEMES, explain_bad_reference, explain_bad_url
 from wabawatch.config import durations
 from wabawatch.config.walker import FieldError, closest, kind_of, nearest, shown
 from wabawatch.domain.policy import WEEKDAYS

@@ -9,8 +9,7 @@ from typing import Any, TextIO
 import msgspec
 
 from wabawatch.adapters.secrets.backend import UnansweredError
-from wabawatch.application.credentials import Secret
-from wabawatch.application.secret_reference import explain_bad_reference
+from wabawatch.application.credentials import Secret, explain_bad_reference
 from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 

@@ -10,8 +10,8 @@ import msgspec
 
 from wabawatch.adapters.notifiers.context import NotifyContext, require_reference
 from wabawatch.adapters.notifiers.http_rules import Answer, check_url, delivery_error
+from wabawatch.application.credentials import SecretReference
 from wabawatch.application.ports import Receipt
-from wabawatch.application.secret_reference import SecretReference
 from wabawatch.domain.notification import Notification
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
 

@@ -1,6 +1,6 @@
 """Secrets: the configuration holds references, and this resolves them."""
 
 from wabawatch.adapters.secrets.secrets import Secrets
-from wabawatch.application.secret_reference import FORMS, Reference, parse_reference
+from wabawatch.application.credentials import FORMS, Reference, parse_reference
 
 __all__ = ["FORMS", "Reference", "Secrets", "parse_reference"]

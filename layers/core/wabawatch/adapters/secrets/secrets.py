@@ -19,9 +19,8 @@ from wabawatch.adapters.secrets.backend import (
     ShouldStop,
     UnansweredError,
 )
-from wabawatch.application.credentials import Secret
+from wabawatch.application.credentials import ENV, FILE, SECRETS_MANAGER, SSM, Reference, Secret, parse_reference
 from wabawatch.application.ports import Clock
-from wabawatch.application.secret_reference import ENV, FILE, SECRETS_MANAGER, SSM, Reference, parse_reference
 from wabawatch.errors import NotFetchedError, SecretError
 
 _RETRY: Final = timedelta(seconds=30)

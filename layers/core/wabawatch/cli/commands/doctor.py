@@ -12,8 +12,8 @@ import click
 import msgspec
 from rich.text import Text
 
+from wabawatch.application.credentials import find_references
 from wabawatch.application.private_files import explain_exposed
-from wabawatch.application.secret_reference import find_references
 from wabawatch.cli.commands.notify_test import try_destination
 from wabawatch.cli.exit_codes import FAULTS, OK
 from wabawatch.cli.options import Command, Duration, as_json
