@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from wabawatch.adapters.http import HttpClient
-from wabawatch.adapters.notifiers.http_rules import check_url
+from wabawatch.adapters.http_rules import check_url
 from wabawatch.domain.heartbeat import HeartbeatPing
 from wabawatch.errors import DeliveryError
 
