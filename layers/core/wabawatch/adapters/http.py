@@ -27,8 +27,7 @@ import msgspec
 import requests
 from urllib3.exceptions import NewConnectionError
 
-from wabawatch.adapters.http_rules import Answer
-from wabawatch.adapters.retry_after import parse_retry_after
+from wabawatch.adapters.http_rules import Answer, parse_retry_after
 from wabawatch.application.credentials import host_of, is_loopback
 from wabawatch.application.delivery import AbandonedThreads
 from wabawatch.errors import DeliveryError

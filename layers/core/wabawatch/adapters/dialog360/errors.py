@@ -10,7 +10,7 @@ from typing import Final
 
 from wabawatch.adapters.dialog360.redact import Redactor
 from wabawatch.adapters.dialog360.request import Response
-from wabawatch.adapters.retry_after import parse_retry_after
+from wabawatch.adapters.http_rules import parse_retry_after
 from wabawatch.domain.health import Failure
 
 MAX_DETAIL: Final = 300
