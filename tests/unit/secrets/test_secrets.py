@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from wabawatch.adapters.notifiers.context import NotifyContext
+from wabawatch.adapters.notifiers.registry import NotifyContext
 from wabawatch.adapters.secrets import Secrets, parse_reference
 from wabawatch.adapters.secrets import aws as aws_backends
 from wabawatch.adapters.secrets.backend import UnansweredError

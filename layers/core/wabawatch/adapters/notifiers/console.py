@@ -9,7 +9,7 @@ from typing import Final, TextIO
 
 import msgspec
 
-from wabawatch.adapters.notifiers.context import NotifyContext
+from wabawatch.adapters.notifiers.registry import NotifyContext
 from wabawatch.application.ports import Receipt
 from wabawatch.domain.notification import Notification
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
