@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from wabawatch.adapters.notifiers.slack_text import escape, escape_formatting
+from wabawatch.adapters.notifiers.slack_payload import escape, escape_formatting
 from wabawatch.domain.health import TargetInfo
 from wabawatch.domain.notification import IncidentSummary, Notification
 from wabawatch.messages.json_payload import encode_payload
