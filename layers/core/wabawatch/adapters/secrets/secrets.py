@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from wabawatch.adapters.aws import Clients
-from wabawatch.adapters.secrets.aws import ParameterStore, SecretsManager
 from wabawatch.adapters.secrets.backend import (
     ClosedBackend,
     EnvironmentBackend,
     FileBackend,
+    ParameterStore,
     SecretBackend,
+    SecretsManager,
     ShouldStop,
     UnansweredError,
 )
