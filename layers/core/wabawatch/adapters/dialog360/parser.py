@@ -11,8 +11,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from wabawatch.adapters.dialog360.errors import read_failure
-from wabawatch.adapters.dialog360.redact import Redactor, truncate
+from wabawatch.adapters.dialog360.errors import Redactor, read_failure, truncate
 from wabawatch.adapters.dialog360.request import Response, parse_json
 from wabawatch.domain.health import (
     CALLING,

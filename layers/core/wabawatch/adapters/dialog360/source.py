@@ -11,11 +11,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from wabawatch.adapters.dialog360.errors import MAX_DETAIL
+from wabawatch.adapters.dialog360.errors import MAX_DETAIL, Redactor
 from wabawatch.adapters.dialog360.parser import parse_response
 from wabawatch.adapters.dialog360.probe_queue import PATIENCE, Endpoint, Probe, ProbeQueue, check_key
 from wabawatch.adapters.dialog360.rate_limit import RateLimiter
-from wabawatch.adapters.dialog360.redact import Redactor
 from wabawatch.adapters.dialog360.request import Response
 from wabawatch.adapters.dialog360.transport import Transport
 from wabawatch.application.ports import Clock, Target
