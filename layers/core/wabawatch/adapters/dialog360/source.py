@@ -13,8 +13,7 @@ import msgspec
 
 from wabawatch.adapters.dialog360.errors import MAX_DETAIL, Redactor
 from wabawatch.adapters.dialog360.parser import parse_response
-from wabawatch.adapters.dialog360.probe_queue import PATIENCE, Endpoint, Probe, ProbeQueue, check_key
-from wabawatch.adapters.dialog360.rate_limit import RateLimiter
+from wabawatch.adapters.dialog360.probe_queue import PATIENCE, Endpoint, Probe, ProbeQueue, RateLimiter, check_key
 from wabawatch.adapters.dialog360.request import Response
 from wabawatch.adapters.dialog360.transport import Transport
 from wabawatch.application.ports import Clock, Target
