@@ -28,7 +28,7 @@ from wabawatch.adapters.stores.dynamodb.keys import (
     month_of,
 )
 from wabawatch.adapters.stores.dynamodb.silences import OperatorActions
-from wabawatch.adapters.stores.dynamodb.snapshots import follows
+from wabawatch.adapters.stores.dynamodb.snapshots import fold_action, follows
 from wabawatch.adapters.stores.dynamodb.table import (
     Condition,
     Item,
@@ -52,7 +52,6 @@ from wabawatch.adapters.stores.dynamodb.transactions import (
     update,
     write,
 )
-from wabawatch.adapters.stores.dynamodb.transition_log import fold_action
 from wabawatch.application.ports import FoldBatch, MemberRow, Outcome
 from wabawatch.domain.incident import Incident, Key, Member
 
