@@ -15,7 +15,7 @@ from wabawatch.domain.silence import Acknowledgement, Silence
 
 _SILENCE: Final = "SILENCE"
 _ACKNOWLEDGEMENT: Final = "ACK"
-_KEPT: Final = timedelta(days=30)
+_SILENCES_KEPT: Final = timedelta(days=30)
 """Ended silences are read every minute while they are kept, so they are not kept for the whole history."""
 
 
@@ -25,7 +25,7 @@ class OperatorActions:
     def __init__(self, table: Table, aside: Aside, history: timedelta) -> None:
         self._table = table
         self._aside = aside
-        self._kept = min(history, _KEPT)
+        self._kept = min(history, _SILENCES_KEPT)
 
     def save_silence(self, silence: Silence) -> None:
         ended = expiry(silence.ends_at + self._kept)

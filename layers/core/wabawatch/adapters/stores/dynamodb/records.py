@@ -1,4 +1,4 @@
-"""Store runs, and the coverage of shards and days."""
+"""Store what is small: runs and coverage, silences and acknowledgements, queued notifications, documents, leases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wabawatch.domain.sharding import Run
 _RUN: Final = "RUN"
 _COVERAGE: Final = "COVERAGE"
 _DAY: Final = "DAY"
-_KEPT: Final = timedelta(days=90)
+_RUNS_KEPT: Final = timedelta(days=90)
 """Runs are many; the coverage of days is kept longer."""
 
 
@@ -28,7 +28,7 @@ class Runs:
         self._table = table
         self._aside = aside
         self._periods = periods
-        self._kept = min(history, _KEPT)
+        self._kept = min(history, _RUNS_KEPT)
 
     def save(self, run: Run) -> None:
         month = month_of(run.started_at)
