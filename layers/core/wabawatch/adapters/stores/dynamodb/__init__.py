@@ -24,8 +24,7 @@ from wabawatch.adapters.stores.dynamodb.aside import Aside
 from wabawatch.adapters.stores.dynamodb.documents import Documents, Leases, NotificationQueue
 from wabawatch.adapters.stores.dynamodb.incidents import Incidents
 from wabawatch.adapters.stores.dynamodb.keys import Periods
-from wabawatch.adapters.stores.dynamodb.records import Runs
-from wabawatch.adapters.stores.dynamodb.silences import OperatorActions
+from wabawatch.adapters.stores.dynamodb.records import OperatorActions, Runs
 from wabawatch.adapters.stores.dynamodb.snapshots import Snapshots, TransitionLog
 from wabawatch.adapters.stores.dynamodb.table import Table
 from wabawatch.adapters.stores.dynamodb.transactions import MAX_ACTIONS

@@ -27,7 +27,7 @@ from wabawatch.adapters.stores.dynamodb.keys import (
     member_partition,
     month_of,
 )
-from wabawatch.adapters.stores.dynamodb.silences import OperatorActions
+from wabawatch.adapters.stores.dynamodb.records import OperatorActions
 from wabawatch.adapters.stores.dynamodb.snapshots import fold_action, follows
 from wabawatch.adapters.stores.dynamodb.table import (
     Condition,
