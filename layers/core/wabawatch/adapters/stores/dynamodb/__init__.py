@@ -21,10 +21,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from wabawatch.adapters.stores.dynamodb.aside import Aside
-from wabawatch.adapters.stores.dynamodb.documents import Documents, Leases, NotificationQueue
 from wabawatch.adapters.stores.dynamodb.incidents import Incidents
 from wabawatch.adapters.stores.dynamodb.keys import Periods
-from wabawatch.adapters.stores.dynamodb.records import OperatorActions, Runs
+from wabawatch.adapters.stores.dynamodb.records import Documents, Leases, NotificationQueue, OperatorActions, Runs
 from wabawatch.adapters.stores.dynamodb.snapshots import Snapshots, TransitionLog
 from wabawatch.adapters.stores.dynamodb.table import Table
 from wabawatch.adapters.stores.dynamodb.transactions import MAX_ACTIONS
