@@ -20,7 +20,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from wabawatch.adapters.stores.dynamodb.aside import Aside
+from wabawatch.adapters.stores.dynamodb.bodies import Aside
 from wabawatch.adapters.stores.dynamodb.incidents import Incidents
 from wabawatch.adapters.stores.dynamodb.keys import Periods
 from wabawatch.adapters.stores.dynamodb.records import Documents, Leases, NotificationQueue, OperatorActions, Runs

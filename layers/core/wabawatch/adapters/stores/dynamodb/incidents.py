@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.adapters.stores.codec import dump
-from wabawatch.adapters.stores.dynamodb.aside import INCIDENT, MEMBER, Aside
+from wabawatch.adapters.stores.dynamodb.bodies import INCIDENT, MEMBER, Aside
 from wabawatch.adapters.stores.dynamodb.keys import (
     AFTER_ALL,
     SPREAD,

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from wabawatch.adapters.stores.codec import dump, microseconds
-from wabawatch.adapters.stores.dynamodb.aside import (
+from wabawatch.adapters.stores.dynamodb.bodies import (
     ACKNOWLEDGEMENT,
     COVERAGE,
     DAY,

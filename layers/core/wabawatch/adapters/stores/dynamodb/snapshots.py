@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from wabawatch.adapters.stores.codec import dump
-from wabawatch.adapters.stores.dynamodb.aside import OBSERVATION, PENDING, SNAPSHOT, TRANSITIONS, Aside
+from wabawatch.adapters.stores.dynamodb.bodies import OBSERVATION, PENDING, SNAPSHOT, TRANSITIONS, Aside
 from wabawatch.adapters.stores.dynamodb.keys import (
     AFTER_ALL,
     LOG_SPREAD,
