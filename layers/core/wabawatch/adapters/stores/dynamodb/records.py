@@ -17,8 +17,9 @@ from wabawatch.adapters.stores.dynamodb.bodies import (
     RUN,
     SILENCE,
     Aside,
+    delete_body,
+    save_body,
 )
-from wabawatch.adapters.stores.dynamodb.chunks import delete_body, save_body
 from wabawatch.adapters.stores.dynamodb.keys import Periods, expiry, iso, month_of, shard_name
 from wabawatch.adapters.stores.dynamodb.table import (
     Condition,
