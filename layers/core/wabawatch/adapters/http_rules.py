@@ -1,4 +1,4 @@
-"""The rules of HTTP: which URLs may be posted to, what an answer means, and its Retry-After header (RFC 9110, 10.2.3)."""
+"""The rules of HTTP: which URLs may be posted to, what an answer means, and its Retry-After (RFC 9110, 10.2.3)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Secrets: the one grammar of references to them, their values, and what a URL that they are sent to must look like.
 
-A reference is `env:NAME`, `file:PATH`, `ssm:NAME` or `secretsmanager:NAME#KEY`. The configuration, the notifiers and the
-store of secrets all use it."""
+A reference is `env:NAME`, `file:PATH`, `ssm:NAME` or `secretsmanager:NAME#KEY`. The configuration, the notifiers and
+the store of secrets all use it."""
 
 from __future__ import annotations
 

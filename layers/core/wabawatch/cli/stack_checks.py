@@ -18,7 +18,7 @@ from wabawatch.application.credentials import SECRETS_MANAGER, SSM, find_referen
 from wabawatch.application.poll import DEFAULT_INTERVAL
 from wabawatch.application.ports import Topic
 from wabawatch.config import Settings, effective
-from wabawatch.config.durations import parse
+from wabawatch.config.durations import parse_duration
 from wabawatch.domain.capacity import Workload, explain_overload, explain_slow_pass
 from wabawatch.domain.sharding import SHARD_SIZE, Run, shards_for
 from wabawatch.errors import ConfigurationError
@@ -63,7 +63,7 @@ def workload_of(settings: Settings, stack: Stack, shard_time: timedelta | None =
 def interval_of(stack: Stack | None, default: timedelta) -> timedelta:
     """Return the polling interval of a stack, or the default."""
     interval = stack.environment.get("WABAWATCH_POLL_INTERVAL", "") if stack else ""
-    return parse(interval) if interval else default
+    return parse_duration(interval) if interval else default
 
 
 _MAX_LISTED: Final = 3

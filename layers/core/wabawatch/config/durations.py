@@ -6,9 +6,9 @@ import re
 from datetime import timedelta
 from typing import Final
 
-LONGEST: Final = timedelta(days=3650)
+MAX_DURATION: Final = timedelta(days=3650)
 
-PATTERN: Final = r"^(?=[0-9])(?:[0-9]{1,9}d)?(?:[0-9]{1,9}h)?(?:[0-9]{1,9}m)?(?:[0-9]{1,9}s)?(?:[0-9]{1,9}ms)?$"
+DURATION: Final = r"^(?=[0-9])(?:[0-9]{1,9}d)?(?:[0-9]{1,9}h)?(?:[0-9]{1,9}m)?(?:[0-9]{1,9}s)?(?:[0-9]{1,9}ms)?$"
 """The form, for editors."""
 _FORM: Final = re.compile(
     r"(?=\d)" + "".join(rf"(?:(\d{{1,9}}(?:\.\d{{1,9}})?){unit})?" for unit in ("d", "h", "m", "s", "ms")), re.ASCII
@@ -22,7 +22,7 @@ _UNITS: Final = (
 )
 
 
-def parse(text: str, *, fractions: bool = False) -> timedelta:
+def parse_duration(text: str, *, fractions: bool = False) -> timedelta:
     """Parse a duration; the longest unit comes first, and `1.5s` needs `fractions`. Raises ValueError for any other
     form, and for more than ten years."""
     found = _FORM.fullmatch(text)
@@ -32,12 +32,12 @@ def parse(text: str, *, fractions: bool = False) -> timedelta:
         (float(amount) if "." in amount else int(amount)) * unit
         for amount, (_, unit) in zip(found.groups("0"), _UNITS, strict=True)
     ]
-    if max(parts) > LONGEST or (total := sum(parts, timedelta())) > LONGEST:
+    if max(parts) > MAX_DURATION or (total := sum(parts, timedelta())) > MAX_DURATION:
         raise ValueError("longer than ten years")
     return total
 
 
-def render(duration: timedelta) -> str:
+def render_duration(duration: timedelta) -> str:
     """The shortest text that parses back, to the millisecond; `0s` for none."""
     parts: list[str] = []
     rest = duration

@@ -9,7 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from wabawatch.application.credentials import FORMS, SCHEMES, explain_bad_reference, explain_bad_url
-from wabawatch.config import durations
+from wabawatch.config.durations import parse_duration
 from wabawatch.config.walker import FieldError, closest, kind_of, nearest, shown
 from wabawatch.domain.policy import WEEKDAYS
 
@@ -105,7 +105,7 @@ def read_duration(value: object) -> timedelta:
     if not isinstance(value, str):
         raise FieldError(f"expected a duration, but {_became(value)}; write 10s, 5m, 1h30m or 7d")
     try:
-        return durations.parse(value)
+        return parse_duration(value)
     except ValueError:
         text = f"{shown(value)} is not a duration; write 10s, 5m, 1h30m or 7d, of ten years at most"
         raise FieldError(text) from None

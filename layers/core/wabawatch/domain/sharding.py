@@ -1,7 +1,7 @@
 """Assign targets to shards, and define a run: one pass over the fleet, or over a shard of it.
 
-A shard is made of whole buckets, and each target belongs to one of a fixed number of buckets. So a store that partitions
-by bucket reads the snapshots of a shard with a few queries and no others."""
+A shard is made of whole buckets, and each target belongs to one of a fixed number of buckets. So a store that
+partitions by bucket reads the snapshots of a shard with a few queries and no others."""
 
 from __future__ import annotations
 

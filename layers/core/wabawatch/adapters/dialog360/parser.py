@@ -60,9 +60,8 @@ def parse_response(response: Response, target: str, key: str, now: datetime) -> 
     Any 2xx may hold a report, though only 200 is documented; every other response is a Failure by its status."""
     text = response.text()
     document = parse_json(text)
-    if response.is_success:
-        if (report := parse_report(document, target, Redactor(key, text))) is not None:
-            return report
+    if response.is_success and (report := parse_report(document, target, Redactor(key, text))) is not None:
+        return report
     return read_failure(response, document, Redactor(key), now)
 
 
@@ -276,7 +275,7 @@ class _Parser:
 
 
 def _take_fitting(values: Iterable[V], size: Callable[[V], int], room: int) -> tuple[list[V], int]:
-    """Return the first values that fit into `room` bytes, and the bytes that are left; negative where one did not fit."""
+    """Return the first values that fit into `room` bytes, and the bytes left; negative where one did not fit."""
     kept: list[V] = []
     for value in values:
         room -= size(value)

@@ -1,4 +1,4 @@
-"""One SQLite file: opened safely, migrated to the present schema, used by one thread at a time; errors name what helps."""
+"""One SQLite file: opened safely, migrated to the present schema, used by one thread at a time."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from wabawatch.cli.stack_checks import (
     unreadable_secrets,
 )
 from wabawatch.config import effective
-from wabawatch.config.durations import render
+from wabawatch.config.durations import render_duration
 from wabawatch.domain.coverage import ShardCoverage, assess_completeness
 from wabawatch.domain.sharding import Run
 from wabawatch.errors import SecretError, WabawatchError
@@ -208,7 +208,7 @@ def _check_last_run(context: DoctorContext) -> Iterator[Finding]:
         return
     age = context.app.clock.now() - max(ended)
     is_late = age > 2 * context.interval + timedelta(minutes=1)
-    said = f"{humanize_duration(age)} ago; one is due every {render(context.interval)}"
+    said = f"{humanize_duration(age)} ago; one is due every {render_duration(context.interval)}"
     yield Finding("last run", not is_late, said, _how_to_start(context) if is_late else "")
     rows = context.app.store.coverages()
     latest = max(rows, key=lambda row: row.started_at, default=None)
