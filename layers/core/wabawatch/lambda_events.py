@@ -16,7 +16,7 @@ import msgspec
 from wabawatch.adapters.aws import aws_client
 from wabawatch.application.poll import DEFAULT_INTERVAL, PollResult, PollTask
 from wabawatch.bootstrap import build
-from wabawatch.config.durations import parse_duration
+from wabawatch.config.scalars import parse_duration
 from wabawatch.domain.coverage import oldest_first
 from wabawatch.domain.sharding import SHARD_SIZE, shard_of
 from wabawatch.errors import ConfigurationError, QueueError

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wabawatch.config.durations import MAX_DURATION, parse_duration, render_duration
+from wabawatch.config.scalars import MAX_DURATION, parse_duration, render_duration
 
 
 @pytest.mark.parametrize(

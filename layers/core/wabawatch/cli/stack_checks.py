@@ -18,7 +18,7 @@ from wabawatch.application.credentials import SECRETS_MANAGER, SSM, find_referen
 from wabawatch.application.poll import DEFAULT_INTERVAL
 from wabawatch.application.ports import Topic
 from wabawatch.config import Settings, effective
-from wabawatch.config.durations import parse_duration
+from wabawatch.config.scalars import parse_duration
 from wabawatch.domain.capacity import Workload, explain_overload, explain_slow_pass
 from wabawatch.domain.sharding import SHARD_SIZE, Run, shards_for
 from wabawatch.errors import ConfigurationError

@@ -9,8 +9,8 @@ import msgspec
 
 from wabawatch.application.ports import Target
 from wabawatch.config.destinations import Destination
-from wabawatch.config.durations import render_duration
 from wabawatch.config.model import Settings
+from wabawatch.config.scalars import render_duration
 from wabawatch.domain.policy import Weekly
 from wabawatch.domain.routing import Route, Window
 

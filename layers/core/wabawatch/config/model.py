@@ -16,7 +16,7 @@ from wabawatch.application.credentials import PATTERN as REFERENCE
 from wabawatch.application.ports import Target
 from wabawatch.config import scalars
 from wabawatch.config.destinations import Destination, read_destination
-from wabawatch.config.durations import DURATION
+from wabawatch.config.scalars import DURATION
 from wabawatch.config.walker import FieldError, Fields, closest, described
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CAUSES, LIMITED, READABLE, TARGET, UNKNOWN
 from wabawatch.domain.heartbeat import MAX_DELIVERY_AGE, MIN_COVERAGE

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from wabawatch.config.durations import DURATION, render_duration
 from wabawatch.config.model import SettingsFields
+from wabawatch.config.scalars import DURATION, render_duration
 from wabawatch.config.yaml_lines import parse
 
 

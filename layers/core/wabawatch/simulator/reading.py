@@ -7,9 +7,8 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 
-from wabawatch.config.durations import parse_duration
 from wabawatch.config.loading import Document, dotted
-from wabawatch.config.scalars import read_any_text
+from wabawatch.config.scalars import parse_duration, read_any_text
 from wabawatch.config.walker import FieldError, Fields, Problem, Walker, described, shown
 from wabawatch.errors import ConfigurationError
 

@@ -35,7 +35,7 @@ from wabawatch.cli.stack_checks import (
     unreadable_secrets,
 )
 from wabawatch.config import effective
-from wabawatch.config.durations import render_duration
+from wabawatch.config.scalars import render_duration
 from wabawatch.domain.coverage import ShardCoverage, assess_completeness
 from wabawatch.domain.sharding import Run
 from wabawatch.errors import SecretError, WabawatchError
