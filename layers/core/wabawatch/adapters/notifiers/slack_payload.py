@@ -13,8 +13,16 @@ import msgspec
 
 from wabawatch.domain.notification import Notification
 from wabawatch.messages.limits import TextLimits
-from wabawatch.messages.message import Message, ReasonText, Section, map_texts, render_message, truncation_note
-from wabawatch.messages.plain_text import format_lines, format_reason
+from wabawatch.messages.message import (
+    Message,
+    ReasonText,
+    Section,
+    format_lines,
+    format_reason,
+    map_texts,
+    render_message,
+    truncation_note,
+)
 from wabawatch.messages.text import format_utc, pluralize, truncate
 
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
