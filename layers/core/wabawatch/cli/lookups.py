@@ -16,8 +16,7 @@ from wabawatch.domain.notification import IncidentSummary
 from wabawatch.domain.routing import OperatorActions
 from wabawatch.domain.silence import IncidentFacts
 from wabawatch.messages import notification, titles
-from wabawatch.messages.limits import TextLimits, fit_incident
-from wabawatch.messages.notification import NAMED, PendingNotification
+from wabawatch.messages.notification import NAMED, PendingNotification, TextLimits, fit_incident
 from wabawatch.monitor import Monitor
 
 _LIMITS: Final = TextLimits(short=120, names=1)

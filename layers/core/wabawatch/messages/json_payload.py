@@ -36,7 +36,7 @@ import msgspec
 
 from wabawatch.domain.health import TargetInfo
 from wabawatch.domain.notification import IncidentSummary, Notification, ReasonShown
-from wabawatch.messages.limits import TextLimits, fit_notification
+from wabawatch.messages.notification import TextLimits, fit_notification
 from wabawatch.messages.text import replace_unencodable, truncate
 from wabawatch.messages.titles import incident_title, is_test, notification_title
 

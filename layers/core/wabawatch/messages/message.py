@@ -16,7 +16,7 @@ import msgspec
 from wabawatch.domain.health import CALLING, MESSAGING, READABLE, TARGET, Reason
 from wabawatch.domain.incident import DESTINATION, MONITOR
 from wabawatch.domain.notification import IncidentSummary, Notification, ReasonShown
-from wabawatch.messages.limits import TextLimits, fit_notification
+from wabawatch.messages.notification import TextLimits, fit_notification
 from wabawatch.messages.runbook import cause_of, meaning
 from wabawatch.messages.text import format_utc, humanize_duration, join_limited, pluralize
 from wabawatch.messages.titles import (

@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 
 from wabawatch.domain.notification import Notification
-from wabawatch.messages.limits import TextLimits
 from wabawatch.messages.message import (
     Message,
     ReasonText,
@@ -23,6 +22,7 @@ from wabawatch.messages.message import (
     render_message,
     truncation_note,
 )
+from wabawatch.messages.notification import TextLimits
 from wabawatch.messages.text import format_utc, pluralize, truncate
 
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})

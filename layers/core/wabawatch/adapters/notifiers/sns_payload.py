@@ -14,8 +14,8 @@ from wabawatch.adapters.notifiers.slack_payload import escape, escape_formatting
 from wabawatch.domain.health import TargetInfo
 from wabawatch.domain.notification import IncidentSummary, Notification
 from wabawatch.messages.json_payload import encode_payload
-from wabawatch.messages.limits import TextLimits
 from wabawatch.messages.message import Message, ReasonText, format_lines, map_texts, render_message
+from wabawatch.messages.notification import TextLimits
 from wabawatch.messages.text import sanitize, truncate
 from wabawatch.messages.titles import add_badge, is_test
 
