@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-from wabawatch.adapters.process_id import is_dead
+from wabawatch.adapters.process import is_dead
 from wabawatch.adapters.stores.codec import dump, instant, microseconds
 from wabawatch.adapters.stores.sqlite_database import Database
 from wabawatch.adapters.stores.sqlite_rows import (

@@ -1,4 +1,4 @@
-"""Name the process that holds a lease, so that a later one of the same machine can see that it has ended."""
+"""This process: its ID, which holds leases, and how many connections it may have at once."""
 
 from __future__ import annotations
 
