@@ -14,9 +14,8 @@ import msgspec
 
 from wabawatch.adapters.aws import aws_client
 from wabawatch.adapters.config_source import ConfigDocument, ConfigSource, FileConfigSource, S3ConfigSource
-from wabawatch.adapters.descriptors import lower_concurrency
 from wabawatch.adapters.notifiers import registry
-from wabawatch.adapters.process import new_process_id
+from wabawatch.adapters.process import lower_concurrency, new_process_id
 from wabawatch.application.config_reload import (
     MissingDocumentError,
     ReloadableConfig,

@@ -13,7 +13,7 @@ import msgspec
 from wabawatch.adapters import cloudformation as deployed
 from wabawatch.adapters.aws import aws_client
 from wabawatch.adapters.cloudformation import Stack
-from wabawatch.adapters.descriptors import ON_LAMBDA, lower_concurrency
+from wabawatch.adapters.process import ON_LAMBDA, lower_concurrency
 from wabawatch.application.credentials import SECRETS_MANAGER, SSM, find_references, parse_reference
 from wabawatch.application.poll import DEFAULT_INTERVAL
 from wabawatch.application.ports import Topic

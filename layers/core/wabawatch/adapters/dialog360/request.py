@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import pycurl
 
-from wabawatch.adapters.descriptors import is_exhausted
+from wabawatch.adapters.process import is_exhausted
 from wabawatch.domain.health import Failure
 
 MAX_BODY: Final = 1024 * 1024
