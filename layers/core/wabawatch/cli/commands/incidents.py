@@ -8,9 +8,8 @@ import click
 from rich.text import Text
 
 from wabawatch.cli.json_output import IncidentsDocument, incident_document
-from wabawatch.cli.labels import reason_text
 from wabawatch.cli.options import Command, as_json
-from wabawatch.cli.output import Listing, document, show, status_text, words
+from wabawatch.cli.output import Listing, document, reason_text, show, status_text, words
 from wabawatch.cli.session import session
 from wabawatch.cli.target_view import (
     acknowledged_by,

@@ -9,9 +9,8 @@ import click
 from rich.text import Text
 
 from wabawatch.cli.json_output import StatusDocument, target_document
-from wabawatch.cli.labels import since_text, unread, why
 from wabawatch.cli.options import Command, as_json
-from wabawatch.cli.output import Listing, document, show, status_text, words
+from wabawatch.cli.output import Listing, document, show, since_text, status_text, unread, why, words
 from wabawatch.cli.session import session
 from wabawatch.cli.target_view import (
     TargetView,

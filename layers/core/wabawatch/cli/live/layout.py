@@ -14,8 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from wabawatch.cli.labels import moment, why
-from wabawatch.cli.output import STYLES, status_text, words
+from wabawatch.cli.output import STYLES, moment, status_text, why, words
 from wabawatch.cli.target_view import TargetView, count_statuses, mark_all_stale
 from wabawatch.messages.text import humanize_duration, pluralize, sanitize
 
