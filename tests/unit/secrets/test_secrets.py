@@ -9,8 +9,8 @@ from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from wabawatch.adapters.notifiers.context import NotifyContext
 
-from wabawatch.adapters.notifiers.registry import NotifyContext
 from wabawatch.adapters.secrets import Secrets, parse_reference
 from wabawatch.adapters.secrets import backend as backends
 from wabawatch.adapters.secrets.backend import UnansweredError
@@ -22,7 +22,7 @@ from wabawatch.errors import (
     SecretError,
 )
 
-UNREACHABLE = EndpointConnectionError(endpoint_url="https://backend.invalid")
+UNREACHABLE = EndpointConnectionError(endpoint_url="https://aws.invalid")
 
 
 def refusal(code, status=400, operation="Read"):
@@ -133,26 +133,26 @@ def test_variables_and_files_are_not_resolved_where_they_are_not_the_configurati
 # --- Secrets Manager
 
 
-def test_a_secret_is_resolved_by_name_and_by_arn(backend, secrets):
-    arn = backend.secret("plain", " value\n")
+def test_a_secret_is_resolved_by_name_and_by_arn(aws, secrets):
+    arn = aws.secret("plain", " value\n")
     assert secrets.key("secretsmanager:plain") == "value"
     assert secrets.key(f"secretsmanager:{arn}") == "value"
 
 
-def test_many_keys_of_one_secret_cost_one_call_and_no_batch(backend, secrets):
-    backend.secret("keys", json.dumps({f"n{number}": f"value-{number}" for number in range(1000)}))
+def test_many_keys_of_one_secret_cost_one_call_and_no_batch(aws, secrets):
+    aws.secret("keys", json.dumps({f"n{number}": f"value-{number}" for number in range(1000)}))
     references = [f"secretsmanager:keys#n{number}" for number in range(1000)]
     secrets.prefetch(references)
     assert [secrets.key(reference) for reference in references] == [f"value-{number}" for number in range(1000)]
-    assert backend.calls == ["get_secret_value"]
+    assert aws.calls == ["get_secret_value"]
 
 
-def test_many_secrets_cost_one_call_for_twenty(backend, secrets):
-    arns = [backend.secret(f"s{number}", f"value-{number}") for number in range(45)]
+def test_many_secrets_cost_one_call_for_twenty(aws, secrets):
+    arns = [aws.secret(f"s{number}", f"value-{number}") for number in range(45)]
     references = [f"secretsmanager:s{number}" for number in range(44)] + [f"secretsmanager:{arns[44]}"]
     secrets.prefetch(references)
     assert [secrets.key(reference) for reference in references] == [f"value-{number}" for number in range(45)]
-    assert backend.calls == ["batch_get_secret_value"] * 3
+    assert aws.calls == ["batch_get_secret_value"] * 3
 
 
 class Paging:
@@ -282,18 +282,18 @@ def test_a_known_key_that_is_not_read_again_in_time_stays_in_use_and_unknown_one
     assert not_fetched(secrets, REFERENCES) == []
 
 
-def test_a_held_key_is_never_read(backend, secrets, clock):
-    backend.secret("s", "one")
+def test_a_held_key_is_never_read(aws, secrets, clock):
+    aws.secret("s", "one")
     with pytest.raises(NotFetchedError, match="secretsmanager:s: it has not been read"):
         secrets.held_key("secretsmanager:s")
     secrets.prefetch(["secretsmanager:s"])
     clock.passes(hours=1)
     assert secrets.held_key("secretsmanager:s") == "one"
-    assert backend.calls == ["get_secret_value"]
+    assert aws.calls == ["get_secret_value"]
 
 
-def test_one_missing_secret_does_not_hide_the_others(backend, secrets):
-    backend.secret("there", "value")
+def test_one_missing_secret_does_not_hide_the_others(aws, secrets):
+    aws.secret("there", "value")
     secrets.prefetch(["secretsmanager:there", "secretsmanager:gone"])
     assert secrets.key("secretsmanager:there") == "value"
     trouble = trouble_of(secrets, "secretsmanager:gone")
@@ -301,13 +301,13 @@ def test_one_missing_secret_does_not_hide_the_others(backend, secrets):
     assert "region" in trouble
 
 
-def test_a_role_that_may_not_batch_reads_one_by_one(backend, secrets):
-    backend.refused["batch_get_secret_value"] = refusal("AccessDeniedException")
+def test_a_role_that_may_not_batch_reads_one_by_one(aws, secrets):
+    aws.refused["batch_get_secret_value"] = refusal("AccessDeniedException")
     for name in "abc":
-        backend.secret(name, f"value-{name}")
+        aws.secret(name, f"value-{name}")
     secrets.prefetch([f"secretsmanager:{name}" for name in "abc"])
     assert [secrets.key(f"secretsmanager:{name}") for name in "abc"] == ["value-a", "value-b", "value-c"]
-    assert backend.calls == ["batch_get_secret_value", *["get_secret_value"] * 3]
+    assert aws.calls == ["batch_get_secret_value", *["get_secret_value"] * 3]
 
 
 @pytest.mark.parametrize(
@@ -325,8 +325,8 @@ def test_a_role_that_may_not_batch_reads_one_by_one(backend, secrets):
         pytest.param("secretsmanager:s", " ", "is empty", id="nothing"),
     ],
 )
-def test_a_secret_of_another_form_is_told_without_its_content(backend, secrets, reference, text, advice):
-    backend.secret("s", text)
+def test_a_secret_of_another_form_is_told_without_its_content(aws, secrets, reference, text, advice):
+    aws.secret("s", text)
     trouble = trouble_of(secrets, reference)
     assert trouble.startswith(f"{reference}: ")
     assert advice in trouble
@@ -334,9 +334,9 @@ def test_a_secret_of_another_form_is_told_without_its_content(backend, secrets, 
     assert "plain" not in trouble
 
 
-def test_a_binary_secret_is_text_or_refused(backend, secrets):
-    backend.secrets.create_secret(Name="text", SecretBinary=b"value")
-    backend.secrets.create_secret(Name="bytes", SecretBinary=b"\xff\xfe")
+def test_a_binary_secret_is_text_or_refused(aws, secrets):
+    aws.secrets.create_secret(Name="text", SecretBinary=b"value")
+    aws.secrets.create_secret(Name="bytes", SecretBinary=b"\xff\xfe")
     assert secrets.key("secretsmanager:text") == "value"
     assert "is binary" in trouble_of(secrets, "secretsmanager:bytes")
 
@@ -344,39 +344,39 @@ def test_a_binary_secret_is_text_or_refused(backend, secrets):
 # --- Parameter Store
 
 
-def test_parameters_are_decrypted_ten_at_a_time(backend, secrets):
+def test_parameters_are_decrypted_ten_at_a_time(aws, secrets):
     for number in range(25):
-        backend.parameter(f"/keys/{number}", f"value-{number}")
+        aws.parameter(f"/keys/{number}", f"value-{number}")
     references = [f"ssm:/keys/{number}" for number in range(25)]
     secrets.prefetch(references)
     assert [secrets.key(reference) for reference in references] == [f"value-{number}" for number in range(25)]
-    assert backend.calls == ["get_parameters"] * 3
+    assert aws.calls == ["get_parameters"] * 3
 
 
-def test_a_parameter_can_be_named_with_its_version_or_arn(backend, secrets):
-    backend.parameter("key", "one")
-    backend.parameter("key", "two")
-    arn = backend.parameters.get_parameter(Name="key")["Parameter"]["ARN"]
+def test_a_parameter_can_be_named_with_its_version_or_arn(aws, secrets):
+    aws.parameter("key", "one")
+    aws.parameter("key", "two")
+    arn = aws.parameters.get_parameter(Name="key")["Parameter"]["ARN"]
     assert secrets.key("ssm:key") == "two"
     assert secrets.key("ssm:key:1") == "one"
     assert secrets.key(f"ssm:{arn}") == "two"
 
 
-def test_one_missing_parameter_does_not_hide_the_others(backend, secrets):
-    backend.parameter("there", "value")
+def test_one_missing_parameter_does_not_hide_the_others(aws, secrets):
+    aws.parameter("there", "value")
     secrets.prefetch(["ssm:there", "ssm:gone"])
     assert secrets.key("ssm:there") == "value"
     assert "ssm:gone: there is none of this name" in trouble_of(secrets, "ssm:gone")
 
 
-def test_one_denied_parameter_does_not_hide_the_others(backend, clock):
-    backend.parameter("mine", "value")
+def test_one_denied_parameter_does_not_hide_the_others(aws, clock):
+    aws.parameter("mine", "value")
 
     class Client:
         def get_parameters(self, Names, WithDecryption):  # noqa: N803 - AWS's own names
             if "theirs" in Names:
                 raise refusal("AccessDeniedException")
-            return backend.parameters.get_parameters(Names=Names, WithDecryption=WithDecryption)
+            return aws.parameters.get_parameters(Names=Names, WithDecryption=WithDecryption)
 
     secrets = Secrets({}, lambda _: Client(), clock, elapsed=clock.elapsed)
     secrets.prefetch(["ssm:mine", "ssm:theirs"])
@@ -389,24 +389,24 @@ def test_one_denied_parameter_does_not_hide_the_others(backend, clock):
 # --- how long a value is kept
 
 
-def test_a_rotated_value_is_seen_after_five_minutes(backend, secrets, clock):
-    backend.secret("s", "one")
+def test_a_rotated_value_is_seen_after_five_minutes(aws, secrets, clock):
+    aws.secret("s", "one")
     assert secrets.key("secretsmanager:s") == "one"
-    backend.secrets.put_secret_value(SecretId="s", SecretString="two")
+    aws.secrets.put_secret_value(SecretId="s", SecretString="two")
     clock.passes(minutes=4, seconds=59)
     assert secrets.key("secretsmanager:s") == "one"
     clock.passes(seconds=1)
     assert secrets.key("secretsmanager:s") == "two"
-    assert backend.calls == ["get_secret_value"] * 2
+    assert aws.calls == ["get_secret_value"] * 2
 
 
-def test_a_rotated_value_is_seen_at_once_when_asked_for_anew(backend, secrets):
-    backend.secret("s", '{"a": "one", "b": "one"}')
+def test_a_rotated_value_is_seen_at_once_when_asked_for_anew(aws, secrets):
+    aws.secret("s", '{"a": "one", "b": "one"}')
     assert secrets.key("secretsmanager:s#a") == "one"
-    backend.secrets.put_secret_value(SecretId="s", SecretString='{"a": "two", "b": "two"}')
+    aws.secrets.put_secret_value(SecretId="s", SecretString='{"a": "two", "b": "two"}')
     secrets.refresh(["secretsmanager:s#a", "secretsmanager:s#b", "not a reference"])
     assert [secrets.key("secretsmanager:s#a"), secrets.key("secretsmanager:s#b")] == ["two", "two"]
-    assert backend.calls == ["get_secret_value"] * 2
+    assert aws.calls == ["get_secret_value"] * 2
 
 
 @pytest.mark.parametrize(
@@ -421,27 +421,27 @@ def test_a_rotated_value_is_seen_at_once_when_asked_for_anew(backend, secrets):
     ],
 )
 @pytest.mark.parametrize("reference", ["secretsmanager:s", "ssm:s"])
-def test_the_last_value_is_used_while_aws_cannot_be_asked(backend, secrets, clock, caplog, trouble, reference):
-    backend.secret("s", "one")
-    backend.parameter("s", "one")
+def test_the_last_value_is_used_while_aws_cannot_be_asked(aws, secrets, clock, caplog, trouble, reference):
+    aws.secret("s", "one")
+    aws.parameter("s", "one")
     secrets.prefetch([reference])
-    backend.trouble = trouble
+    aws.trouble = trouble
     clock.passes(minutes=5)
     assert secrets.key(reference) == "one"
     assert "the last values of 1 secrets stay in use" in caplog.text
     clock.passes(hours=11)
     assert secrets.key(reference) == "one"
-    backend.trouble = None
-    backend.secrets.put_secret_value(SecretId="s", SecretString="two")
-    backend.parameter("s", "two")
+    aws.trouble = None
+    aws.secrets.put_secret_value(SecretId="s", SecretString="two")
+    aws.parameter("s", "two")
     clock.passes(seconds=30)
     assert secrets.key(reference) == "two"
 
 
-def test_the_last_value_is_not_used_for_ever(backend, secrets, clock):
-    backend.secret("s", "one")
+def test_the_last_value_is_not_used_for_ever(aws, secrets, clock):
+    aws.secret("s", "one")
     secrets.prefetch(["secretsmanager:s"])
-    backend.trouble = UNREACHABLE
+    aws.trouble = UNREACHABLE
     clock.passes(hours=12, minutes=6)
     assert "AWS cannot be asked for it at the moment: EndpointConnectionError" in trouble_of(
         secrets, "secretsmanager:s"
@@ -449,39 +449,39 @@ def test_the_last_value_is_not_used_for_ever(backend, secrets, clock):
 
 
 @pytest.mark.parametrize("code", ["ResourceNotFoundException", "AccessDeniedException", "InvalidRequestException"])
-def test_the_last_value_is_not_used_when_aws_says_no(backend, secrets, clock, code):
-    backend.secret("s", "one")
+def test_the_last_value_is_not_used_when_aws_says_no(aws, secrets, clock, code):
+    aws.secret("s", "one")
     secrets.prefetch(["secretsmanager:s"])
-    backend.trouble = refusal(code)
+    aws.trouble = refusal(code)
     clock.passes(minutes=5)
     assert f"({code})" in trouble_of(secrets, "secretsmanager:s")
 
 
-def test_an_unreachable_aws_is_not_asked_for_every_target(backend, secrets, clock):
-    backend.trouble = UNREACHABLE
+def test_an_unreachable_aws_is_not_asked_for_every_target(aws, secrets, clock):
+    aws.trouble = UNREACHABLE
     references = [f"secretsmanager:s{number}" for number in range(100)] + [f"ssm:p{number}" for number in range(100)]
     secrets.prefetch(references)
     for reference in references:
         trouble_of(secrets, reference)
-    assert backend.calls == ["batch_get_secret_value", "get_parameters"]
+    assert aws.calls == ["batch_get_secret_value", "get_parameters"]
     clock.passes(seconds=30)
     secrets.prefetch(references)
-    assert len(backend.calls) == 4
+    assert len(aws.calls) == 4
 
 
-def test_a_missing_secret_is_looked_for_again_after_half_a_minute(backend, secrets, clock):
+def test_a_missing_secret_is_looked_for_again_after_half_a_minute(aws, secrets, clock):
     trouble_of(secrets, "secretsmanager:s")
-    backend.secret("s", "one")
+    aws.secret("s", "one")
     trouble_of(secrets, "secretsmanager:s")
     clock.passes(seconds=30)
     assert secrets.key("secretsmanager:s") == "one"
 
 
-def test_a_clock_that_was_set_back_keeps_neither_an_error_nor_an_old_value(backend, secrets, clock, tmp_path):
-    backend.secret("wabawatch/key", "old")
+def test_a_clock_that_was_set_back_keeps_neither_an_error_nor_an_old_value(aws, secrets, clock, tmp_path):
+    aws.secret("wabawatch/key", "old")
     assert secrets.key("secretsmanager:wabawatch/key") == "old"
     assert "No such file" in trouble_of(secrets, f"file:{tmp_path}/key")
-    backend.secrets.put_secret_value(SecretId="wabawatch/key", SecretString="new")
+    aws.secrets.put_secret_value(SecretId="wabawatch/key", SecretString="new")
     (tmp_path / "key").write_text("there")
     clock.is_set(hours=-2)
     clock.passes(minutes=5)
@@ -489,31 +489,31 @@ def test_a_clock_that_was_set_back_keeps_neither_an_error_nor_an_old_value(backe
     assert secrets.key(f"file:{tmp_path}/key") == "there"
 
 
-def test_a_process_that_was_frozen_for_a_while_reads_anew(backend, secrets, clock):
-    backend.secret("wabawatch/key", "old")
+def test_a_process_that_was_frozen_for_a_while_reads_anew(aws, secrets, clock):
+    aws.secret("wabawatch/key", "old")
     assert secrets.key("secretsmanager:wabawatch/key") == "old"
-    backend.secrets.put_secret_value(SecretId="wabawatch/key", SecretString="new")
+    aws.secrets.put_secret_value(SecretId="wabawatch/key", SecretString="new")
     clock.is_set(minutes=5)
     assert secrets.key("secretsmanager:wabawatch/key") == "new"
 
 
-def test_without_a_ttl_every_key_is_read(backend, clock):
-    secrets = Secrets({}, backend.client, clock, elapsed=clock.elapsed, ttl=timedelta())
-    backend.secret("s", "one")
+def test_without_a_ttl_every_key_is_read(aws, clock):
+    secrets = Secrets({}, aws.client, clock, elapsed=clock.elapsed, ttl=timedelta())
+    aws.secret("s", "one")
     secrets.key("secretsmanager:s")
     secrets.key("secretsmanager:s")
-    assert len(backend.calls) == 2
+    assert len(aws.calls) == 2
 
 
-def test_no_value_is_printed_or_logged(backend, secrets, clock, caplog):
+def test_no_value_is_printed_or_logged(aws, secrets, clock, caplog):
     caplog.set_level(logging.DEBUG, logger="wabawatch")
-    backend.secret("s", '{"k": "hidden-value"}')
-    backend.parameter("p", "hidden-value")
+    aws.secret("s", '{"k": "hidden-value"}')
+    aws.parameter("p", "hidden-value")
     references = ["secretsmanager:s#k", "ssm:p"]
     held = [secrets.key(reference) for reference in references]
     assert [str(secret) for secret in held] == ["hidden-value"] * 2
     for trouble in (None, UNREACHABLE, refusal("AccessDeniedException")):
-        backend.trouble = trouble
+        aws.trouble = trouble
         secrets.refresh(references)
         clock.passes(minutes=6)
     shown = (

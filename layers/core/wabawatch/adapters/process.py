@@ -1,4 +1,4 @@
-"""This process: its ID, which holds leases, and how many connections it may have at once."""
+"""The process itself: its ID, which holds leases, and how many connections it may have at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""How a command ends: exit codes, errors as one line on standard error, and signals."""
+"""How a command ends: exit codes, errors as one line on standard error, and signals.
+
+0 to 3 are returned by commands (`probe` and `status` follow the convention of monitoring plugins); 64, 70 and 75 are
+from sysexits.h; 130 and 141 are what a shell reports for a process that SIGINT or SIGPIPE ended.
+"""
 
 from __future__ import annotations
 
