@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from .changes import EVERYTHING
-from .fleet import TYPES
-from .scenario import Scenario, Step, load_scenario
-from .server import Server, serve
-from .simulation import Simulation
+from wabawatch.simulator.changes import EVERYTHING
+from wabawatch.simulator.fleet import TYPES
+from wabawatch.simulator.scenario import Scenario, Step, load_scenario
+from wabawatch.simulator.server import Server, serve
+from wabawatch.simulator.simulation import Simulation
 
 T = TypeVar("T")
 

@@ -6,9 +6,8 @@ from typing import Any
 import yaml
 
 from wabawatch.application.private_files import write_files
-
-from .fleet import Number
-from .simulation import Simulation
+from wabawatch.simulator.fleet import Number
+from wabawatch.simulator.simulation import Simulation
 
 _SHORT_INTERVALS = {"group_interval": "15s", "reasons_interval": "15s"}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from .reasons import CALLING, CATALOGUE, MESSAGING, Health
+from wabawatch.simulator.reasons import CALLING, CATALOGUE, MESSAGING, Health
 
 TYPES: Mapping[str, str] = {
     "number": "PHONE_NUMBER",

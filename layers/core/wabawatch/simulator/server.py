@@ -5,10 +5,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from .control import Control, ScenarioClock
-from .http import Connection, Reply, Request, text_response
-from .scenario import Step
-from .simulation import Simulation
+from wabawatch.simulator.control import Control, ScenarioClock
+from wabawatch.simulator.http import Connection, Reply, Request, text_response
+from wabawatch.simulator.scenario import Step
+from wabawatch.simulator.simulation import Simulation
 
 _STEP_INTERVAL = 0.2
 """Seconds between two checks for due steps, so that `on_step` is called even if no request arrives."""
