@@ -12,10 +12,9 @@ from msgspec import UNSET, Meta, UnsetType
 from wabawatch.config.scalars import read_one_of, read_word_like
 from wabawatch.config.walker import FieldError, Fields, Path, Walker, described, nearest
 from wabawatch.simulator.failures import FAILURES, Failure
-from wabawatch.simulator.fleet import Fleet
+from wabawatch.simulator.fleet import CALLING, CATALOGUE, MESSAGING, STATUSES, Fleet, Health, Reason
 from wabawatch.simulator.quirks import QUIRKS
 from wabawatch.simulator.reading import Count, Duration, Header, Names, Text
-from wabawatch.simulator.reasons import CALLING, CATALOGUE, MESSAGING, STATUSES, Health, Reason
 
 EVERYTHING = "*"
 FIELDS = ("status", "reasons", "info", "seen_by", "failure", "quirks", "heal")

@@ -17,11 +17,10 @@ from msgspec import UNSET, UnsetType
 from wabawatch.application.credentials import host_of, is_loopback
 from wabawatch.config.walker import FieldError, Fields, mapping
 from wabawatch.simulator.failures import FAILURES
-from wabawatch.simulator.fleet import TYPES
+from wabawatch.simulator.fleet import CATALOGUE, TYPES
 from wabawatch.simulator.http import Request, Response, json_response, text_response
 from wabawatch.simulator.quirks import QUIRKS
 from wabawatch.simulator.reading import Duration, ScenarioError, read_fields
-from wabawatch.simulator.reasons import CATALOGUE
 from wabawatch.simulator.scenario import Step
 from wabawatch.simulator.simulation import Simulation
 
