@@ -11,13 +11,20 @@ It can also be controlled over HTTP on the same port, under /simulator/; GET / e
 """
 
 from wabawatch.simulator.changes import Change
-from wabawatch.simulator.config_writer import key_environment, wabawatch_config, write_config
 from wabawatch.simulator.failures import FAILURES, Failure
 from wabawatch.simulator.fleet import CATALOGUE, Fleet, Health, Number, Reason, generated_fleet
 from wabawatch.simulator.quirks import QUIRKS
 from wabawatch.simulator.reading import ScenarioError
 from wabawatch.simulator.scenario import Scenario, Step, load_scenario, parse_scenario
-from wabawatch.simulator.server import RunningServer, Server, running, serve
+from wabawatch.simulator.server import (
+    RunningServer,
+    Server,
+    key_environment,
+    running,
+    serve,
+    wabawatch_config,
+    write_config,
+)
 from wabawatch.simulator.simulation import Simulation
 
 __all__ = [
