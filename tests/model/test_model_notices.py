@@ -107,7 +107,7 @@ MUTATIONS = {
         Rules, "_muted_throughout", at_both_ends, problem_lies_between_two_mutes,
     ),
     "a removal is not repeated": (
-        "wabawatch.application.fleet_changes", "_LONGEST_PASS", timedelta(days=999), removed_target_is_brought_back,
+        "wabawatch.application.config_reload", "_LONGEST_PASS", timedelta(days=999), removed_target_is_brought_back,
     ),
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ from tests.application.fakes import FakeClock, targets
 from tests.crash.killable_store import Fate, KilledError, MortalNotifier, MortalStore
 from tests.model.destination import Destination
 from tests.model.system import OldReadings, Readings, Recorder, StaleStore
-from wabawatch.application.fleet_changes import FleetChanges
+from wabawatch.application.config_reload import FleetChanges
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
 from wabawatch.domain.health import (
