@@ -199,7 +199,7 @@ def build(
         )
 
     def heartbeat_sender(url: str, timeout: float) -> HeartbeatSender:
-        from wabawatch.adapters.heartbeat import HttpHeartbeatSender  # noqa: PLC0415 - only with a heartbeat
+        from wabawatch.adapters.http import HttpHeartbeatSender  # noqa: PLC0415 - only with a heartbeat
 
         is_url = url.startswith(("https://", "http://"))
         return HttpHeartbeatSender(lambda: url if is_url else secrets().key(url), timeout)
