@@ -23,11 +23,20 @@ from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import Receipt, Store, Target
-from wabawatch.domain.health import AVAILABLE, BLOCKED, CALLING, MESSAGING, Entity, Observation, Reason, Report
+from wabawatch.domain.health import (
+    AVAILABLE,
+    BLOCKED,
+    CALLING,
+    MESSAGING,
+    Entity,
+    Observation,
+    Reason,
+    Report,
+    TargetInfo,
+)
 from wabawatch.domain.notification import Advice, Notification
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Rules
-from wabawatch.domain.target import TargetInfo
 from wabawatch.messages.notification import RenderContext
 
 UNLINKED = Reason(141011, "App is not linked to the account.", "Ask your provider.")

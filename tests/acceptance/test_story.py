@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from wabawatch.adapters.dialog360 import rate_limit
+from wabawatch.adapters.dialog360 import probe_queue
 from wabawatch.bootstrap import build
 from wabawatch.simulator import running, write_config
 
@@ -29,7 +29,7 @@ class Story:
 def notified(tmp_path_factory):
     """The wait after a throttled answer is the one thing here that passes in real time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rate_limit, "_DEFAULT_WAIT", 0.05)
+        patch.setattr(probe_queue, "_DEFAULT_WAIT", 0.05)
         return watched(tmp_path_factory.mktemp("story"))
 
 

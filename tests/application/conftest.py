@@ -14,13 +14,13 @@ from tests.moto_speed import copying_tables_once
 from tests.template.template import table_shape
 from wabawatch.adapters.stores.dynamodb import DynamoDBStore
 from wabawatch.adapters.stores.sqlite import SqliteStore
-from wabawatch.application.fleet_changes import FleetChanges
+from wabawatch.application.config_reload import FleetChanges
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
+from wabawatch.domain.health import TargetInfo
 from wabawatch.domain.notification import Advice
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Rules
-from wabawatch.domain.target import TargetInfo
 from wabawatch.messages.notification import RenderContext
 
 STORES = ["sqlite", "dynamodb"]

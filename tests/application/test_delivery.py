@@ -9,8 +9,7 @@ import pytest
 
 from tests.application.fakes import T0, FakeClock, FakeNotifier, phone, targets
 from wabawatch.application.delivery import Deliverer, DeliveryTask
-from wabawatch.domain.notification import Notification
-from wabawatch.domain.notification_log import Stage
+from wabawatch.domain.notification import Notification, Stage
 from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 
 SHORT = timedelta(seconds=0.2)

@@ -19,9 +19,8 @@ from tests.application.fakes import (
 from wabawatch.adapters.notifiers.sns_payload import MAX_MESSAGE, build_bodies
 from wabawatch.domain.health import Reason
 from wabawatch.domain.heartbeat import HeartbeatRules, LastHeartbeatPing, next_heartbeat_ping
-from wabawatch.domain.policy import Policy, Thresholds
+from wabawatch.domain.policy import Policy, Thresholds, Weekly
 from wabawatch.domain.routing import Rules, Window
-from wabawatch.domain.schedule import Weekly
 from wabawatch.domain.silence import Matcher, Silence
 from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
 

@@ -6,9 +6,8 @@ import msgspec
 import pytest
 
 from tests.application.fakes import PAYMENT, T0, FakeNotifier, business, phone, targets
-from wabawatch.domain.policy import Policy, Thresholds
+from wabawatch.domain.policy import Policy, Thresholds, Weekly
 from wabawatch.domain.routing import Route, Window
-from wabawatch.domain.schedule import Weekly
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.errors import DeliveryError
 

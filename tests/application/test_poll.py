@@ -6,7 +6,7 @@ import pytest
 from tests.application.fakes import PAYMENT, T0, business, failing, phone, targets
 from tests.crash.killable_store import Fate, MortalStore
 from wabawatch.application import commit_batch
-from wabawatch.application.fleet_changes import FleetChanges
+from wabawatch.application.config_reload import FleetChanges
 from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import Outcome
 from wabawatch.domain.health import MESSAGING, Entity, Reason, Report

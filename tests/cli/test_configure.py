@@ -10,7 +10,7 @@ import moto
 import pytest
 import yaml
 
-from wabawatch.adapters import cloudformation, descriptors
+from wabawatch.adapters import cloudformation, process
 from wabawatch.adapters.notifiers import registry
 from wabawatch.bootstrap import build
 from wabawatch.config import load
@@ -49,7 +49,7 @@ def test_check_insists_on_secrets_that_are_there_unless_they_are_elsewhere(site)
 
 
 def test_check_notes_a_concurrency_that_this_machine_cannot_hold(site, monkeypatch):
-    monkeypatch.setattr(descriptors, "_soft_limit", lambda: 1024)
+    monkeypatch.setattr(process, "_soft_limit", lambda: 1024)
     site.configure(source={**site.settings["source"], "concurrency": 10_000})
     said = site.ok("config", "check")
     assert "valid; 3 targets" in said

@@ -60,7 +60,7 @@ def test_a_secret_that_is_no_address_of_a_switch_stops_no_run_and_is_told_in_one
 
 
 def test_an_error_that_nobody_expected_of_the_switch_stops_no_run(site, monkeypatch):
-    monkeypatch.setattr("wabawatch.adapters.heartbeat.HttpHeartbeatSender.send", broken)
+    monkeypatch.setattr("wabawatch.adapters.http.HttpHeartbeatSender.send", broken)
     site.configure(heartbeat={"url": "https://hc.example.test/hidden"})
     done = site.call("run", "--once", "--json")
     assert done.exit_code == 0, done.output

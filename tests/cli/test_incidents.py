@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wabawatch.cli.labels import decided
+from wabawatch.cli.output import decided
 from wabawatch.domain.decision import HoldReason
 
 

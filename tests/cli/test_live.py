@@ -16,8 +16,7 @@ import pytest
 from rich.console import Console
 
 from wabawatch.application.ports import Target
-from wabawatch.cli.live.layout import draw
-from wabawatch.cli.live.state import Alert, LiveState, OpenIncident
+from wabawatch.cli.live.layout import Alert, LiveState, OpenIncident, draw
 from wabawatch.cli.target_view import TargetView
 from wabawatch.domain.health import Reason
 

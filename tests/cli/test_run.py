@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wabawatch.adapters.stores.sqlite import SqliteStore
-from wabawatch.domain.run import Run
+from wabawatch.domain.sharding import Run
 
 
 def test_the_document_of_a_run_has_exactly_the_public_fields(site):

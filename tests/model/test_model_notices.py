@@ -17,9 +17,9 @@ from tests.model.quiet import calm_down, recover
 from tests.model.world import NotifyContext
 from wabawatch.adapters.stores.sqlite import SqliteStore
 from wabawatch.domain.health import Reason
-from wabawatch.domain.matching import matches
 from wabawatch.domain.policy import MassFailure, Policy, Thresholds
 from wabawatch.domain.routing import Route, Rules
+from wabawatch.domain.silence import matches
 from wabawatch.errors import StoreError
 
 PROVE = bool(os.environ.get("WABAWATCH_PROVE"))
@@ -107,7 +107,7 @@ MUTATIONS = {
         Rules, "_muted_throughout", at_both_ends, problem_lies_between_two_mutes,
     ),
     "a removal is not repeated": (
-        "wabawatch.application.fleet_changes", "_LONGEST_PASS", timedelta(days=999), removed_target_is_brought_back,
+        "wabawatch.application.config_reload", "_LONGEST_PASS", timedelta(days=999), removed_target_is_brought_back,
     ),
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ from tests.application.fakes import FakeClock, targets
 from tests.crash.killable_store import Fate, KilledError, MortalNotifier, MortalStore
 from tests.model.destination import Destination
 from tests.model.system import OldReadings, Readings, Recorder, StaleStore
-from wabawatch.application.fleet_changes import FleetChanges
+from wabawatch.application.config_reload import FleetChanges
 from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
 from wabawatch.domain.health import (
@@ -26,16 +26,16 @@ from wabawatch.domain.health import (
     Observation,
     Reason,
     Report,
+    TargetInfo,
     rank,
     worst,
 )
 from wabawatch.domain.incident import DESTINATION, MONITOR, Key
 from wabawatch.domain.notification import Advice
+from wabawatch.domain.policy import Weekly
 from wabawatch.domain.routing import Rules, Window
-from wabawatch.domain.schedule import Weekly
 from wabawatch.domain.sharding import shard_of
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
-from wabawatch.domain.target import TargetInfo
 from wabawatch.errors import StoreError
 from wabawatch.messages.notification import RenderContext
 

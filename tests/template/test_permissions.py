@@ -7,7 +7,7 @@ import pytest
 from tests.template.iam import ACCOUNT, REGION, Policies
 from tests.template.reasons import UNRECORDED
 from tests.template.template import ROOT, TEXT, resources, template
-from wabawatch.application.secret_reference import find_references as found_in
+from wabawatch.application.credentials import find_references as found_in
 from wabawatch.bootstrap import read_settings
 from wabawatch.config import effective
 

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from tests.template.template import resources, template
-from wabawatch.adapters.descriptors import ON_LAMBDA, connection_limit
+from wabawatch.adapters.process import ON_LAMBDA, connection_limit
 
 ALARMS = resources("AWS::CloudWatch::Alarm")
 COMPOSITES = resources("AWS::CloudWatch::CompositeAlarm")

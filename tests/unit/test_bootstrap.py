@@ -15,8 +15,7 @@ from tests.application.fakes import PAYMENT, T0, FakeClock, FakeSource, phone, t
 from wabawatch import bootstrap
 from wabawatch.adapters.config_source import S3ConfigSource
 from wabawatch.adapters.stores.sqlite import SqliteStore
-from wabawatch.application.config_reload import GOOD
-from wabawatch.application.fleet_changes import FleetChanges
+from wabawatch.application.config_reload import GOOD, FleetChanges
 from wabawatch.application.poll import Poll, PollTask
 from wabawatch.bootstrap import build, read_settings, remove
 from wabawatch.domain.health import Observation

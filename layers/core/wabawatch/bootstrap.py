@@ -14,9 +14,8 @@ import msgspec
 
 from wabawatch.adapters.aws import aws_client
 from wabawatch.adapters.config_source import ConfigDocument, ConfigSource, FileConfigSource, S3ConfigSource
-from wabawatch.adapters.descriptors import lower_concurrency
 from wabawatch.adapters.notifiers import registry
-from wabawatch.adapters.process_id import new_process_id
+from wabawatch.adapters.process import lower_concurrency, new_process_id
 from wabawatch.application.config_reload import (
     MissingDocumentError,
     ReloadableConfig,
@@ -75,8 +74,8 @@ class ConfiguredParts:
 
     @cached_property
     def audience(self) -> RenderContext:
+        from wabawatch.domain.health import TargetInfo  # noqa: PLC0415
         from wabawatch.domain.notification import Advice  # noqa: PLC0415 - not needed to poll
-        from wabawatch.domain.target import TargetInfo  # noqa: PLC0415
         from wabawatch.messages.notification import RenderContext  # noqa: PLC0415
         from wabawatch.messages.runbook import advice  # noqa: PLC0415
 
@@ -200,7 +199,7 @@ def build(
         )
 
     def heartbeat_sender(url: str, timeout: float) -> HeartbeatSender:
-        from wabawatch.adapters.heartbeat import HttpHeartbeatSender  # noqa: PLC0415 - only with a heartbeat
+        from wabawatch.adapters.http import HttpHeartbeatSender  # noqa: PLC0415 - only with a heartbeat
 
         is_url = url.startswith(("https://", "http://"))
         return HttpHeartbeatSender(lambda: url if is_url else secrets().key(url), timeout)

@@ -16,7 +16,7 @@ import msgspec
 from wabawatch.adapters.aws import aws_client
 from wabawatch.application.poll import DEFAULT_INTERVAL, PollResult, PollTask
 from wabawatch.bootstrap import build
-from wabawatch.config import durations
+from wabawatch.config.scalars import parse_duration
 from wabawatch.domain.coverage import oldest_first
 from wabawatch.domain.sharding import SHARD_SIZE, shard_of
 from wabawatch.errors import ConfigurationError, QueueError
@@ -95,7 +95,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
 def _read_interval(text: str) -> timedelta:
     """Read the time between two passes, written as in the CLI (`5m`)."""
     try:
-        interval = durations.parse(text)
+        interval = parse_duration(text)
     except ValueError:
         interval = timedelta(0)
     if not interval:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from wabawatch.application.config_reload import ReloadableConfig
-from wabawatch.application.fleet_changes import FleetChanges
+from wabawatch.application.config_reload import FleetChanges, ReloadableConfig
 from wabawatch.application.heartbeat import HeartbeatSender, send_heartbeat, send_start
 from wabawatch.application.poll import Poll, PollResult, PollTask
 from wabawatch.application.ports import Clock, HealthSource, Notifier, Store, Topic

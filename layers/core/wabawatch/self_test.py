@@ -17,7 +17,7 @@ import msgspec
 
 from wabawatch import __version__
 from wabawatch.adapters.aws import aws_client
-from wabawatch.application.secret_reference import find_references
+from wabawatch.application.credentials import find_references
 from wabawatch.config import effective
 from wabawatch.errors import ConfigurationError, WabawatchError, describe_place
 from wabawatch.monitor import Monitor

@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from tests.contract.notifiers.notifications import NOW, OPENED, notification, subject
-from wabawatch.domain.health import Reason
+from wabawatch.domain.health import Reason, TargetInfo
 from wabawatch.domain.notification import Advice, ReasonShown
-from wabawatch.domain.target import TargetInfo
 
 TEXTS = {
     "a-call-to-everybody": "<!channel> <!here> <@U012> <https://evil.example|click> & &lt;",

@@ -6,10 +6,20 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from wabawatch.domain.health import AVAILABLE, BLOCKED, CALLING, LIMITED, MESSAGING, READABLE, TARGET, UNKNOWN, Reason
+from wabawatch.domain.health import (
+    AVAILABLE,
+    BLOCKED,
+    CALLING,
+    LIMITED,
+    MESSAGING,
+    READABLE,
+    TARGET,
+    UNKNOWN,
+    Reason,
+    TargetInfo,
+)
 from wabawatch.domain.incident import DESTINATION, MONITOR
 from wabawatch.domain.notification import IncidentSummary, Notification, ReasonShown
-from wabawatch.domain.target import TargetInfo
 from wabawatch.messages.notification import build_sample
 from wabawatch.messages.runbook import advise
 

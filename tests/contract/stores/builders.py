@@ -8,14 +8,19 @@ import msgspec
 
 from wabawatch.application.ports import Change, MemberRow, PendingChange
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
-from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Entity, Observation, Reason, Report
+from wabawatch.domain.health import AVAILABLE, BLOCKED, MESSAGING, Entity, Observation, Reason, Report, TargetInfo
 from wabawatch.domain.incident import INLINE_MEMBERS, Incident, Key, Member, NotificationState
-from wabawatch.domain.notification import IncidentSummary, Notification, ReasonShown
-from wabawatch.domain.notification_log import QueuedLine, QueuedNotification, Stage
-from wabawatch.domain.run import Run
+from wabawatch.domain.notification import (
+    IncidentSummary,
+    Notification,
+    QueuedLine,
+    QueuedNotification,
+    ReasonShown,
+    Stage,
+)
+from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
-from wabawatch.domain.target import TargetInfo
 
 START = datetime(2026, 3, 1, 8, 30, 0, 123456, UTC)
 UNPAID = Reason(141006, "There is an error with the payment method", "Add a payment method")

@@ -26,13 +26,11 @@ from wabawatch.application.notify import Notify
 from wabawatch.application.poll import Poll, PollTask
 from wabawatch.application.ports import FoldBatch, Target
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
-from wabawatch.domain.health import CALLING, MESSAGING, Entity, Failure, Reason, Report
+from wabawatch.domain.health import CALLING, MESSAGING, Entity, Failure, Reason, Report, TargetInfo
 from wabawatch.domain.notification import Advice
 from wabawatch.domain.policy import Policy
 from wabawatch.domain.routing import Rules
-from wabawatch.domain.run import Run
-from wabawatch.domain.sharding import BUCKETS
-from wabawatch.domain.target import TargetInfo
+from wabawatch.domain.sharding import BUCKETS, Run
 from wabawatch.messages.notification import RenderContext
 
 GB = 1_000_000_000

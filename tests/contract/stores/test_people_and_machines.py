@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from tests.contract.stores.builders import acknowledgement, at, coverage, day, incident, queued, resolved, run, silence
-from wabawatch.domain.notification_log import Stage
+from wabawatch.domain.notification import Stage
 
 MINUTE = timedelta(minutes=1)
 

@@ -27,7 +27,7 @@ from tests.contract.stores.builders import (
     silence,
 )
 from wabawatch.adapters.stores.sqlite import SqliteStore
-from wabawatch.adapters.stores.sqlite_schema import MIGRATIONS, VERSION
+from wabawatch.adapters.stores.sqlite_database import MIGRATIONS, VERSION
 from wabawatch.application.ports import FoldBatch, Outcome
 from wabawatch.domain.health import Reason
 from wabawatch.errors import SchemaError, StoreError

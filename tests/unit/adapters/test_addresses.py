@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tests.contract.notifiers.notifications import STORIES
-from wabawatch.adapters.heartbeat import HttpHeartbeatSender
+from wabawatch.adapters.http import HttpHeartbeatSender
 from wabawatch.adapters.notifiers import registry
 from wabawatch.config import load
 from wabawatch.domain.heartbeat import HeartbeatPing

@@ -3,7 +3,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from wabawatch.adapters.descriptors import connection_limit, is_exhausted, lower_concurrency
+from wabawatch.adapters.process import connection_limit, is_exhausted, lower_concurrency
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.contract.notifiers.server import Server, http, reset, silence, trickle
-from wabawatch.adapters.heartbeat import HttpHeartbeatSender
+from wabawatch.adapters.http import HttpHeartbeatSender
 from wabawatch.domain.heartbeat import HeartbeatPing
 from wabawatch.errors import DeliveryError
 

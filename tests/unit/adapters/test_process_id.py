@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from wabawatch.adapters import process_id
-from wabawatch.adapters.process_id import is_dead, new_process_id
+from wabawatch.adapters import process
+from wabawatch.adapters.process import is_dead, new_process_id
 
-PRINT = "from wabawatch.adapters.process_id import new_process_id; print(new_process_id())"
+PRINT = "from wabawatch.adapters.process import new_process_id; print(new_process_id())"
 UNSHARE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
 
 
@@ -65,7 +65,7 @@ def test_a_name_of_another_form_counts_as_alive(owner):
 
 
 def test_where_there_is_no_proc_the_host_and_the_number_must_do(ended, monkeypatch, tmp_path):
-    monkeypatch.setattr(process_id, "_PROC", tmp_path)
+    monkeypatch.setattr(process, "_PROC", tmp_path)
     assert new_process_id().split(":")[1:4] == ["", "", str(os.getpid())]
     assert not is_dead(new_process_id())
     assert is_dead(renamed(pid=ended))
@@ -80,6 +80,6 @@ def can_unshare():
 @pytest.mark.skipif(not can_unshare(), reason="no process namespace can be made here")
 def test_a_process_in_a_container_of_this_host_counts_as_alive_and_so_do_we_in_there():
     assert not is_dead(owner_of(*UNSHARE))
-    code = f"from wabawatch.adapters.process_id import is_dead; print(is_dead({new_process_id()!r}))"
+    code = f"from wabawatch.adapters.process import is_dead; print(is_dead({new_process_id()!r}))"
     seen = subprocess.run([*UNSHARE, sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert seen.stdout == "False\n"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from wabawatch.adapters.retry_after import parse_retry_after
+from wabawatch.adapters.http_rules import parse_retry_after
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

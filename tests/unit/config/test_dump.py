@@ -9,9 +9,8 @@ from tests.unit.config.cases import KINDS, Console, Slack, Webhook
 from wabawatch.application.ports import Target
 from wabawatch.config import Destination, Heartbeat, Settings, Source, canonical_json, effective, load
 from wabawatch.domain.notification import Advice
-from wabawatch.domain.policy import Flapping, MassFailure, Policy, Retry, Thresholds
+from wabawatch.domain.policy import WEEKDAYS, Flapping, MassFailure, Policy, Retry, Thresholds, Weekly
 from wabawatch.domain.routing import Route, SeverityRule, Window
-from wabawatch.domain.schedule import WEEKDAYS, Weekly
 from wabawatch.domain.silence import Matcher
 
 IDS = st.text("abcXYZ019._-", min_size=1, max_size=8)

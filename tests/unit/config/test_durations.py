@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wabawatch.config import durations
+from wabawatch.config.scalars import MAX_DURATION, parse_duration, render_duration
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from wabawatch.config import durations
     ],
 )
 def test_a_duration_is_read_as_written(text, expected):
-    assert durations.parse(text) == expected
+    assert parse_duration(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_duration_is_read_as_written(text, expected):
 )
 def test_any_other_form_is_refused(text):
     with pytest.raises(ValueError, match=r"not a duration|longer"):
-        durations.parse(text)
+        parse_duration(text)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,11 @@ def test_any_other_form_is_refused(text):
     ],
 )
 def test_a_duration_is_rendered_in_the_shortest_form(duration, expected):
-    assert durations.render(duration) == expected
+    assert render_duration(duration) == expected
 
 
 @settings(deadline=None)
-@given(st.integers(0, int(durations.LONGEST / timedelta(milliseconds=1))))
+@given(st.integers(0, int(MAX_DURATION / timedelta(milliseconds=1))))
 def test_what_is_rendered_parses_back(milliseconds):
     duration = timedelta(milliseconds=milliseconds)
-    assert durations.parse(durations.render(duration)) == duration
+    assert parse_duration(render_duration(duration)) == duration

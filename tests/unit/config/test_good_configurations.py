@@ -8,9 +8,8 @@ from wabawatch.adapters.notifiers.registry import OPTIONS
 from wabawatch.application.ports import Target
 from wabawatch.config import Heartbeat, Source, load
 from wabawatch.domain.notification import Advice
-from wabawatch.domain.policy import Policy
+from wabawatch.domain.policy import WEEKDAYS, Policy, Weekly
 from wabawatch.domain.routing import Route, SeverityRule, Window
-from wabawatch.domain.schedule import WEEKDAYS, Weekly
 from wabawatch.domain.silence import Matcher
 
 TARGET = "targets: [{id: a, api_key: env:A_KEY}]\n"

@@ -2,8 +2,7 @@
 
 import pytest
 
-from wabawatch.adapters.dialog360.probe_queue import ProbeQueue
-from wabawatch.adapters.dialog360.rate_limit import RateLimiter
+from wabawatch.adapters.dialog360.probe_queue import ProbeQueue, RateLimiter
 from wabawatch.application.ports import Target
 
 

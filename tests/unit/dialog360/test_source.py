@@ -595,7 +595,7 @@ def test_an_error_of_our_own_is_one_target_s_and_keeps_the_key(world, key, monke
             raise RuntimeError(f"no idea what {key} means in {answer.body!r}")
         return Report((), {"can_send_message": "AVAILABLE"})
 
-    monkeypatch.setattr("wabawatch.adapters.dialog360.source.parse_response", explode)
+    monkeypatch.setattr("wabawatch.adapters.dialog360.parse_response", explode)
     outcomes = world.observe(world.targets(3))
     assert outcomes["n1"] == Failure("unreadable", "unexpected RuntimeError; see the log")
     assert isinstance(outcomes["n0"], Report)

@@ -2,8 +2,8 @@
 
 from tests.unit.domain.builders import PAYMENT, moved
 from wabawatch.domain.correlation import fold
+from wabawatch.domain.health import TargetInfo
 from wabawatch.domain.policy import Policy
-from wabawatch.domain.target import TargetInfo
 
 FLEET = {
     "a": TargetInfo("a", "Support", {"team": "support", "client": "acme"}),

@@ -8,10 +8,8 @@ from tests.unit.domain.incidents import folded
 from wabawatch.domain.decision import HoldReason, Mute, Situation, decide
 from wabawatch.domain.health import READABLE, Reason
 from wabawatch.domain.incident import NotificationState
-from wabawatch.domain.notification import KINDS
-from wabawatch.domain.notification_log import record_sent
-from wabawatch.domain.policy import Policy
-from wabawatch.domain.schedule import Weekly
+from wabawatch.domain.notification import KINDS, record_sent
+from wabawatch.domain.policy import Policy, Weekly
 
 POLICY = Policy()
 BAD = moved("a", 1, "A", "B", 0, reasons=(PAYMENT,))

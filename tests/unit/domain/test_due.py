@@ -11,10 +11,9 @@ from wabawatch.domain.correlation import end_flapping
 from wabawatch.domain.decision import decide
 from wabawatch.domain.health import READABLE, Reason
 from wabawatch.domain.incident import NotificationState
-from wabawatch.domain.notification_log import record_sent
-from wabawatch.domain.policy import Flapping, Policy
+from wabawatch.domain.notification import record_sent
+from wabawatch.domain.policy import WEEKDAYS, Flapping, Policy, Weekly
 from wabawatch.domain.routing import OperatorActions, Route, Rules, Window
-from wabawatch.domain.schedule import WEEKDAYS, Weekly
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 
 DAY, WEEK = 24 * 60, 7 * 24 * 60

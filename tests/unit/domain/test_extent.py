@@ -9,7 +9,7 @@ from tests.unit.domain.incidents import folded
 from wabawatch.domain.correlation import end_flapping
 from wabawatch.domain.decision import Situation, decide
 from wabawatch.domain.incident import NotificationState
-from wabawatch.domain.notification_log import record_sent
+from wabawatch.domain.notification import record_sent
 from wabawatch.domain.policy import Policy
 
 POLICY = Policy()

@@ -1,11 +1,9 @@
 import pytest
 
 from tests.unit.domain.incidents import BOTH, FLEET, RESOLVED, bad, involved
-from wabawatch.domain.health import CALLING, READABLE, Reason
-from wabawatch.domain.matching import matches
+from wabawatch.domain.health import CALLING, READABLE, Reason, TargetInfo
 from wabawatch.domain.routing import Rules
-from wabawatch.domain.silence import Matcher
-from wabawatch.domain.target import TargetInfo
+from wabawatch.domain.silence import Matcher, matches
 
 
 def facts_about(incident):

@@ -3,7 +3,7 @@ import pytest
 from tests.unit.domain.builders import minute, moved
 from tests.unit.domain.incidents import bad, folded
 from wabawatch.domain.incident import NotificationState
-from wabawatch.domain.notification_log import record_sent
+from wabawatch.domain.notification import record_sent
 
 BLOCKED = bad("a")
 

@@ -6,8 +6,8 @@ from tests.unit.domain.builders import T0, VERIFICATION, minute, moved
 from tests.unit.domain.incidents import BOTH, FLEET, RESOLVED, bad, folded, involved
 from wabawatch.domain.health import Reason
 from wabawatch.domain.incident import NotificationState
+from wabawatch.domain.policy import WEEKDAYS, Weekly
 from wabawatch.domain.routing import OperatorActions, Route, Rules, SeverityRule, Window
-from wabawatch.domain.schedule import WEEKDAYS, Weekly
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 
 RULES = Rules()

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, time
 
 import pytest
 
-from wabawatch.domain.schedule import WEEKDAYS, Weekly
+from wabawatch.domain.policy import WEEKDAYS, Weekly
 
 BERLIN = "Europe/Berlin"
 

@@ -6,11 +6,10 @@ import msgspec
 import pytest
 
 from tests.contract.notifiers.notifications import NOW, OPENED, notification, subject
-from wabawatch.domain.health import Reason
+from wabawatch.domain.health import Reason, TargetInfo
 from wabawatch.domain.notification import Advice, ReasonShown
-from wabawatch.domain.target import TargetInfo
-from wabawatch.messages.limits import TextLimits
 from wabawatch.messages.message import map_texts, render_message, render_title
+from wabawatch.messages.notification import TextLimits
 
 
 def fields(shown, kind="opened", limits=TextLimits()):  # noqa: B008 - an immutable value

@@ -3,10 +3,9 @@ import pytest
 
 from tests.unit.domain.builders import PAYMENT, VERIFICATION, minute, moved
 from tests.unit.domain.incidents import folded, involved
+from wabawatch.domain.health import TargetInfo
 from wabawatch.domain.incident import NotificationState
-from wabawatch.domain.notification import Advice
-from wabawatch.domain.notification_log import record_sent
-from wabawatch.domain.target import TargetInfo
+from wabawatch.domain.notification import Advice, record_sent
 from wabawatch.messages.notification import (
     PendingNotification,
     RenderContext,

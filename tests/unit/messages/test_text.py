@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wabawatch.adapters.notifiers.slack_text import count_json_units, escape_formatting
+from wabawatch.adapters.notifiers.slack_payload import count_json_units, escape_formatting
 from wabawatch.adapters.notifiers.sns_payload import to_ascii, to_gsm7
 from wabawatch.messages.text import humanize_duration, join_limited, pluralize, sanitize, truncate
 

@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-
 from wabawatch.adapters.notifiers.context import NotifyContext
+
 from wabawatch.adapters.secrets import Secrets, parse_reference
-from wabawatch.adapters.secrets import aws as aws_backends
+from wabawatch.adapters.secrets import backend as backends
 from wabawatch.adapters.secrets.backend import UnansweredError
 from wabawatch.errors import (
     ConfigurationError,
@@ -240,7 +240,7 @@ def test_parameters_are_read_in_packs_a_few_calls_side_by_side(clock):
 
 def test_a_throttled_pack_is_asked_for_again(clock, monkeypatch):
     pauses = []
-    monkeypatch.setattr(aws_backends.time, "sleep", pauses.append)
+    monkeypatch.setattr(backends.time, "sleep", pauses.append)
     secrets = Secrets({}, lambda _: Parameters(throttles=[1, 2, 7]), clock)
     secrets.prefetch(REFERENCES)
     assert not_fetched(secrets, REFERENCES) == []
@@ -248,7 +248,7 @@ def test_a_throttled_pack_is_asked_for_again(clock, monkeypatch):
 
 
 def test_throttling_without_end_is_given_up(clock, monkeypatch):
-    monkeypatch.setattr(aws_backends.time, "sleep", lambda _: None)
+    monkeypatch.setattr(backends.time, "sleep", lambda _: None)
     client = Parameters(throttles=range(1000))
     secrets = Secrets({}, lambda _: client, clock)
     secrets.prefetch(REFERENCES)

@@ -5,14 +5,20 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
-from wabawatch.domain.health import Entity, Failure, Observation, Reason, Report
+from wabawatch.domain.health import Entity, Failure, Observation, Reason, Report, TargetInfo
 from wabawatch.domain.incident import Change, Incident, Member, NotificationState
-from wabawatch.domain.notification import Advice, IncidentSummary, Notification, ReasonShown
-from wabawatch.domain.notification_log import QueuedLine, QueuedNotification, Stage
-from wabawatch.domain.run import Run
+from wabawatch.domain.notification import (
+    Advice,
+    IncidentSummary,
+    Notification,
+    QueuedLine,
+    QueuedNotification,
+    ReasonShown,
+    Stage,
+)
+from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
-from wabawatch.domain.target import TargetInfo
 
 AT = datetime(2026, 3, 1, 8, 30, 0, 123456, UTC)
 MINUTE = timedelta(minutes=1)

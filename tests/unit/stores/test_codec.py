@@ -15,9 +15,8 @@ from wabawatch.adapters.stores.codec import FORMAT, dump, load
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import CALLING, CAUSES, MESSAGING, Entity, Failure, Observation, Reason, Report
 from wabawatch.domain.incident import Change, Incident, Member, NotificationState, Resolution
-from wabawatch.domain.notification import IncidentSummary, Notification
-from wabawatch.domain.notification_log import QueuedLine, QueuedNotification, Stage
-from wabawatch.domain.run import Run
+from wabawatch.domain.notification import IncidentSummary, Notification, QueuedLine, QueuedNotification, Stage
+from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
 from wabawatch.domain.snapshot import CapabilityState, Evidence, Snapshot, Transition
 from wabawatch.errors import SchemaError, StoreError

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -27,10 +27,10 @@ import msgspec
 import requests
 from urllib3.exceptions import NewConnectionError
 
-from wabawatch.adapters.notifiers.http_rules import Answer
-from wabawatch.adapters.retry_after import parse_retry_after
+from wabawatch.adapters.http_rules import Answer, check_url, parse_retry_after
 from wabawatch.application.credentials import host_of, is_loopback
 from wabawatch.application.delivery import AbandonedThreads
+from wabawatch.domain.heartbeat import HeartbeatPing
 from wabawatch.errors import DeliveryError
 
 _CONNECT_SECONDS: Final = 5.0
@@ -151,3 +151,26 @@ class _PostThread(threading.Thread):
                     if not byte:
                         break
                     self._received += byte
+
+
+_PING_HEADERS: Final = {"Content-Type": "text/plain; charset=utf-8"}
+_PING_PATHS: Final = {"start": "/start", "fail": "/fail"}
+_PING_ACCEPTED: Final = range(200, 300)
+
+
+class HttpHeartbeatSender:
+    """Pings a URL. It is a secret: anyone who knows it can hide an outage of the monitor. `timeout` is in seconds."""
+
+    def __init__(self, url: Callable[[], str], timeout: float) -> None:
+        self._url = url
+        self._client = HttpClient(timeout)
+
+    def send(self, pulse: HeartbeatPing) -> None:
+        """Send one ping. Raises DeliveryError, without the URL, or SecretError where the URL cannot be read."""
+        url = check_url(self._url(), "the heartbeat's url").rstrip("/") + _PING_PATHS.get(pulse.kind, "")
+        try:
+            response = self._client.post(url, f"run {pulse.run_id}: {pulse.why}".encode(), _PING_HEADERS)
+        except DeliveryError as error:
+            raise DeliveryError(f"the heartbeat could not be sent: {error}") from None
+        if response.status not in _PING_ACCEPTED:
+            raise DeliveryError(f"the heartbeat was refused (HTTP {response.status})")

@@ -19,7 +19,7 @@ from wabawatch.application.ports import Clock, IncidentStore, Notifier
 from wabawatch.application.unit_of_work import IncidentUnitOfWork
 from wabawatch.domain.health import Reason
 from wabawatch.domain.incident import SEVERITIES, Incident, Key, NotificationState
-from wabawatch.domain.notification_log import QueuedLine, QueuedNotification, Stage, record_sent
+from wabawatch.domain.notification import QueuedLine, QueuedNotification, Stage, record_sent
 from wabawatch.domain.policy import Policy
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
 from wabawatch.messages.notification import NAMED, PendingNotification, RenderContext, build_notification

@@ -11,13 +11,12 @@ import msgspec
 
 from wabawatch.application.ports import DocumentStore, IncidentStore
 from wabawatch.domain.decision import Decision, decide
-from wabawatch.domain.health import rank
+from wabawatch.domain.health import TargetInfo, rank
 from wabawatch.domain.incident import DESTINATION, Incident, Key, NotificationState
-from wabawatch.domain.matching import IncidentFacts
-from wabawatch.domain.notification_log import QueuedNotification
+from wabawatch.domain.notification import QueuedNotification
 from wabawatch.domain.routing import OperatorActions, Rules
 from wabawatch.domain.sharding import parse_shard_entity_id, shard_of
-from wabawatch.domain.target import TargetInfo
+from wabawatch.domain.silence import IncidentFacts
 
 REMOVED_FOR: Final = timedelta(days=7)
 """How long a destination may be missing from the configuration and then continue where it was."""

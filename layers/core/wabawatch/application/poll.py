@@ -30,8 +30,7 @@ from wabawatch.domain.health import (
 )
 from wabawatch.domain.incident import MONITOR
 from wabawatch.domain.policy import MassFailure, Policy
-from wabawatch.domain.run import Run
-from wabawatch.domain.sharding import shard_entity_id
+from wabawatch.domain.sharding import Run, shard_entity_id
 from wabawatch.domain.snapshot import Transition
 from wabawatch.messages.text import sanitize
 

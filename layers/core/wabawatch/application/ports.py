@@ -13,9 +13,8 @@ import msgspec
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Observation
 from wabawatch.domain.incident import Incident, Key, Member
-from wabawatch.domain.notification import Notification
-from wabawatch.domain.notification_log import QueuedNotification
-from wabawatch.domain.run import Run
+from wabawatch.domain.notification import Notification, QueuedNotification
+from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Silence
 from wabawatch.domain.snapshot import Snapshot, Transition
 

@@ -1,4 +1,4 @@
-"""Exit codes, and errors as one line on standard error.
+"""How a command ends: exit codes, errors as one line on standard error, and signals.
 
 0 to 3 are returned by commands (`probe` and `status` follow the convention of monitoring plugins); 64, 70 and 75 are
 from sysexits.h; 130 and 141 are what a shell reports for a process that SIGINT or SIGPIPE ended.
@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
-from typing import Final
+from datetime import timedelta
+from types import FrameType, TracebackType
+from typing import Any, Final, Self
 
 import click
 
@@ -79,3 +83,49 @@ def discard_output() -> int:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     return PIPE
+
+
+class Stop:
+    """A stop request, set by SIGINT and SIGTERM while the context is entered; a second signal raises KeyboardInterrupt.
+
+    `after` sets it after that time."""
+
+    def __init__(self, after: timedelta | None = None) -> None:
+        self._requested = threading.Event()
+        self._after = after
+        self._timer: threading.Timer | None = None
+        self._previous_handlers: dict[int, Any] = {}
+        self.interrupted = False
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous_handlers[number] = signal.signal(number, self._on_signal)
+        if self._after is not None:
+            self._timer = threading.Timer(self._after.total_seconds(), self._requested.set)
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for number, handler in self._previous_handlers.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        self._requested.set()
+
+    def __call__(self) -> bool:
+        """Return whether a stop was requested."""
+        return self._requested.is_set()
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait until a stop is requested, at most so many seconds. Return whether it was requested."""
+        return self._requested.wait(seconds)

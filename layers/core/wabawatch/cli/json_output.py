@@ -11,8 +11,7 @@ from datetime import datetime
 import msgspec
 
 from wabawatch.application.planner import affected_targets
-from wabawatch.cli.lookups import acknowledged_by, incident_severity, incident_title
-from wabawatch.cli.target_view import TargetView
+from wabawatch.cli.target_view import TargetView, acknowledged_by, incident_severity, incident_title
 from wabawatch.domain.health import Reason
 from wabawatch.domain.incident import Incident
 from wabawatch.domain.routing import OperatorActions

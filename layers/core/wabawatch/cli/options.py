@@ -180,10 +180,10 @@ class Instant(click.ParamType[datetime]):
 
 
 def _parse_duration(text: str) -> timedelta | None:
-    from wabawatch.config.durations import parse  # noqa: PLC0415 - help needs no configuration
+    from wabawatch.config.scalars import parse_duration  # noqa: PLC0415 - help needs no configuration
 
     try:
-        return parse(text)
+        return parse_duration(text)
     except ValueError:
         return None
 

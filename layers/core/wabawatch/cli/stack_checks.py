@@ -13,15 +13,14 @@ import msgspec
 from wabawatch.adapters import cloudformation as deployed
 from wabawatch.adapters.aws import aws_client
 from wabawatch.adapters.cloudformation import Stack
-from wabawatch.adapters.descriptors import ON_LAMBDA, lower_concurrency
+from wabawatch.adapters.process import ON_LAMBDA, lower_concurrency
+from wabawatch.application.credentials import SECRETS_MANAGER, SSM, find_references, parse_reference
 from wabawatch.application.poll import DEFAULT_INTERVAL
 from wabawatch.application.ports import Topic
-from wabawatch.application.secret_reference import SECRETS_MANAGER, SSM, find_references, parse_reference
 from wabawatch.config import Settings, effective
-from wabawatch.config.durations import parse
+from wabawatch.config.scalars import parse_duration
 from wabawatch.domain.capacity import Workload, explain_overload, explain_slow_pass
-from wabawatch.domain.run import Run
-from wabawatch.domain.sharding import SHARD_SIZE, shards_for
+from wabawatch.domain.sharding import SHARD_SIZE, Run, shards_for
 from wabawatch.errors import ConfigurationError
 from wabawatch.messages.text import pluralize
 from wabawatch.monitor import Monitor
@@ -64,7 +63,7 @@ def workload_of(settings: Settings, stack: Stack, shard_time: timedelta | None =
 def interval_of(stack: Stack | None, default: timedelta) -> timedelta:
     """Return the polling interval of a stack, or the default."""
     interval = stack.environment.get("WABAWATCH_POLL_INTERVAL", "") if stack else ""
-    return parse(interval) if interval else default
+    return parse_duration(interval) if interval else default
 
 
 _MAX_LISTED: Final = 3

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from wabawatch.application.ports import Target
-from wabawatch.config import durations
 from wabawatch.config.destinations import Destination
 from wabawatch.config.model import Settings
+from wabawatch.config.scalars import render_duration
+from wabawatch.domain.policy import Weekly
 from wabawatch.domain.routing import Route, Window
-from wabawatch.domain.schedule import Weekly
 
 
 def effective(settings: Settings) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _given(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of the model
     if isinstance(value, timedelta):
-        return durations.render(value)
+        return render_duration(value)
     if isinstance(value, msgspec.Struct):
         return _fields(value)
     if isinstance(value, dict):

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Final, cast
 
 import msgspec
 
-from wabawatch.application.credentials import explain_bad_key, host_of
+from wabawatch.application.credentials import ENV, FILE, PATTERN, explain_bad_key, host_of, is_reference
 from wabawatch.application.ports import Target
-from wabawatch.application.secret_reference import ENV, FILE, PATTERN, is_reference
 from wabawatch.config import from_env, scalars
 from wabawatch.config.destinations import Kinds
 from wabawatch.config.model import BASE_URL, Settings, SettingsFields

@@ -12,18 +12,18 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from wabawatch.application.credentials import PATTERN as REFERENCE
 from wabawatch.application.ports import Target
-from wabawatch.application.secret_reference import PATTERN as REFERENCE
-from wabawatch.config import durations, scalars
+from wabawatch.config import scalars
 from wabawatch.config.destinations import Destination, read_destination
+from wabawatch.config.scalars import DURATION
 from wabawatch.config.walker import FieldError, Fields, closest, described
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CAUSES, LIMITED, READABLE, TARGET, UNKNOWN
 from wabawatch.domain.heartbeat import MAX_DELIVERY_AGE, MIN_COVERAGE
 from wabawatch.domain.incident import DESTINATION, MONITOR
 from wabawatch.domain.notification import Advice
-from wabawatch.domain.policy import Flapping, MassFailure, Policy, Retry, Thresholds
+from wabawatch.domain.policy import WEEKDAYS, Flapping, MassFailure, Policy, Retry, Thresholds, Weekly
 from wabawatch.domain.routing import Route, SeverityRule, Window
-from wabawatch.domain.schedule import WEEKDAYS, Weekly
 from wabawatch.domain.silence import Matcher
 from wabawatch.messages.runbook import OUR_CAUSES
 
@@ -70,8 +70,8 @@ Watched = Annotated[str, described(_read_watched, rf"{scalars.CAPABILITY}|^{READ
 Status = Annotated[str, described(scalars.read_word_like(STATUSES), "^[A-Z][A-Z0-9_]{0,63}$", *STATUSES)]
 EntityType = Annotated[str, described(scalars.read_word_like(ENTITY_TYPES), "^[A-Z][A-Z0-9_]{0,63}$", *ENTITY_TYPES)]
 Severity = Annotated[Literal["critical", "error", "warning", "info"], Meta(examples=["warning"])]
-Duration = Annotated[timedelta, described(scalars.read_duration, durations.PATTERN)]
-PositiveDuration = Annotated[timedelta, described(scalars.read_positive_duration, durations.PATTERN)]
+Duration = Annotated[timedelta, described(scalars.read_duration, DURATION)]
+PositiveDuration = Annotated[timedelta, described(scalars.read_positive_duration, DURATION)]
 Clock = Annotated[time, described(scalars.read_clock, scalars.CLOCK)]
 Start = Annotated[time, described(scalars.read_clock, scalars.CLOCK, '"09:00"')]
 End = Annotated[time, described(scalars.read_clock, scalars.CLOCK, '"17:00"')]

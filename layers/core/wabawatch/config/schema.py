@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from wabawatch.config import durations
 from wabawatch.config.model import SettingsFields
+from wabawatch.config.scalars import DURATION, render_duration
 from wabawatch.config.yaml_lines import parse
 
 
@@ -49,8 +49,8 @@ def _adapt(node: Any) -> Any:  # noqa: ANN401 - any JSON value
         del found["title"]
     if found.get("format") in ("duration", "time"):
         del found["format"]
-    if found.get("pattern") == durations.PATTERN and "default" in found:
-        found["default"] = durations.render(msgspec.convert(found["default"], timedelta))
+    if found.get("pattern") == DURATION and "default" in found:
+        found["default"] = render_duration(msgspec.convert(found["default"], timedelta))
     if isinstance(found.get("description"), str):
         found["description"] = " ".join(found["description"].partition("\n\n")[0].split())
     if isinstance(found.get("examples"), list):

@@ -16,8 +16,7 @@ import msgspec
 from wabawatch.domain.correlation import count_status_changes
 from wabawatch.domain.health import AVAILABLE, BLOCKED, READABLE, UNKNOWN, identify_reasons, is_urgent, rank
 from wabawatch.domain.incident import Change, Incident, NotificationState
-from wabawatch.domain.policy import Flapping, Policy
-from wabawatch.domain.schedule import Weekly
+from wabawatch.domain.policy import Flapping, Policy, Weekly
 
 
 class Mute(msgspec.Struct, frozen=True):

@@ -13,7 +13,6 @@ from typing import Final
 
 import msgspec
 
-from wabawatch.domain.debounce import append_evidence, confirm_status, remaining_evidence
 from wabawatch.domain.health import (
     AVAILABLE,
     GONE,
@@ -34,7 +33,17 @@ from wabawatch.domain.health import (
 )
 from wabawatch.domain.policy import Thresholds
 from wabawatch.domain.root_cause import Reading, attach_root_causes, keep_root_cause
-from wabawatch.domain.snapshot import CapabilityState, Detection, Evidence, Key, Snapshot, Transition
+from wabawatch.domain.snapshot import (
+    CapabilityState,
+    Detection,
+    Evidence,
+    Key,
+    Snapshot,
+    Transition,
+    append_evidence,
+    confirm_status,
+    remaining_evidence,
+)
 
 _MAX_TARGET_REASONS: Final = 20
 """How many reasons of the report's entities are attached to the target's own overall status."""

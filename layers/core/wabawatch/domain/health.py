@@ -225,3 +225,12 @@ def identify_reasons(reasons: tuple[Reason, ...]) -> frozenset[str]:
 def _normalize(text: str) -> str:
     """Drop digits, punctuation, case and spacing, which differ between two answers with the same reason."""
     return " ".join(re.sub(r"[\W_]+", " ", re.sub(r"\d+", "#", text.casefold()).replace("#", " ")).split())
+
+
+class TargetInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A target's id, name and labels. In a notification `status` is what an affected target has."""
+
+    id: str
+    name: str
+    labels: dict[str, str] = {}
+    status: str = ""

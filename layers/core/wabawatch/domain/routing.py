@@ -10,13 +10,10 @@ from typing import Final
 import msgspec
 
 from wabawatch.domain.decision import Mute, Situation
-from wabawatch.domain.health import AVAILABLE, BLOCKED, rank
+from wabawatch.domain.health import AVAILABLE, BLOCKED, TargetInfo, rank
 from wabawatch.domain.incident import DESTINATION, Incident, NotificationState, Severity
-from wabawatch.domain.matching import IncidentFacts, incident_facts, matches
-from wabawatch.domain.policy import Policy
-from wabawatch.domain.schedule import Weekly
-from wabawatch.domain.silence import Acknowledgement, Matcher, Silence
-from wabawatch.domain.target import TargetInfo
+from wabawatch.domain.policy import Policy, Weekly
+from wabawatch.domain.silence import Acknowledgement, IncidentFacts, Matcher, Silence, incident_facts, matches
 
 _MAX_ADJOINING_MUTES: Final = 100
 

@@ -1,13 +1,15 @@
-"""Assign targets to shards: a target to one of a fixed number of buckets, and a range of buckets to each shard.
+"""Assign targets to shards, and define a run: one pass over the fleet, or over a shard of it.
 
-A shard is made of whole buckets, so that a store that partitions by bucket reads the snapshots of a shard with a few
-queries and no others.
-"""
+A shard is made of whole buckets, and each target belongs to one of a fixed number of buckets. So a store that
+partitions by bucket reads the snapshots of a shard with a few queries and no others."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Final
 from zlib import crc32
+
+import msgspec
 
 BUCKETS: Final = 32
 SHARD_SIZE: Final = 2000
@@ -42,3 +44,35 @@ def parse_shard_entity_id(name: str) -> tuple[int, int] | None:
     if not name.startswith(_SHARD_ENTITY) or not (shard.isdecimal() and of.isdecimal()):
         return None
     return int(shard), int(of)
+
+
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The record of a run.
+
+    `expected` = `answered` + `unknown` + `skipped`. `causes` counts, by cause, the unknown targets and those skipped
+    ones that the monitor could not probe (health.NOT_ASKED). `codes` counts the answered targets by reason code.
+    `refused` counts the targets whose state the store refused, whatever they answered. `interval` is the time between
+    two runs (None: recorded by an older version).
+
+    `resume_at` is the id of the first skipped target: the next run over this shard begins there. `mass_failure`: too
+    many targets could not be read, so their states were left as they were."""
+
+    id: str
+    shard: int
+    of: int
+    started_at: datetime
+    finished_at: datetime | None = None
+    expected: int = 0
+    answered: int = 0
+    unknown: int = 0
+    skipped: int = 0
+    transitions: int = 0
+    writes: int = 0
+    conflicts: int = 0
+    mass_failure: bool = False
+    resume_at: str | None = None
+    causes: dict[str, int] = {}
+    statuses: dict[str, int] = {}
+    codes: dict[int, int] = {}
+    refused: int = 0
+    interval: timedelta | None = None

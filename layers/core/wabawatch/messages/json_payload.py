@@ -34,9 +34,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from wabawatch.domain.health import TargetInfo
 from wabawatch.domain.notification import IncidentSummary, Notification, ReasonShown
-from wabawatch.domain.target import TargetInfo
-from wabawatch.messages.limits import TextLimits, fit_notification
+from wabawatch.messages.notification import TextLimits, fit_notification
 from wabawatch.messages.text import replace_unencodable, truncate
 from wabawatch.messages.titles import incident_title, is_test, notification_title
 

@@ -16,11 +16,11 @@ from wabawatch.domain.health import (
     READABLE,
     TARGET,
     UNKNOWN,
+    TargetInfo,
     rank,
 )
 from wabawatch.domain.incident import DESTINATION, MONITOR, SEVERITIES
 from wabawatch.domain.notification import IncidentSummary, Notification
-from wabawatch.domain.target import TargetInfo
 from wabawatch.messages.text import humanize_duration, pluralize
 
 _ENTITY_NAMES: Final = {

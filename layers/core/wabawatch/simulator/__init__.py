@@ -10,17 +10,22 @@ and sockets. `serve` serves it over HTTP; `running` does so in a thread:
 It can also be controlled over HTTP on the same port, under /simulator/; GET / explains how, with examples.
 """
 
-from .changes import Change
-from .client import RunningServer, running
-from .config_writer import key_environment, wabawatch_config, write_config
-from .failures import FAILURES, Failure
-from .fleet import Fleet, Number, generated_fleet
-from .quirks import QUIRKS
-from .reading import ScenarioError
-from .reasons import CATALOGUE, Health, Reason
-from .scenario import Scenario, Step, load_scenario, parse_scenario
-from .server import Server, serve
-from .simulation import Simulation
+from wabawatch.simulator.changes import Change
+from wabawatch.simulator.failures import FAILURES, Failure
+from wabawatch.simulator.fleet import CATALOGUE, Fleet, Health, Number, Reason, generated_fleet
+from wabawatch.simulator.quirks import QUIRKS
+from wabawatch.simulator.reading import ScenarioError
+from wabawatch.simulator.scenario import Scenario, Step, load_scenario, parse_scenario
+from wabawatch.simulator.server import (
+    RunningServer,
+    Server,
+    key_environment,
+    running,
+    serve,
+    wabawatch_config,
+    write_config,
+)
+from wabawatch.simulator.simulation import Simulation
 
 __all__ = [
     "CATALOGUE",

@@ -11,12 +11,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from wabawatch.config.scalars import read_one_of, read_word_like
 from wabawatch.config.walker import FieldError, Fields, Path, Walker, described, nearest
-
-from .failures import FAILURES, Failure
-from .fleet import Fleet
-from .quirks import QUIRKS
-from .reading import Count, Duration, Header, Names, Text
-from .reasons import CALLING, CATALOGUE, MESSAGING, STATUSES, Health, Reason
+from wabawatch.simulator.failures import FAILURES, Failure
+from wabawatch.simulator.fleet import CALLING, CATALOGUE, MESSAGING, STATUSES, Fleet, Health, Reason
+from wabawatch.simulator.quirks import QUIRKS
+from wabawatch.simulator.reading import Count, Duration, Header, Names, Text
 
 EVERYTHING = "*"
 FIELDS = ("status", "reasons", "info", "seen_by", "failure", "quirks", "heal")

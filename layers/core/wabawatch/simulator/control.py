@@ -16,15 +16,13 @@ from msgspec import UNSET, UnsetType
 
 from wabawatch.application.credentials import host_of, is_loopback
 from wabawatch.config.walker import FieldError, Fields, mapping
-
-from .failures import FAILURES
-from .fleet import TYPES
-from .http import Request, Response, json_response, text_response
-from .quirks import QUIRKS
-from .reading import Duration, ScenarioError, read_fields
-from .reasons import CATALOGUE
-from .scenario import Step
-from .simulation import Simulation
+from wabawatch.simulator.failures import FAILURES
+from wabawatch.simulator.fleet import CATALOGUE, TYPES
+from wabawatch.simulator.http import Request, Response, json_response, text_response
+from wabawatch.simulator.quirks import QUIRKS
+from wabawatch.simulator.reading import Duration, ScenarioError, read_fields
+from wabawatch.simulator.scenario import Step
+from wabawatch.simulator.simulation import Simulation
 
 HELP = """A simulated WhatsApp health API. Nothing here is real.
 

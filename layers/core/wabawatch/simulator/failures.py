@@ -14,7 +14,7 @@ from datetime import timedelta
 import msgspec
 from msgspec.structs import replace
 
-from .http import JSON, BrokenResponse, Headers, Reply, Response, json_response, text_response
+from wabawatch.simulator.http import JSON, BrokenResponse, Headers, Reply, Response, json_response, text_response
 
 MIB = 1024 * 1024
 _FLOOD_SIZE = 1000

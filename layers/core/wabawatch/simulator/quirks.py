@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
-from .reasons import CALLING, CATALOGUE, GERMAN, MESSAGING
+from wabawatch.simulator.fleet import CALLING, CATALOGUE, GERMAN, MESSAGING
 
 Document = dict[str, Any]
 

@@ -7,9 +7,8 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 
-from wabawatch.config import durations
 from wabawatch.config.loading import Document, dotted
-from wabawatch.config.scalars import read_any_text
+from wabawatch.config.scalars import parse_duration, read_any_text
 from wabawatch.config.walker import FieldError, Fields, Problem, Walker, described, shown
 from wabawatch.errors import ConfigurationError
 
@@ -59,7 +58,7 @@ def _read(
 
 def _read_duration(value: object) -> timedelta:
     try:
-        return durations.parse(str(value), fractions=True)
+        return parse_duration(str(value), fractions=True)
     except ValueError:
         raise FieldError(f"{shown(value)} is not a duration; write for example 20s, 250ms or 1m30s") from None
 

@@ -27,10 +27,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from wabawatch.config.walker import FieldError, Fields
-
-from .changes import Change, ChangeFields, check_names, make_change
-from .fleet import TYPES, Fleet, Number, generated_fleet
-from .reading import Count, Duration, Header, Identifier, Names, ScenarioError, Text, read_yaml
+from wabawatch.simulator.changes import Change, ChangeFields, check_names, make_change
+from wabawatch.simulator.fleet import TYPES, Fleet, Number, generated_fleet
+from wabawatch.simulator.reading import Count, Duration, Header, Identifier, Names, ScenarioError, Text, read_yaml
 
 Calling = Literal["absent", "unused", "used"]
 

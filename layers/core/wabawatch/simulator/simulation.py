@@ -6,14 +6,13 @@ from typing import Any
 
 import msgspec
 
-from .changes import EVERYTHING, Change, ChangeFields, check_names, make_change
-from .failures import Failure, snake_envelope
-from .fleet import TYPES, Number, wire_id
-from .http import Reply, Response
-from .quirks import JITTER_PERIOD, Document, apply_quirks
-from .reading import read_fields
-from .reasons import MESSAGING, Health, worst_status
-from .scenario import Scenario, Step
+from wabawatch.simulator.changes import EVERYTHING, Change, ChangeFields, check_names, make_change
+from wabawatch.simulator.failures import Failure, snake_envelope
+from wabawatch.simulator.fleet import MESSAGING, TYPES, Health, Number, wire_id, worst_status
+from wabawatch.simulator.http import Reply, Response
+from wabawatch.simulator.quirks import JITTER_PERIOD, Document, apply_quirks
+from wabawatch.simulator.reading import read_fields
+from wabawatch.simulator.scenario import Scenario, Step
 
 UNKNOWN_KEY = snake_envelope(401, "Invalid api key: no number is known by it")
 

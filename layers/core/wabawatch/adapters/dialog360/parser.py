@@ -3,16 +3,15 @@ documentation promises, and nothing in one may stop the monitor."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from heapq import nlargest
-from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-import msgspec
+from msgspec.structs import replace
 
-from wabawatch.adapters.dialog360.errors import read_failure
-from wabawatch.adapters.dialog360.redact import Redactor, truncate
+from wabawatch.adapters.dialog360.errors import Redactor, read_failure, truncate
 from wabawatch.adapters.dialog360.request import Response, parse_json
 from wabawatch.domain.health import (
     CALLING,
@@ -25,7 +24,6 @@ from wabawatch.domain.health import (
     Report,
     capability_of_code,
     rank,
-    worst,
 )
 from wabawatch.domain.incident import DESTINATION, MONITOR
 
@@ -53,7 +51,6 @@ _MAX_CODE: Final = 10**9
 """Limits of what one response costs and adds to the state: a DynamoDB item holds 400 KB, and a snapshot the entities of
 several responses in a row. Real responses have four entities and a few reasons each."""
 
-
 V = TypeVar("V")
 
 
@@ -63,10 +60,8 @@ def parse_response(response: Response, target: str, key: str, now: datetime) -> 
     Any 2xx may hold a report, though only 200 is documented; every other response is a Failure by its status."""
     text = response.text()
     document = parse_json(text)
-    if not response.error and HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-        report = parse_report(document, target, Redactor(key, text))
-        if report is not None:
-            return report
+    if response.is_success and (report := parse_report(document, target, Redactor(key, text))) is not None:
+        return report
     return read_failure(response, document, Redactor(key), now)
 
 
@@ -97,9 +92,8 @@ class _Parser:
             found = sorted(_by_capability(entities).keys() | overall)
             names = ", ".join(found[:3])
             return Failure("unreadable", f"the answer holds no {MESSAGING}, but {names}") if found else None
-        contradictions = [*_disagreements(overall, entities)]
         kept = self._fit(self._keep_worst(entities, _MAX_NODES - bool(overall)))
-        contradictions += sorted(self._notes)
+        contradictions = [*_disagreements(overall, entities), *sorted(self._notes)]
         return Report(tuple(kept), overall, _limit(contradictions), self._implausible)
 
     def _note_implausible(self, sentence: str) -> None:
@@ -170,20 +164,15 @@ class _Parser:
             name = self._sanitize(written_name, _MAX_NAME)
             if name in found:
                 statuses = sorted({found[name], *statuses})
-            found[name] = statuses[0]
+            found[name] = _worst(statuses)
             if len(statuses) > 1:
                 self._notes[f"{of} has {name} more than once, as {' and '.join(statuses)}"] = None
-                found[name] = _worst(statuses)
         return found
 
     def _statuses(self, value: object) -> list[str]:
         """Return the different statuses; several where the key occurs more than once."""
-        if isinstance(value, str):
-            status = self._status(value)
-            return [status] if status else []
-        if not isinstance(value, tuple):
-            return []
-        words = sorted({word for word in value if isinstance(word, str)})
+        values = value if isinstance(value, tuple) else (value,)
+        words = sorted({word for word in values if isinstance(word, str)})
         words = nlargest(_MAX_CAPABILITIES, words, key=_rank_as_written)
         return sorted({status for word in words if (status := self._status(word))})
 
@@ -204,11 +193,7 @@ class _Parser:
     def _reasons(self, fields: dict[str, Any], of: str) -> list[Reason]:
         """Return errors and additional info alike, each once, whatever the status."""
         entries = [*self._entries(fields, "errors"), *self._entries(fields, "additional_info")]
-        found: dict[Reason, None] = {}
-        for entry in entries[:_MAX_ENTRIES]:
-            reason = self._reason(entry)
-            if reason is not None:
-                found[reason] = None
+        found = dict.fromkeys(reason for entry in entries[:_MAX_ENTRIES] if (reason := self._reason(entry)))
         if len(found) > _MAX_REASONS or len(entries) > _MAX_ENTRIES:
             self._note_implausible(f"{of} gives more than {_MAX_REASONS} reasons; the first are kept")
         return list(found)[:_MAX_REASONS]
@@ -280,24 +265,24 @@ class _Parser:
         if sum(map(_size, entities)) <= _MAX_BYTES:
             return entities
         self._note_implausible(f"more than {_MAX_BYTES // 1000} KB of text; not all is kept")
-        room = _MAX_BYTES
-        bare = []
-        for entity in sorted(entities, key=_severity, reverse=True):
-            room -= _size(msgspec.structs.replace(entity, reasons=()))
-            if room < 0:
-                break
-            bare.append(entity)
+        worst_first = sorted(entities, key=_severity, reverse=True)
+        named, room = _take_fitting(worst_first, lambda entity: _size(replace(entity, reasons=())), _MAX_BYTES)
         kept = []
-        room = max(room, 0)
-        for entity in bare:
-            reasons = []
-            for reason in entity.reasons:
-                room -= _reason_size(reason, entity)
-                if room < 0:
-                    break
-                reasons.append(reason)
-            kept.append(msgspec.structs.replace(entity, reasons=tuple(reasons)))
+        for entity in named:
+            reasons, room = _take_fitting(entity.reasons, partial(_reason_size, entity), max(room, 0))
+            kept.append(replace(entity, reasons=tuple(reasons)))
         return kept
+
+
+def _take_fitting(values: Iterable[V], size: Callable[[V], int], room: int) -> tuple[list[V], int]:
+    """Return the first values that fit into `room` bytes, and the bytes left; negative where one did not fit."""
+    kept: list[V] = []
+    for value in values:
+        room -= size(value)
+        if room < 0:
+            break
+        kept.append(value)
+    return kept, room
 
 
 def _by_capability(entities: Iterable[Entity]) -> dict[str, set[str]]:
@@ -310,7 +295,7 @@ def _by_capability(entities: Iterable[Entity]) -> dict[str, set[str]]:
 
 def _worst(statuses: Iterable[str]) -> str:
     """Return the worst status, independent of order: of two unknown ones, the first in the alphabet."""
-    return worst(sorted(statuses))
+    return max(sorted(statuses), key=rank)
 
 
 def _weight(pair: tuple[str, object]) -> tuple[bool, bool, int]:
@@ -321,15 +306,13 @@ def _weight(pair: tuple[str, object]) -> tuple[bool, bool, int]:
 def _severity(entity: Entity) -> tuple[int, int]:
     """Return the severity of an entity, in messaging and overall; -1 where it has no status."""
     messaging = entity.capabilities.get(MESSAGING)
-    at_all = max(map(rank, entity.capabilities.values()), default=-1)
-    return -1 if messaging is None else rank(messaging), at_all
+    return -1 if messaging is None else rank(messaging), max(map(rank, entity.capabilities.values()), default=-1)
 
 
 def _severity_as_written(fields: dict[str, Any]) -> tuple[int, int]:
     """Return `_severity` before parsing, cheaply: a response can list a hundred thousand entities."""
-    messaging = _rank_as_written(fields.get(MESSAGING))
     found = [_rank_as_written(value) for name, value in fields.items() if name.startswith(_CAPABILITY)]
-    return messaging, max(found, default=-1)
+    return _rank_as_written(fields.get(MESSAGING)), max(found, default=-1)
 
 
 def _rank_as_written(value: object) -> int:
@@ -344,10 +327,10 @@ def _size(entity: Entity) -> int:
     capabilities = entity.capabilities
     names = len(f"{entity.entity_type}{entity.id}".encode()) * 2 + _OVERHEAD
     words = len("".join((*capabilities, *capabilities.values())).encode())
-    return names * max(1, len(capabilities)) + words + sum(_reason_size(reason, entity) for reason in entity.reasons)
+    return names * max(1, len(capabilities)) + words + sum(_reason_size(entity, reason) for reason in entity.reasons)
 
 
-def _reason_size(reason: Reason, entity: Entity) -> int:
+def _reason_size(entity: Entity, reason: Reason) -> int:
     texts = len(f"{reason.description}{reason.possible_solution}".encode()) + _OVERHEAD
     return texts * max(1, len(entity.capabilities))
 

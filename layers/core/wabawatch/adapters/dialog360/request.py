@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
 import pycurl
 
-from wabawatch.adapters.descriptors import is_exhausted
+from wabawatch.adapters.process import is_exhausted
 from wabawatch.domain.health import Failure
 
 MAX_BODY: Final = 1024 * 1024
@@ -40,6 +41,11 @@ class Response(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
     body: bytes = b""
     error: Failure | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether a whole response came, with any 2xx."""
+        return not self.error and HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     def text(self) -> str:
         return self.body.decode(json.detect_encoding(self.body), "replace")

@@ -9,13 +9,12 @@ from typing import Final, TextIO
 
 import msgspec
 
-from wabawatch.adapters.notifiers.context import NotifyContext
+from wabawatch.adapters.notifiers.registry import NotifyContext
 from wabawatch.application.ports import Receipt
 from wabawatch.domain.notification import Notification
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
-from wabawatch.messages.limits import TextLimits
-from wabawatch.messages.message import map_texts, render_message
-from wabawatch.messages.plain_text import format_lines
+from wabawatch.messages.message import format_lines, map_texts, render_message
+from wabawatch.messages.notification import TextLimits
 from wabawatch.messages.text import format_utc
 
 _LIMITS: Final = TextLimits(short=80, long=600, names=8, reasons=20, sections=40)

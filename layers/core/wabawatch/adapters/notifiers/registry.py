@@ -11,14 +11,52 @@ only polls reads the same configuration and must start fast.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from importlib import import_module
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TextIO, cast
 
 import msgspec
 
-from wabawatch.adapters.notifiers.context import NotifyContext
+from wabawatch.adapters.secrets.backend import UnansweredError
+from wabawatch.application.credentials import Secret, explain_bad_reference
 from wabawatch.application.ports import Notifier
+from wabawatch.errors import DeliveryError, DeliveryErrorKind, SecretError
+
+
+class NotifyContext(msgspec.Struct, frozen=True):
+    """`resolve` turns a reference into its secret, at each delivery, so that a rotated one works at once (SecretError
+    where it can't). `client` makes an AWS client from a service's name and a region. The console writes to `console`
+    (None: standard output, as it is at that moment). `now` is an aware instant. `patience` is in seconds: how long one
+    exchange over HTTP may take in all, with looking up the address and connecting."""
+
+    resolve: Callable[[str], str]
+    client: Callable[..., Any]
+    console: TextIO | None = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    patience: float = 10.0
+
+    def secret(self, reference: str) -> Secret:
+        """What a reference holds, without the line break that files end in.
+
+        A secret that cannot be read is a failure of the destination: somebody must act. The delivery is tried again all
+        the same. A backend that cannot be asked at the moment is a passing failure."""
+        try:
+            value = Secret(self.resolve(reference).strip())
+        except UnansweredError as error:
+            raise DeliveryError(str(error), DeliveryErrorKind.PASSING) from error
+        except SecretError as error:
+            raise DeliveryError(str(error), DeliveryErrorKind.DESTINATION) from error
+        if not value:
+            raise DeliveryError(f"the secret behind {reference} is empty", DeliveryErrorKind.DESTINATION)
+        return value
+
+
+def require_reference(option: str, text: str) -> None:
+    """Raise ValueError for a secret that is written out. It names the option before a colon, for the configuration."""
+    if why := explain_bad_reference(text):
+        raise ValueError(f"{option}: {why}")
+
 
 KINDS: Final = {
     "console": "wabawatch.adapters.notifiers.console",

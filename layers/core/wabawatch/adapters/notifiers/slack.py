@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from wabawatch.adapters.notifiers.context import NotifyContext, require_reference
-from wabawatch.adapters.notifiers.http_rules import Answer, check_url, delivery_error
+from wabawatch.adapters.http_rules import Answer, check_url, delivery_error
+from wabawatch.adapters.notifiers.registry import NotifyContext, require_reference
+from wabawatch.application.credentials import SecretReference
 from wabawatch.application.ports import Receipt
-from wabawatch.application.secret_reference import SecretReference
 from wabawatch.domain.notification import Notification
 from wabawatch.errors import DeliveryError, DeliveryErrorKind
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from wabawatch.adapters.notifiers.context import NotifyContext
-from wabawatch.adapters.notifiers.http_rules import status_kind
-from wabawatch.adapters.retry_after import parse_retry_after
+from wabawatch.adapters.http_rules import parse_retry_after, status_kind
+from wabawatch.adapters.notifiers.registry import NotifyContext
 from wabawatch.application.ports import Receipt, SubscriptionCounts
 from wabawatch.domain.notification import Notification
 from wabawatch.errors import DeliveryError, DeliveryErrorKind

@@ -10,13 +10,12 @@ from typing import Any, Final
 
 import msgspec
 
-from wabawatch.adapters.notifiers.slack_text import escape, escape_formatting
+from wabawatch.adapters.notifiers.slack_payload import escape, escape_formatting
+from wabawatch.domain.health import TargetInfo
 from wabawatch.domain.notification import IncidentSummary, Notification
-from wabawatch.domain.target import TargetInfo
 from wabawatch.messages.json_payload import encode_payload
-from wabawatch.messages.limits import TextLimits
-from wabawatch.messages.message import Message, ReasonText, map_texts, render_message
-from wabawatch.messages.plain_text import format_lines
+from wabawatch.messages.message import Message, ReasonText, format_lines, map_texts, render_message
+from wabawatch.messages.notification import TextLimits
 from wabawatch.messages.text import sanitize, truncate
 from wabawatch.messages.titles import add_badge, is_test
 

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from wabawatch.adapters.notifiers.context import NotifyContext, require_reference
-from wabawatch.adapters.notifiers.http_rules import check_url, delivery_error
-from wabawatch.application.credentials import explain_bad_url
+from wabawatch.adapters.http_rules import check_url, delivery_error
+from wabawatch.adapters.notifiers.registry import NotifyContext, require_reference
+from wabawatch.application.credentials import SecretReference, explain_bad_url, is_reference
 from wabawatch.application.ports import Receipt
-from wabawatch.application.secret_reference import SecretReference, is_reference
 from wabawatch.domain.notification import Notification
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-from wabawatch.adapters.process_id import is_dead
+from wabawatch.adapters.process import is_dead
 from wabawatch.adapters.stores.codec import dump, instant, microseconds
 from wabawatch.adapters.stores.sqlite_database import Database
 from wabawatch.adapters.stores.sqlite_rows import (
@@ -26,14 +26,18 @@ from wabawatch.adapters.stores.sqlite_rows import (
     TRANSITIONS,
     Kind,
     Rows,
+    attempt,
     keep_aside,
+    write_changes,
+    write_folds,
+    write_incidents,
 )
 from wabawatch.application.ports import Change, FoldBatch, Outcome, PendingChange, SetAside
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Observation
 from wabawatch.domain.incident import Incident, Key, Member
-from wabawatch.domain.notification_log import QueuedNotification
-from wabawatch.domain.run import Run
+from wabawatch.domain.notification import QueuedNotification
+from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Silence
 from wabawatch.domain.snapshot import Snapshot, Transition
 
@@ -42,10 +46,7 @@ T = TypeVar("T")
 _AT_ONCE: Final = 1000
 """Rows in one transaction or page: between two of them another process or thread gets its turn."""
 _FOLD_LIMIT: Final = 5000
-_LARGE: Final = 4096
 _LISTED_ASIDE: Final = 100
-_CANNOT_BE_HELD: Final = (sqlite3.DataError, sqlite3.IntegrityError, OverflowError, UnicodeError)
-"""Too large, a number of more than 64 bits, half a character, a second change at one instant."""
 
 _LATEST: Final = "FROM latest_incidents WHERE entity_type = ? AND entity_id = ? AND capability = ?"
 _IS_OPEN: Final = "(resolved_at IS NULL OR due_at IS NOT NULL)"
@@ -87,7 +88,7 @@ class SqliteStore:
             yield from self._rows.read_snapshots(rows)
 
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
-        return self._write_each(_write_changes, changes)
+        return self._write_each(write_changes, changes)
 
     def save_run(self, run: Run) -> None:
         self._database.execute(
@@ -130,7 +131,7 @@ class SqliteStore:
 
     def fold(self, batch: FoldBatch) -> Outcome:
         with self._database.transaction() as connection:
-            return _attempt(connection, _write_folds, [batch])
+            return attempt(connection, write_folds, [batch])
 
     def set_aside_change(self, change: PendingChange, error: str) -> None:
         key = (change.target, microseconds(change.at))
@@ -173,7 +174,7 @@ class SqliteStore:
         return self._rows.read(INCIDENT, "ORDER BY opened_at DESC, id DESC LIMIT ?", (limit,))
 
     def save_incidents(self, incidents: Sequence[Incident]) -> list[Outcome]:
-        return self._write_each(_write_incidents, incidents)
+        return self._write_each(write_incidents, incidents)
 
     def members(self, incident_id: str) -> Iterator[tuple[str, Member]]:
         after = ""
@@ -300,127 +301,13 @@ class SqliteStore:
         for start in range(0, len(values), _AT_ONCE):
             group = values[start : start + _AT_ONCE]
             with self._database.transaction() as connection:
-                if _attempt(connection, write, group) is Outcome.WRITTEN:
+                if attempt(connection, write, group) is Outcome.WRITTEN:
                     outcomes += [Outcome.WRITTEN] * len(group)
                 else:
-                    outcomes += [_attempt(connection, write, [value]) for value in group]
+                    outcomes += [attempt(connection, write, [value]) for value in group]
         return outcomes
 
 
 def _limit(limit: int | None) -> int:
     """SQLite takes a negative limit for none."""
     return -1 if limit is None else limit
-
-
-def _attempt(
-    connection: sqlite3.Connection, write: Callable[[sqlite3.Connection, Sequence[T]], bool], values: Sequence[T]
-) -> Outcome:
-    """Write all of the values or, within the transaction, nothing. `write` returns False where a version differs."""
-    connection.execute("SAVEPOINT attempt")
-    try:
-        outcome = Outcome.WRITTEN if write(connection, values) else Outcome.CONFLICT
-    except _CANNOT_BE_HELD:
-        outcome = Outcome.REFUSED
-    if outcome is not Outcome.WRITTEN:
-        connection.execute("ROLLBACK TO attempt")
-    connection.execute("RELEASE attempt")
-    return outcome
-
-
-def _dump(value: object) -> bytes:
-    """Encode what is written in thousands. Deflating it takes as long as all the rest of the writing, and a file pays
-    nothing by its size."""
-    return dump(value, _LARGE)
-
-
-def _write_changes(connection: sqlite3.Connection, changes: Sequence[Change]) -> bool:
-    first: list[tuple[object, ...]] = []
-    following: list[tuple[object, ...]] = []
-    log: list[tuple[object, ...]] = []
-    pending: list[tuple[object, ...]] = []
-    for change in changes:
-        snapshot, seen = change.snapshot, change.observation
-        row = (snapshot.version, snapshot.seq, _dump(snapshot), snapshot.target)
-        if snapshot.version > 1:
-            following.append((*row, snapshot.version - 1))
-        else:
-            first.append(row)
-        at = microseconds(seen.observed_at)
-        transitions = _dump(change.transitions) if change.transitions else None
-        log.append((seen.target, at, len(change.transitions), _dump(seen), transitions))
-        if transitions is not None:
-            pending.append((seen.target, at, transitions))
-    insert = "INSERT INTO snapshots (version, seq, body, target) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-    update = "UPDATE snapshots SET version = ?, seq = ?, body = ? WHERE target = ? AND version = ?"
-    if not (_reaches_all(connection, insert, first) and _reaches_all(connection, update, following)):
-        return False
-    connection.executemany("REPLACE INTO log (target, at, moved, observation, transitions) VALUES (?, ?, ?, ?, ?)", log)
-    connection.executemany("INSERT INTO pending_changes (target, at, body) VALUES (?, ?, ?)", pending)
-    return True
-
-
-def _write_incidents(connection: sqlite3.Connection, incidents: Sequence[Incident]) -> bool:
-    rows = [
-        (
-            incident.version,
-            incident.resolved_at and microseconds(incident.resolved_at),
-            incident.due_at and microseconds(incident.due_at),
-            dump(incident),
-            incident.id,
-        )
-        for incident in incidents
-    ]
-    both = list(zip(incidents, rows, strict=True))
-    first = [(*row, microseconds(incident.opened_at)) for incident, row in both if incident.version == 1]
-    latest = [(*incident.key, incident.generation, incident.id) for incident in incidents if incident.version == 1]
-    following = [(*row, incident.version - 1) for incident, row in both if incident.version > 1]
-    return (
-        _reaches_all(
-            connection,
-            "INSERT INTO incidents (version, resolved_at, due_at, body, id, opened_at) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT DO NOTHING",
-            first,
-        )
-        and _reaches_all(
-            connection,
-            "INSERT INTO latest_incidents (entity_type, entity_id, capability, generation, incident) "
-            "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET generation = excluded.generation, "
-            "incident = excluded.incident WHERE excluded.generation > generation",
-            latest,
-        )
-        and _reaches_all(
-            connection,
-            "UPDATE incidents SET version = ?, resolved_at = ?, due_at = ?, body = ? WHERE id = ? AND version = ?",
-            following,
-        )
-    )
-
-
-def _write_folds(connection: sqlite3.Connection, batches: Sequence[FoldBatch]) -> bool:
-    """Write batches, unless another notify folded one of their changes meanwhile. Where a batch makes nothing of its
-    changes, that does not matter."""
-    makes_something = any(batch.incidents or batch.members for batch in batches)
-    wholly: list[tuple[object, ...]] = []
-    partly: list[tuple[object, ...]] = []
-    for batch in batches:
-        if not _write_incidents(connection, batch.incidents):
-            return False
-        connection.executemany(
-            "REPLACE INTO members (incident, target, body) VALUES (?, ?, ?)",
-            [(row.incident_id, row.target, dump(row.member)) for row in batch.members],
-        )
-        for change, number in batch.folded:
-            key = (change.target, microseconds(change.at), change.transitions[0].seq)
-            if number < change.transitions[-1].seq:
-                partly.append((number, *key))
-            else:
-                wholly.append(key)
-    unfolded = "WHERE target = ? AND at = ? AND folded < ?"
-    done = _reaches_all(connection, f"DELETE FROM pending_changes {unfolded}", wholly)  # noqa: S608 - as above
-    done &= _reaches_all(connection, f"UPDATE pending_changes SET folded = ? {unfolded}", partly)  # noqa: S608 - as above
-    return done or not makes_something
-
-
-def _reaches_all(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> bool:
-    """Run a statement for each row; whether each of them changed one."""
-    return not rows or connection.executemany(statement, rows).rowcount == len(rows)

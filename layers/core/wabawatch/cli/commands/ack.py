@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import click
 
-from wabawatch.cli.lookups import incident_title, require_incident
 from wabawatch.cli.options import Command, Duration, Instant, Line, author_option, complete_incident, end_time
 from wabawatch.cli.output import show, words
 from wabawatch.cli.session import session
+from wabawatch.cli.target_view import incident_title, require_incident
 from wabawatch.domain.silence import Acknowledgement
 from wabawatch.messages.text import format_utc
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from wabawatch.application.secret_reference import is_reference
+from wabawatch.application.credentials import is_reference
 from wabawatch.bootstrap import read_settings, remove, upload
 from wabawatch.cli.commands.config_route_test import route_test
 from wabawatch.cli.options import Command, Commands, as_json

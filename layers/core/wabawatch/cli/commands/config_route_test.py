@@ -10,16 +10,14 @@ import msgspec
 from rich.text import Text
 
 from wabawatch.application.planner import affected_targets
-from wabawatch.cli.labels import matcher_text, moment
-from wabawatch.cli.lookups import operator_actions, require_incident
 from wabawatch.cli.options import Command, Instant, Pair, as_json, complete_incident, complete_target, unknown
-from wabawatch.cli.output import document, show, status_text, words
+from wabawatch.cli.output import document, matcher_text, moment, show, status_text, words
 from wabawatch.cli.session import session
+from wabawatch.cli.target_view import operator_actions, require_incident
 from wabawatch.domain.health import BLOCKED, MESSAGING, UNKNOWN, Reason
 from wabawatch.domain.incident import Incident, Member, NotificationState
-from wabawatch.domain.matching import IncidentFacts, matches
 from wabawatch.domain.routing import Route
-from wabawatch.domain.silence import Matcher
+from wabawatch.domain.silence import IncidentFacts, Matcher, matches
 from wabawatch.monitor import Monitor
 
 

@@ -10,9 +10,9 @@ import click
 
 from wabawatch.cli.commands.run import monitor
 from wabawatch.cli.commands.simulate import read_scenario
+from wabawatch.cli.exit_codes import Stop
 from wabawatch.cli.options import Command, Duration
 from wabawatch.cli.session import session
-from wabawatch.cli.signals import Stop
 from wabawatch.simulator import running, write_config
 
 

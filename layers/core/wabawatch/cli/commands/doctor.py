@@ -12,8 +12,8 @@ import click
 import msgspec
 from rich.text import Text
 
+from wabawatch.application.credentials import find_references
 from wabawatch.application.private_files import explain_exposed
-from wabawatch.application.secret_reference import find_references
 from wabawatch.cli.commands.notify_test import try_destination
 from wabawatch.cli.exit_codes import FAULTS, OK
 from wabawatch.cli.options import Command, Duration, as_json
@@ -35,9 +35,9 @@ from wabawatch.cli.stack_checks import (
     unreadable_secrets,
 )
 from wabawatch.config import effective
-from wabawatch.config.durations import render
+from wabawatch.config.scalars import render_duration
 from wabawatch.domain.coverage import ShardCoverage, assess_completeness
-from wabawatch.domain.run import Run
+from wabawatch.domain.sharding import Run
 from wabawatch.errors import SecretError, WabawatchError
 from wabawatch.messages.runbook import incomplete_reason, unlisted
 from wabawatch.messages.text import humanize_duration, pluralize
@@ -208,7 +208,7 @@ def _check_last_run(context: DoctorContext) -> Iterator[Finding]:
         return
     age = context.app.clock.now() - max(ended)
     is_late = age > 2 * context.interval + timedelta(minutes=1)
-    said = f"{humanize_duration(age)} ago; one is due every {render(context.interval)}"
+    said = f"{humanize_duration(age)} ago; one is due every {render_duration(context.interval)}"
     yield Finding("last run", not is_late, said, _how_to_start(context) if is_late else "")
     rows = context.app.store.coverages()
     latest = max(rows, key=lambda row: row.started_at, default=None)

@@ -25,12 +25,10 @@ from wabawatch.cli.json_output import (
     logged_document,
     target_document,
 )
-from wabawatch.cli.labels import codes_text, decided, moment
-from wabawatch.cli.lookups import find_incident, load_facts, operator_actions
 from wabawatch.cli.options import Command, as_json, complete_incident, unknown
-from wabawatch.cli.output import change_text, document, show, status_text, words
+from wabawatch.cli.output import change_text, codes_text, decided, document, moment, show, status_text, words
 from wabawatch.cli.session import session
-from wabawatch.cli.target_view import view_targets
+from wabawatch.cli.target_view import find_incident, load_facts, operator_actions, view_targets
 from wabawatch.domain.health import UNKNOWN, Failure, Observation, status_of
 from wabawatch.domain.incident import DESTINATION, MONITOR, Incident, Key
 from wabawatch.domain.policy import Thresholds

@@ -10,9 +10,8 @@ import click
 
 from wabawatch.application.ports import Store
 from wabawatch.cli.json_output import HistoryDocument, logged_document
-from wabawatch.cli.labels import moment, reason_text
 from wabawatch.cli.options import Command, Instant, as_json, complete_target, unknown
-from wabawatch.cli.output import Listing, change_text, document, show, words
+from wabawatch.cli.output import Listing, change_text, document, moment, reason_text, show, words
 from wabawatch.cli.session import session
 from wabawatch.domain.snapshot import Transition
 from wabawatch.monitor import Monitor

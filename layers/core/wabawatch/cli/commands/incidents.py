@@ -8,17 +8,16 @@ import click
 from rich.text import Text
 
 from wabawatch.cli.json_output import IncidentsDocument, incident_document
-from wabawatch.cli.labels import reason_text
-from wabawatch.cli.lookups import (
+from wabawatch.cli.options import Command, as_json
+from wabawatch.cli.output import Listing, document, reason_text, show, status_text, words
+from wabawatch.cli.session import session
+from wabawatch.cli.target_view import (
     acknowledged_by,
     incident_severity,
     incident_title,
     list_open_incidents,
     operator_actions,
 )
-from wabawatch.cli.options import Command, as_json
-from wabawatch.cli.output import Listing, document, show, status_text, words
-from wabawatch.cli.session import session
 from wabawatch.domain.incident import Incident
 from wabawatch.domain.routing import OperatorActions
 from wabawatch.messages.text import humanize_duration, pluralize

@@ -7,9 +7,8 @@ from rich.text import Text
 
 from wabawatch.application.ports import Target
 from wabawatch.cli.json_output import EntityDocument, ProbeDocument, reason_documents
-from wabawatch.cli.labels import reason_text
 from wabawatch.cli.options import Command, as_json, complete_target, unknown
-from wabawatch.cli.output import document, joined, show, status_text, words
+from wabawatch.cli.output import document, joined, reason_text, show, status_text, words
 from wabawatch.cli.session import session
 from wabawatch.cli.target_view import status_exit_code
 from wabawatch.domain.health import UNKNOWN, Observation, Reason, Report, status_of

@@ -9,11 +9,10 @@ from typing import Final
 import click
 
 from wabawatch.application.notify import NotifyResult
-from wabawatch.cli.exit_codes import INTERRUPTED, OK
+from wabawatch.cli.exit_codes import INTERRUPTED, OK, Stop
 from wabawatch.cli.live.reporter import JsonLines, Lines, ProgressBar, Reporter
 from wabawatch.cli.options import Command, Duration, as_json
 from wabawatch.cli.session import Session, session
-from wabawatch.cli.signals import Stop
 from wabawatch.errors import WabawatchError
 from wabawatch.monitor import Monitor
 

@@ -11,7 +11,6 @@ import click
 import msgspec
 from rich.text import Text
 
-from wabawatch.cli.labels import matcher_text
 from wabawatch.cli.options import (
     Command,
     Commands,
@@ -25,7 +24,7 @@ from wabawatch.cli.options import (
     end_time,
     unknown,
 )
-from wabawatch.cli.output import Listing, document, show, words
+from wabawatch.cli.output import Listing, document, matcher_text, show, words
 from wabawatch.cli.session import session
 from wabawatch.domain.silence import Matcher, Silence
 from wabawatch.messages.text import format_utc, humanize_duration

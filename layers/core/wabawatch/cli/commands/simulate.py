@@ -10,10 +10,9 @@ from pathlib import Path
 
 import click
 
-from wabawatch.cli.exit_codes import TemporaryError
+from wabawatch.cli.exit_codes import Stop, TemporaryError
 from wabawatch.cli.options import Command
 from wabawatch.cli.output import show, words
-from wabawatch.cli.signals import Stop
 from wabawatch.errors import ConfigurationError
 from wabawatch.simulator import RunningServer, Scenario, ScenarioError, Step, load_scenario, running, write_config
 

@@ -9,13 +9,18 @@ import click
 from rich.text import Text
 
 from wabawatch.cli.json_output import StatusDocument, target_document
-from wabawatch.cli.labels import since_text, unread, why
-from wabawatch.cli.lookups import view_fleet
 from wabawatch.cli.options import Command, as_json
-from wabawatch.cli.output import Listing, document, show, status_text, words
+from wabawatch.cli.output import Listing, document, show, since_text, status_text, unread, why, words
 from wabawatch.cli.session import session
-from wabawatch.cli.target_view import TargetView, count_statuses, fleet_status, fleet_warning, status_exit_code
-from wabawatch.domain.run import Run
+from wabawatch.cli.target_view import (
+    TargetView,
+    count_statuses,
+    fleet_status,
+    fleet_warning,
+    status_exit_code,
+    view_fleet,
+)
+from wabawatch.domain.sharding import Run
 from wabawatch.messages.text import humanize_duration, sanitize
 
 

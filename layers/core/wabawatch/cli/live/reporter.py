@@ -13,8 +13,7 @@ import click
 from wabawatch.application.delivery import Attempt
 from wabawatch.application.notify import NotifyResult
 from wabawatch.cli.json_output import RunDeliveries, RunDocument, RunIncidents, RunTargets, transition_document
-from wabawatch.cli.labels import causes_text, codes_text, skipped_text
-from wabawatch.cli.output import change_text, document
+from wabawatch.cli.output import causes_text, change_text, codes_text, document, skipped_text
 from wabawatch.domain.health import Observation, Reason
 from wabawatch.domain.snapshot import Transition
 from wabawatch.messages.message import render_title

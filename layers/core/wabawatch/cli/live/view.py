@@ -13,13 +13,10 @@ from rich.live import Live as RichLive
 
 from wabawatch.application.delivery import Attempt
 from wabawatch.application.notify import NotifyResult
-from wabawatch.cli.labels import named, unread
-from wabawatch.cli.live.layout import draw
+from wabawatch.cli.live.layout import Alert, LiveState, OpenIncident, draw
 from wabawatch.cli.live.reporter import Reporter
-from wabawatch.cli.live.state import Alert, LiveState, OpenIncident
-from wabawatch.cli.lookups import incident_severity, incident_title, list_open_incidents, view_fleet
-from wabawatch.cli.output import console
-from wabawatch.cli.target_view import fleet_warning
+from wabawatch.cli.output import console, named, unread
+from wabawatch.cli.target_view import fleet_warning, incident_severity, incident_title, list_open_incidents, view_fleet
 from wabawatch.domain.health import Observation, Reason, rank
 from wabawatch.domain.incident import Incident
 from wabawatch.messages.message import render_title

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from wabawatch.adapters import cloudformation as deployed
-from wabawatch.application.secret_reference import find_references
+from wabawatch.application.credentials import find_references
 from wabawatch.cli.stack_checks import interval_of
 from wabawatch.cli.verify_aws.check import Account, Step, finding, proven
 from wabawatch.config import effective

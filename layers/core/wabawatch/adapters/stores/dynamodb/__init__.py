@@ -20,16 +20,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from wabawatch.adapters.stores.dynamodb.aside import Aside
-from wabawatch.adapters.stores.dynamodb.documents import Documents, Leases, NotificationQueue
+from wabawatch.adapters.stores.dynamodb.bodies import Aside
 from wabawatch.adapters.stores.dynamodb.incidents import Incidents
 from wabawatch.adapters.stores.dynamodb.keys import Periods
-from wabawatch.adapters.stores.dynamodb.runs import Runs
-from wabawatch.adapters.stores.dynamodb.silences import OperatorActions
-from wabawatch.adapters.stores.dynamodb.snapshots import Snapshots
+from wabawatch.adapters.stores.dynamodb.records import Documents, Leases, NotificationQueue, OperatorActions, Runs
+from wabawatch.adapters.stores.dynamodb.snapshots import Snapshots, TransitionLog
 from wabawatch.adapters.stores.dynamodb.table import Table
 from wabawatch.adapters.stores.dynamodb.transactions import MAX_ACTIONS
-from wabawatch.adapters.stores.dynamodb.transition_log import TransitionLog
 
 if TYPE_CHECKING:  # the stubs are not there at run time
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from wabawatch.adapters.stores.codec import dump
-from wabawatch.adapters.stores.dynamodb.aside import INCIDENT, MEMBER, Aside
+from wabawatch.adapters.stores.dynamodb.bodies import INCIDENT, MEMBER, Aside
 from wabawatch.adapters.stores.dynamodb.keys import (
     AFTER_ALL,
     SPREAD,
@@ -27,8 +27,8 @@ from wabawatch.adapters.stores.dynamodb.keys import (
     member_partition,
     month_of,
 )
-from wabawatch.adapters.stores.dynamodb.silences import OperatorActions
-from wabawatch.adapters.stores.dynamodb.snapshots import follows
+from wabawatch.adapters.stores.dynamodb.records import OperatorActions
+from wabawatch.adapters.stores.dynamodb.snapshots import fold_action, follows
 from wabawatch.adapters.stores.dynamodb.table import (
     Condition,
     Item,
@@ -52,7 +52,6 @@ from wabawatch.adapters.stores.dynamodb.transactions import (
     update,
     write,
 )
-from wabawatch.adapters.stores.dynamodb.transition_log import fold_action
 from wabawatch.application.ports import FoldBatch, MemberRow, Outcome
 from wabawatch.domain.incident import Incident, Key, Member
 

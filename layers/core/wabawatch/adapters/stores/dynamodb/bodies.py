@@ -1,19 +1,21 @@
-"""Decode rows, and set aside those that cannot be decoded, so that the others are still used."""
+"""Save and load the bodies of rows: large ones in chunks; those that cannot be decoded are set aside."""
 
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from wabawatch.adapters.stores.codec import instant, load, microseconds
-from wabawatch.adapters.stores.dynamodb.chunks import MismatchError, load_body
 from wabawatch.adapters.stores.dynamodb.keys import Periods, expiry, iso, month_of
 from wabawatch.adapters.stores.dynamodb.table import (
     Condition,
     Item,
+    Key,
+    RefusedError,
     Table,
     Value,
     blob,
@@ -24,15 +26,84 @@ from wabawatch.adapters.stores.dynamodb.table import (
     text,
 )
 from wabawatch.adapters.stores.dynamodb.transactions import Action, WriteGroup, delete, put, update, write
-from wabawatch.application.ports import SetAside
+from wabawatch.application.ports import Outcome, SetAside
 from wabawatch.domain.coverage import DayCoverage, ShardCoverage
 from wabawatch.domain.health import Observation
 from wabawatch.domain.incident import Incident, Member
-from wabawatch.domain.notification_log import QueuedNotification
-from wabawatch.domain.run import Run
+from wabawatch.domain.notification import QueuedNotification
+from wabawatch.domain.sharding import Run
 from wabawatch.domain.silence import Acknowledgement, Silence
 from wabawatch.domain.snapshot import Snapshot, Transition
 from wabawatch.errors import SchemaError, StoreError
+
+INLINE: Final = 40_000
+"""Bytes of the largest body that is stored in its head. Heads of one kind share a partition."""
+CHUNK: Final = 350_000
+"""Bytes."""
+MAX_CHUNKS: Final = 11
+"""A transaction takes 4 MB."""
+_READS: Final = 5
+
+
+class MismatchError(StoreError):
+    """The chunks of a body are of different writes."""
+
+
+def save_body(table: Table, key: Key, body: bytes, **attributes: Value | None) -> None:
+    """Insert or replace an item and its body. Raises StoreError for a body that no transaction holds."""
+    if len(body) <= INLINE:
+        before = table.put(item(key, body=blob(body), **attributes))
+        _forget_chunks(table, key, before)
+        return
+    pieces = [body[start : start + CHUNK] for start in range(0, len(body), CHUNK)]
+    if len(pieces) > MAX_CHUNKS:
+        raise StoreError(
+            f"{' '.join(key)} needs {len(body) / 1e6:.1f} MB, and DynamoDB takes {MAX_CHUNKS * CHUNK / 1e6:.1f} MB at "
+            "once: split the fleet into several deployments"
+        )
+    stamp = text(uuid.uuid4().hex)
+    head = item(key, parts=number(len(pieces)), stamp=stamp, **attributes)
+    chunks = [
+        put(table, item(_chunk_key(key, position), stamp=stamp, body=blob(piece)))
+        for position, piece in enumerate(pieces)
+    ]
+    left_over = [delete(table, _chunk_key(key, position)) for position in range(len(pieces), MAX_CHUNKS)]
+    (answer,) = write(table, [WriteGroup((put(table, head), *chunks, *left_over))])
+    if answer.outcome is not Outcome.WRITTEN:
+        raise RefusedError(f"DynamoDB table {table.name}: {' '.join(key)} was refused; the log says why")
+
+
+def load_body(table: Table, head: Item) -> bytes | None:
+    """Return the body of an item, from its chunks where it has any. Where another process wrote meanwhile, read the
+    head again; None if it is gone. Raises MismatchError."""
+    key, found = key_of(head), head
+    for _ in range(_READS):
+        if "parts" not in found:
+            return body_of(found)
+        wanted = [_chunk_key(key, position) for position in range(int(found["parts"]["N"]))]
+        chunks = {key_of(chunk): chunk for chunk in table.get_all(wanted)}
+        if len(chunks) == len(wanted) and all(chunk["stamp"] == found["stamp"] for chunk in chunks.values()):
+            return b"".join(body_of(chunks[chunk]) for chunk in wanted)
+        again = table.get(key)
+        if again is None:
+            return None
+        found = again
+    raise MismatchError(f"the chunks of {' '.join(key)} do not belong together: restore the table from a backup")
+
+
+def delete_body(table: Table, key: Key) -> None:
+    """Delete an item and its chunks."""
+    _forget_chunks(table, key, table.delete(key))
+
+
+def _forget_chunks(table: Table, key: Key, before: Item) -> None:
+    for position in range(int(before.get("parts", number(0))["N"])):
+        table.delete(_chunk_key(key, position))
+
+
+def _chunk_key(key: Key, position: int) -> Key:
+    return f"PART#{key[0]}#{key[1]}#{position}", "part"
+
 
 ASIDE: Final = "ASIDE"
 _MAX_LISTED: Final = 100

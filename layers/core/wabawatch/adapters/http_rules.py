@@ -1,7 +1,9 @@
-"""The rules of HTTP deliveries: which URLs may be posted to, and what an answer means."""
+"""The rules of HTTP: which URLs may be posted to, what an answer means, and its Retry-After (RFC 9110, 10.2.3)."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import msgspec
@@ -47,3 +49,21 @@ def delivery_error(answer: Answer) -> DeliveryError:
         return DeliveryError(f"HTTP {answer.status}: a redirect, which is not followed", kind)
     wait = answer.retry_after if kind is DeliveryErrorKind.PASSING else None
     return DeliveryError(f"HTTP {answer.status}", kind, retry_after=wait)
+
+
+_LONGEST_WAIT: Final = 86_400.0
+
+
+def parse_retry_after(header: str, now: datetime) -> float | None:
+    """Return the wait in seconds, at most a day; None where the header says nothing of use. Never raises.
+
+    `now` is an aware instant. A date without a zone, or with `-0000`, is in UTC."""
+    value = header.strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:20]), _LONGEST_WAIT)
+    try:
+        at = parsedate_to_datetime(value)
+        wait = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max(wait, 0.0), _LONGEST_WAIT)
