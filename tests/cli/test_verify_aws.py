@@ -266,7 +266,7 @@ FOUND = [
         {"cloudwatch_GetMetricData": measured(poll=NOW - timedelta(minutes=16), notify=NOW)},
         "poll was last started 16 min ago",
     ),
-    ("schedules", {"cloudwatch_GetMetricData": measured(poll=NOW, notify=NOW, dropped=NOW)}, "gave up 1 start"),
+    ("schedules", {"cloudwatch_GetMetricData": measured(poll=NOW, notify=NOW, dropped=NOW)}, "dropped 1 invocation"),
     (
         "event sources",
         {
@@ -339,13 +339,13 @@ FOUND = [
         },
         "also watches other deployments",
     ),
-    ("metrics", {"cloudwatch_ListMetrics": {"Metrics": []}}, "so alarm wabawatch-no-run always rings"),
+    ("metrics", {"cloudwatch_ListMetrics": {"Metrics": []}}, "wabawatch-no-run is always in ALARM"),
     ("metrics", {"cloudwatch_DescribeAlarms": {"MetricAlarms": []}}, "no alarm on its own metrics"),
     ("cold start", {"logs_FilterLogEvents": report("6000.00")}, "started in 6.00 s"),
     (
         "quota: Lambda",
         {"lambda_GetAccountSettings": {"AccountLimit": {"UnreservedConcurrentExecutions": 2}}},
-        "3 executions at once are needed at most, and 2 are free",
+        "up to 3 concurrent executions are needed, and 2 are unreserved",
     ),
 ]  # fmt: skip
 
@@ -416,7 +416,7 @@ def test_a_fleet_in_shards_needs_more_executions(verification):
     verification.application.store.save_coverage(coverage)
     mappings = {"EventSourceMappings": [mapping(QUEUE, ScalingConfig={"MaximumConcurrency": 8})]}
     found = verification.finding("quota: Lambda", lambda_ListEventSourceMappings=mappings)
-    assert "11 executions at once are needed at most, and 10 are free" in found.said
+    assert "up to 11 concurrent executions are needed, and 10 are unreserved" in found.said
 
 
 def test_an_outage_of_a_large_fleet_needs_more_writes_than_a_small_quota_has(verification):
@@ -472,7 +472,7 @@ def listed(protocol, arn):
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        pytest.param({}, "alerts: nobody hears this topic", id="nobody"),
+        pytest.param({}, "alerts: no confirmed subscription", id="nobody"),
         pytest.param(
             {"sns_ListSubscriptionsByTopic": listed("email", "PendingConfirmation")},
             "email ops@example.com is not confirmed",
@@ -480,7 +480,7 @@ def listed(protocol, arn):
         ),
         pytest.param(
             {"sns_GetTopicAttributes": {"Attributes": {"SubscriptionsDeleted": "2"}}},
-            "2 subscriptions deleted lately",
+            "2 subscriptions deleted recently",
             id="deleted",
         ),
         pytest.param(
@@ -488,7 +488,7 @@ def listed(protocol, arn):
                 "sns_ListSubscriptionsByTopic": listed("email", f"arn:aws:sns:{REGION}:1:t:1"),
                 "sns_GetSubscriptionAttributes": {"Attributes": {"ConfirmationWasAuthenticated": "false"}},
             },
-            "whoever gets a mail of ops@example.com can unsubscribe it",
+            "the link in each e-mail to ops@example.com unsubscribes it without authentication",
             id="anybody can unsubscribe",
         ),
     ],
@@ -557,8 +557,8 @@ def delivering(verification, **errors):
 def test_a_test_alert_is_proven_by_its_arrival(verification):
     results = verification.run("test alert", lambda_Invoke=delivering(verification))
     assert [(one.outcome, one.said) for one in results] == [
-        (Outcome.PROVEN, "alerts took the test from the notify function, and delivered it"),
-        (Outcome.PROVEN, "chat took the test from the notify function"),
+        (Outcome.PROVEN, "alerts accepted the test from the notify function, and delivered it"),
+        (Outcome.PROVEN, "chat accepted the test from the notify function"),
     ]
     assert verification.left_behind() == []
 
@@ -640,15 +640,15 @@ def test_every_topic_that_alarms_speak_to_is_listened_to(verification):
     results = verification.run("test alarm", cloudwatch_SetAlarmState=answer, **script)
     assert [one.outcome for one in results] == [Outcome.PROVEN, Outcome.PROVEN]
     only_one = {"cloudwatch_DescribeAlarms": {"MetricAlarms": [alarm("quiet", AlarmActions=[own])]}}
-    assert "no alarm speaks" in verification.finding("test alarm", **only_one).said
+    assert "no alarm sends" in verification.finding("test alarm", **only_one).said
 
 
 @pytest.mark.parametrize(
     ("more", "outcome", "said"),
     [
-        pytest.param({"StateValue": "ALARM"}, Outcome.UNCHECKED, "rings already", id="it rings"),
-        pytest.param({"AlarmActions": []}, Outcome.FINDING, "no alarm speaks", id="it has no action"),
-        pytest.param({"ActionsEnabled": False}, Outcome.FINDING, "no alarm speaks", id="its actions are off"),
+        pytest.param({"StateValue": "ALARM"}, Outcome.UNCHECKED, "is in ALARM already", id="it rings"),
+        pytest.param({"AlarmActions": []}, Outcome.FINDING, "no alarm sends", id="it has no action"),
+        pytest.param({"ActionsEnabled": False}, Outcome.FINDING, "no alarm sends", id="its actions are off"),
         pytest.param({}, Outcome.FINDING, "no message", id="its message does not come"),
     ],
 )
@@ -723,7 +723,7 @@ def test_what_an_earlier_verification_left_is_removed_and_a_present_one_s_is_not
         sns.create_topic(Name=name)
         verification.subscribe("alerts", "sqs", f"arn:aws:sqs:{REGION}:123456789012:{name}")
     (found,) = verification.run("leftovers")
-    assert found.said == "3 removed that an earlier verification left"
+    assert found.said == "3 removed"
     names = {name.rpartition("/")[2].rpartition(":")[2] for name in verification.left_behind()}
     assert names == {young, other, f"{STACK}-verify-mine"}
     assert len(sns.list_subscriptions()["Subscriptions"]) == 3

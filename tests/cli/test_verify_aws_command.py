@@ -64,16 +64,16 @@ def test_what_is_not_proven_ends_with_1_and_says_what_to_do(verify, verdict, sai
 def test_without_a_terminal_and_without_yes_nobody_gets_a_message(verify):
     done = verify([QUIET, LOUD])
     assert done.exit_code == 1
-    assert "test alarm: not agreed to" in done.stdout
+    assert "test alarm: not confirmed" in done.stdout
     assert "it rang" not in done.stdout
 
 
 @pytest.mark.parametrize(
     ("typed", "code", "said"),
     [
-        pytest.param("n\n", 1, "not agreed to", id="no"),
-        pytest.param("y\ny\n", 0, "everybody got it", id="yes, and they got it"),
-        pytest.param("y\nn\n", 1, "somebody did not get it", id="yes, and they did not"),
+        pytest.param("n\n", 1, "not confirmed", id="no"),
+        pytest.param("y\ny\n", 0, "everybody received it", id="yes, and they got it"),
+        pytest.param("y\nn\n", 1, "not everybody received it", id="yes, and they did not"),
     ],
 )
 def test_people_are_asked_before_and_after(verify, typed, code, said):
@@ -89,7 +89,7 @@ def test_the_json_document_has_every_result(verify):
     assert found["ok"] is False
     assert [(one["check"], one["outcome"]) for one in found["results"]] == [
         ("test alarm", "unchecked"),
-        ("table", "was_available"),
+        ("table", "proven"),
     ]
 
 

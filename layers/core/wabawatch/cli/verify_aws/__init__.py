@@ -1,5 +1,5 @@
-"""`doctor --verify-aws`: what only a real AWS account can show, each check with what it proves.
+"""Checks for `doctor --verify-aws`, which need a real AWS account.
 
-A check is a generator: it yields verdicts, and a `Pause` where it has to wait, so that the checks wait side by side in
-one thread. What a check creates it removes when it ends, however it ends.
+A check is a generator: it yields verdicts, and a `Pause` when it waits, so that all checks run concurrently in one
+thread. Each check removes what it created when it ends, also after an error.
 """

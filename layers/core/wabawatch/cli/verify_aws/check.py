@@ -1,4 +1,4 @@
-"""The parts of a check: the AWS account, what a check is, and how checks run side by side."""
+"""Types of a check, access to the AWS account, and the loop that runs checks concurrently."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wabawatch.monitor import Monitor
 
 
 class Timer:
-    """A clock that nobody can set, in seconds, and the process's own pause. Tests replace both."""
+    """A monotonic clock, in seconds, and a function that sleeps. Tests replace both."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
         self.now = now
@@ -33,11 +33,11 @@ _RENAMED: Final = {
     "lambda:Invoke": "lambda:InvokeFunction",
     "lambda:GetLayerVersionByArn": "lambda:GetLayerVersion",
 }
-"""Operations whose action has another name."""
+"""IAM actions whose name differs from the operation's."""
 
 
 class MissingPermissionError(WabawatchError):
-    """The credentials may not do something. `action` is as IAM writes it."""
+    """The credentials lack a permission. `action` is the IAM action, such as `sqs:CreateQueue`."""
 
     def __init__(self, action: str) -> None:
         super().__init__(f"not allowed: {action}")
@@ -45,7 +45,7 @@ class MissingPermissionError(WabawatchError):
 
 
 class Account:
-    """What checks ask. Every call raises MissingPermissionError, or another WabawatchError."""
+    """Access of the checks to the AWS account. Every call raises MissingPermissionError, or another WabawatchError."""
 
     def __init__(
         self, stack: deployed.Stack, application: Monitor, clients: Callable[[str], Any], timer: Timer
@@ -61,7 +61,7 @@ class Account:
         return answer
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:  # noqa: ANN401 - many shapes
-        """All items of a paged answer."""
+        """Return all items of a paginated response."""
         paginator = self.client(service).get_paginator(operation)
         pages = self._ask(lambda: list(paginator.paginate(**parameters)), service)
         return [item for page in pages for item in page.get(key, ())]
@@ -72,7 +72,7 @@ class Account:
         return self._made[service]
 
     def ask_deployed(self, service: str, look: Callable[[deployed.Stack, Callable[[str], Any]], Any]) -> Any:  # noqa: ANN401 - as above
-        """One of the stack adapter's questions."""
+        """Call a function of the CloudFormation adapter."""
         return self._ask(lambda: look(self.stack, self.client), service)
 
     def _ask(self, call: Callable[[], Any], service: str) -> Any:  # noqa: ANN401 - as above
@@ -91,26 +91,26 @@ class Account:
         return found
 
     def output(self, name: str) -> str:
-        """Raises ConfigurationError where the stack has no such output."""
+        """Return an output of the stack; raises ConfigurationError when it does not exist."""
         if name not in self.stack.outputs:
             raise ConfigurationError(f"stack {self.stack.name} has no output {name}: deploy this version first")
         return self.stack.outputs[name]
 
     @property
     def functions(self) -> dict[str, str]:
-        """Function names by purpose."""
+        """Return function names by purpose."""
         return {"poll": self.output("PollFunctionName"), "notify": self.output("NotifyFunctionName")}
 
     @property
     def topics(self) -> dict[str, str]:
-        """Topic ARNs: those of the destinations by the destination's name, and those of the monitor's own alarms."""
-        places = self.application.settings.destinations.items()
-        found = {name: getattr(one.options, "topic_arn", "") for name, one in places}
+        """Return topic ARNs: of destinations by destination name, and of the monitor's own alarms."""
+        destinations = self.application.settings.destinations.items()
+        found = {name: getattr(destination.options, "topic_arn", "") for name, destination in destinations}
         return {name: arn for name, arn in (found | self.alarm_topics).items() if arn}
 
     @property
     def alarm_topics(self) -> dict[str, str]:
-        """The topics that the alarms of the stack speak to: its own, and one that was given to it."""
+        """Return the topics that get the alarms of the stack: its own, and MonitorTopicArn."""
         outputs = self.stack.outputs
         arns = outputs.get("AlarmTopicArns") or outputs.get("MonitorTopicArn", "")
         return {f"{MONITOR} ({arn.rpartition(':')[2]})": arn for arn in arns.split(",") if arn}
@@ -120,7 +120,7 @@ MONITOR: Final = "the monitor's own alarms"
 
 
 def missing_permission(error: BaseException | None, service: str) -> str | None:
-    """The action that was denied, or None. AWS names it in most messages; otherwise it has the operation's name."""
+    """Return the denied IAM action, or None. Most messages name it; otherwise derive it from the operation's name."""
     if not isinstance(error, ClientError):
         return None
     about = error.response.get("Error", {})
@@ -133,19 +133,19 @@ def missing_permission(error: BaseException | None, service: str) -> str | None:
 
 
 LIMIT: Final = 3600.0
-"""Seconds for all checks together; each has shorter limits of its own."""
+"""Seconds for all checks together; each check has shorter limits."""
 
 
 class Outcome(StrEnum):
-    """How a check ended: what it shows holds; something is wrong; or nothing can be said."""
+    """Outcome of a check: passed, failed, or could not be checked."""
 
-    PROVEN = "was_available"
+    PROVEN = "proven"
     FINDING = "finding"
     UNCHECKED = "unchecked"
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """One thing that a check found out. `todo` says what to do where it is not proven."""
+    """One finding of a check. `todo` is the advice when it is not proven."""
 
     outcome: Outcome
     said: str
@@ -153,7 +153,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Pause(msgspec.Struct, frozen=True):
-    """Let the other checks go on, and come back after so many seconds."""
+    """Ask to be resumed after so many seconds; other checks run meanwhile."""
 
     seconds: float
 
@@ -162,9 +162,11 @@ Step = Verdict | Pause
 
 
 class Check(msgspec.Struct, frozen=True):
-    """`actions`: what the operator's permissions must allow. `changes`: what it creates and removes again, or sends.
-    `asks`: the question before it, where it sends something to people; `receipt`: the question after it, to which only
-    they know the answer."""
+    """Define a check.
+
+    `actions`: IAM actions that it needs. `changes`: what it creates and removes, or sends. `asks`: the confirmation
+    before it runs, if it sends messages to people. `receipt`: the question afterwards whether these people got them.
+    """
 
     name: str
     proves: str
@@ -206,52 +208,53 @@ class _Running:
 def run_checks(
     checks: Sequence[Check], account: Account, timer: Timer, on_wait: Callable[[Sequence[str]], None] = lambda _: None
 ) -> Generator[Result]:
-    """Yield results as they come. `on_wait` gets the names of the checks that wait, where these are others than before.
+    """Yield results as they come. `on_wait` gets the names of the waiting checks, whenever these change.
 
-    Whoever closes the generator, or an interrupt, ends every check at once: each removes
-    what it created."""
+    Closing the generator, or an interrupt, ends all checks; each removes what it created."""
     end = timer.now() + LIMIT
     running = [_Running(check, account) for check in checks]
-    notified: list[str] = []
+    shown: list[str] = []
     with ExitStack() as cleanup:
-        for each in running:
-            cleanup.callback(each.steps.close)  # type: ignore[attr-defined] # steps are generators
+        for task in running:
+            cleanup.callback(task.steps.close)  # type: ignore[attr-defined] # steps are generators
         while running:
-            for each in [one for one in running if one.due <= timer.now()]:
-                yield from _advance(each, running, timer)
+            for task in [task for task in running if task.due <= timer.now()]:
+                yield from _advance(task, running, timer)
             if timer.now() >= end:
-                late = unchecked("it took longer than an hour in all", "run the verification again")
-                yield from (_result(one.check, late) for one in running)
+                late = unchecked("not finished within one hour", "run the verification again")
+                yield from (_result(task.check, late) for task in running)
                 return
-            if (names := [one.check.name for one in running]) != notified:
-                on_wait(notified := names)
-            if running and (wait := min(one.due for one in running) - timer.now()) > 0:
+            if (names := [task.check.name for task in running]) != shown:
+                on_wait(shown := names)
+            if running and (wait := min(task.due for task in running) - timer.now()) > 0:
                 timer.sleep(wait)
 
 
-def _advance(each: _Running, running: list[_Running], timer: Timer) -> Iterator[Result]:
-    """Take verdicts until the check pauses or ends."""
+def _advance(task: _Running, running: list[_Running], timer: Timer) -> Iterator[Result]:
+    """Yield results until the check pauses or ends."""
     while True:
-        step = _next(each)
+        step = _next(task)
         if isinstance(step, Pause):
-            each.due = timer.now() + step.seconds
+            task.due = timer.now() + step.seconds
             return
         if step is not None:
-            yield _result(each.check, step)
+            yield _result(task.check, step)
             continue
-        running.remove(each)
+        running.remove(task)
         return
 
 
-def _next(each: _Running) -> Step | None:
-    """The next step; a check that fails says why and has ended: a generator that raised yields nothing more."""
+def _next(task: _Running) -> Step | None:
+    """Return the next step, None at the end. An exception becomes a verdict, and ends the check."""
     try:
-        return next(each.steps, None)
+        return next(task.steps, None)
     except MissingPermissionError as error:
-        return unchecked(f"not allowed: {error.action}", f"allow {error.action} to whoever verifies")
+        return unchecked(
+            f"not allowed: {error.action}", f"allow {error.action} for the credentials that run the verification"
+        )
     except WabawatchError as error:
-        return unchecked(str(error), "put that right and verify again")
-    except Exception as error:  # noqa: BLE001 - a border: one check must not end an hour's others
+        return unchecked(str(error), "fix this and run the verification again")
+    except Exception as error:  # noqa: BLE001 - isolation border: one check must not end the others
         return unchecked(f"unexpected {describe_place(error)}, a bug", "report it")
 
 

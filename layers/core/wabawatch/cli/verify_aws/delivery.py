@@ -1,4 +1,4 @@
-"""Checks from end to end."""
+"""End-to-end checks: self-tests of the functions, the test alert and the test alarm."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from wabawatch.cli.verify_aws.topics import (
 from wabawatch.messages.text import pluralize
 
 _PROCESSORS: Final = {"arm64": {"aarch64", "arm64"}, "x86_64": {"x86_64", "AMD64"}}
-"""What Python calls the processor that Lambda calls so."""
+"""Python's names of the processor, by Lambda's name."""
 _REPORT: Final = re.compile(r"\bDuration: ([\d.]+) ms\s+Billed .*Init Duration: ([\d.]+) ms", re.DOTALL)
 _LOOK_BACK: Final = timedelta(days=1)
 _LONGEST_INIT: Final = 5_000.0
-"""Milliseconds. After ten seconds Lambda starts the function anew, within its own time-out."""
+"""Milliseconds. After ten seconds Lambda restarts the function, and this counts towards its timeout."""
 
 
 def ask_function(account: Account, purpose: str, **more: bool) -> Mapping[str, Any] | Step:
-    """The answer of a function to a self-test; a finding where it failed."""
+    """Invoke a function's self-test and return its response, or a finding if it failed."""
     event = json.dumps({"wabawatch": "self-test", **more})
     answer = account.call("lambda", "invoke", FunctionName=account.functions[purpose], Payload=event)
     document = json.loads(answer["Payload"].read() or b"null")
@@ -53,7 +53,7 @@ def _todo(said: str) -> str:
 
 
 def functions(account: Account) -> Iterator[Step]:
-    """Native libraries, processor, and what each role may do, in a real invocation of each function."""
+    """Invoke each function to check its native libraries, its processor and the permissions of its role."""
     for purpose, name in account.functions.items():
         answer = ask_function(account, purpose)
         if not isinstance(answer, Mapping):
@@ -64,22 +64,26 @@ def functions(account: Account) -> Iterator[Step]:
         )
         if answer["architecture"] not in _PROCESSORS.get(wanted, {wanted}):
             yield finding(f"{purpose} runs on {answer['architecture']} and not on {wanted}", "deploy again")
-        errors = [one for one in answer["tried"] if one.get("error")]
-        for one in errors:
-            yield finding(f"{purpose}: {one['name']}: {one['error']}", "allow it in the template's role, or correct it")
+        errors = [step for step in answer["tried"] if step.get("error")]
+        for step in errors:
+            yield finding(
+                f"{purpose}: {step['name']}: {step['error']}", "allow it in the template's role, or correct it"
+            )
         if not errors:
-            yield _well(purpose, answer)
+            yield _passed(purpose, answer)
 
 
-def _well(purpose: str, answer: Mapping[str, Any]) -> Step:
+def _passed(purpose: str, answer: Mapping[str, Any]) -> Step:
     versions = ", ".join(f"{name} {version}" for name, version in answer["versions"].items())
     read, of = answer["secrets"], answer["secrets_in_all"]
     some = f"{read} of {pluralize(of, 'secret')}" if read < of else pluralize(of, "secret")
-    return proven(f"{purpose} runs on {answer['architecture']} and can do what it needs, {some} read; {versions}")
+    return proven(
+        f"{purpose} runs on {answer['architecture']} and has the permissions it needs, {some} read; {versions}"
+    )
 
 
 def cold_start(account: Account) -> Iterator[Step]:
-    """What Lambda itself measured at the latest cold start of each function."""
+    """Read Lambda's own measurement of the latest cold start of each function from the logs."""
     since = account.application.clock.now() - _LOOK_BACK
     for purpose, name in account.functions.items():
         events = account.pages(
@@ -92,23 +96,27 @@ def cold_start(account: Account) -> Iterator[Step]:
         )
         found = [match for event in events if (match := _REPORT.search(event["message"]))]
         if not found:
-            yield unchecked(f"{purpose} had no cold start in the last day", "verify again after a deployment")
+            yield unchecked(
+                f"{purpose} had no cold start in the last day", "run the verification again after a deployment"
+            )
             continue
         first, init = float(found[-1][1]), float(found[-1][2])
-        said = f"{purpose} started in {init / 1000:.2f} s, and answered its first event in {first / 1000:.2f} s"
+        said = f"{purpose} started in {init / 1000:.2f} s, and processed its first event in {first / 1000:.2f} s"
         yield (
-            proven(said) if init < _LONGEST_INIT else finding(said, "Lambda allows 10 s: is the bytecode in the layer?")
+            proven(said)
+            if init < _LONGEST_INIT
+            else finding(said, "Lambda allows 10 s: check that the layer contains the bytecode")
         )
 
 
 ALARM_REASON: Final = "A test by `wabawatch doctor --verify-aws`: nothing is wrong"
 _ARRIVES_WITHIN: Final = 300.0
 _COUNTED_AFTER: Final = 240.0
-"""Seconds after which CloudWatch shows SNS's counts."""
+"""Seconds until CloudWatch shows the metrics of SNS."""
 
 
 def deliver_test_alert(account: Account) -> Iterator[Step]:
-    """The notify function sends a marked test under its own role; it must arrive at a queue beside the people."""
+    """Let the notify function send a marked test; it must arrive at a temporary queue, subscribed beside the people."""
     own = account.alarm_topics
     topics = {name: arn for name, arn in account.topics.items() if name not in own and not arn.endswith(".fifo")}
     began = account.application.clock.now()
@@ -119,10 +127,11 @@ def deliver_test_alert(account: Account) -> Iterator[Step]:
         if not isinstance(answer, Mapping):
             yield answer
             return
-        failed = {one["name"]: one["error"] for one in answer["delivered"] if one.get("error")}
+        delivered = answer["delivered"]
+        failed = {delivery["name"]: delivery["error"] for delivery in delivered if delivery.get("error")}
         for name, error in failed.items():
-            yield finding(f"{name} did not take the test from the notify function: {error}", "repair the destination")
-        taken = [one["name"] for one in answer["delivered"] if one["name"] not in failed]
+            yield finding(f"{name} did not accept the test from the notify function: {error}", "repair the destination")
+        taken = [delivery["name"] for delivery in delivered if delivery["name"] not in failed]
         waiting = {name: queue for name, queue in waiting.items() if name in taken}
         end = account.timer.now() + _ARRIVES_WITHIN
         while waiting and account.timer.now() < end:
@@ -139,16 +148,18 @@ def deliver_test_alert(account: Account) -> Iterator[Step]:
 def _arrival(account: Account, name: str, *, arrived: bool) -> Step:
     arn = account.topics.get(name)
     if arn is None:
-        return proven(f"{name} took the test from the notify function")
+        return proven(f"{name} accepted the test from the notify function")
     if arn.endswith(".fifo"):
-        return unchecked(f"{name} took the test; a FIFO topic's subscribers are not looked at")
+        return unchecked(f"{name} accepted the test; subscribers of FIFO topics are not checked")
     if not arrived:
-        return finding(f"{name} took the test, and it did not arrive at a new subscriber", "read the topic's policy")
-    return proven(f"{name} took the test from the notify function, and delivered it")
+        return finding(
+            f"{name} accepted the test, but it did not arrive at a new subscriber", "check the topic's policy"
+        )
+    return proven(f"{name} accepted the test from the notify function, and delivered it")
 
 
 def _undelivered(account: Account, topics: Mapping[str, str], since: datetime) -> Iterator[Step]:
-    """Whether SNS counts deliveries that failed since then."""
+    """Yield a finding for each topic of which SNS counts failed deliveries since `since`."""
     if not topics:
         return
     yield Pause(_COUNTED_AFTER)
@@ -161,81 +172,82 @@ def _undelivered(account: Account, topics: Mapping[str, str], since: datetime) -
     for name, count in zip(topics, counts, strict=True):
         if count:
             said = f"{name}: SNS could not deliver to {pluralize(count, 'subscriber')}"
-            yield finding(said, "see the topic's metric NumberOfNotificationsFailed, and its subscriptions")
+            yield finding(said, "check the topic's metric NumberOfNotificationsFailed, and its subscriptions")
 
 
-def ring_test_alarm(account: Account) -> Iterator[Step]:
-    """Set an alarm that is quiet to ALARM: its message must come through the topics of the monitor's own alarms. The
-    alarm is set back afterwards; by itself it goes back too."""
+def trigger_test_alarm(account: Account) -> Iterator[Step]:
+    """Set an alarm to ALARM: its message must arrive through the topics of the monitor's own alarms.
+
+    The alarm is reset afterwards; CloudWatch would reset it, too."""
     topics = account.alarm_topics
     began = account.application.clock.now()
-    speaking, trigger = _choose(stack_alarms(account), set(topics.values()))
-    if not topics or speaking is None:
-        yield finding("no alarm speaks to a topic of the stack's outputs", "deploy again")
+    sender, trigger = _choose(stack_alarms(account), set(topics.values()))
+    if not topics or sender is None:
+        yield finding("no alarm sends to a topic of the stack's outputs", "deploy again")
         return
     if trigger is None:
-        yield unchecked("every alarm that could be tried rings already", "see the dashboard")
+        yield unchecked("every alarm that could be tested is in ALARM already", "check the dashboard")
         return
     with ExitStack() as cleanup:
         waiting = {name: cleanup.enter_context(temporary_queue(account, "alarm", arn)) for name, arn in topics.items()}
         yield Pause(_SUBSCRIBED)
-        cleanup.enter_context(_ringing(account, trigger))
+        cleanup.enter_context(_set_to_alarm(account, trigger))
         end = account.timer.now() + _ARRIVES_WITHIN
         while waiting and account.timer.now() < end:
             for name, queue in list(waiting.items()):
-                if any(_says(document, speaking) for document in queue.receive(account)):
+                if any(_is_message_of(document, sender) for document in queue.receive(account)):
                     del waiting[name]
             if waiting:
                 yield Pause(_LOOK_EVERY)
     for name in topics:
-        said = f"{name}: alarm {trigger['AlarmName']} rang, and"
+        said = f"{name}: alarm {trigger['AlarmName']} was set, and"
         if name in waiting:
-            yield finding(f"{said} no message of {speaking} came through", "read the topic's policy, and its key's")
+            yield finding(f"{said} no message of {sender} arrived", "check the policies of the topic and of its key")
         else:
-            yield proven(f"{said} the message of {speaking} came through")
+            yield proven(f"{said} the message of {sender} arrived")
     yield from _undelivered(account, topics, began)
 
 
 Alarm = Mapping[str, Any]
 
 
-def _says(document: Mapping[str, Any], alarm: str) -> bool:
+def _is_message_of(document: Mapping[str, Any], alarm: str) -> bool:
     return document.get("AlarmName") == alarm and document.get("NewStateValue") == "ALARM"
 
 
 def _choose(alarms: Mapping[str, Sequence[Alarm]], topics: set[str]) -> tuple[str | None, Alarm | None]:
-    """The alarm that speaks to the topics, and the one to set: itself, or of a composite alarm one that it is made of.
+    """Choose an alarm that sends to the topics, and the alarm to set: the same, or a part of a composite alarm.
 
-    A composite alarm that is set itself may stay as it was set. One whose rule has an AND may need more than one part.
+    A composite alarm that is set directly may stay in that state. If its rule has an AND, it may need several parts.
     Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_SetAlarmState.html"""
-    quiet = [one for one in alarms["MetricAlarms"] if one["StateValue"] != "ALARM"]
+    quiet = [alarm for alarm in alarms["MetricAlarms"] if alarm["StateValue"] != "ALARM"]
     parts: list[tuple[Alarm, Alarm]] = [
-        (one, part)
-        for one in sorted(alarms["CompositeAlarms"], key=lambda one: " AND " in one["AlarmRule"])
+        (composite, part)
+        for composite in sorted(alarms["CompositeAlarms"], key=lambda alarm: " AND " in alarm["AlarmRule"])
         for part in quiet
-        if _rings_with(one["AlarmRule"], part)
+        if _has_part(composite["AlarmRule"], part)
     ]
-    choices = [*parts, *((one, one) for one in quiet)]
+    choices = [*parts, *((alarm, alarm) for alarm in quiet)]
     everything = (*alarms["CompositeAlarms"], *alarms["MetricAlarms"])
-    speaking = next((one["AlarmName"] for one in everything if _speaks(one, topics)), None)
-    for speaker, trigger in choices:
-        if _speaks(speaker, topics) and speaker["StateValue"] != "ALARM":
-            return speaker["AlarmName"], trigger
-    return speaking, None
+    sender_name = next((alarm["AlarmName"] for alarm in everything if _sends_to(alarm, topics)), None)
+    for sender, trigger in choices:
+        if _sends_to(sender, topics) and sender["StateValue"] != "ALARM":
+            return sender["AlarmName"], trigger
+    return sender_name, None
 
 
-def _speaks(alarm: Alarm, topics: set[str]) -> bool:
+def _sends_to(alarm: Alarm, topics: set[str]) -> bool:
     return topics <= set(alarm.get("AlarmActions", ())) and bool(alarm.get("ActionsEnabled", True))
 
 
-def _rings_with(rule: str, part: Alarm) -> bool:
-    """Whether a composite alarm's rule has `ALARM(…)` of a part, by name or ARN, quoted or not."""
+def _has_part(rule: str, part: Alarm) -> bool:
+    """Return whether a composite alarm's rule has `ALARM(…)` of a part, by name or ARN, quoted or not."""
     names = "|".join(re.escape(name) for name in {part["AlarmName"], part.get("AlarmArn", part["AlarmName"])})
     return re.search(rf"(?<!NOT )\bALARM\([\"']?({names})[\"']?\)", rule) is not None
 
 
 @contextmanager
-def _ringing(account: Account, alarm: Alarm) -> Iterator[None]:
+def _set_to_alarm(account: Account, alarm: Alarm) -> Iterator[None]:
     def put(state: str) -> None:
         name = alarm["AlarmName"]
         account.call("cloudwatch", "set_alarm_state", AlarmName=name, StateValue=state, StateReason=ALARM_REASON)

@@ -14,23 +14,24 @@ from wabawatch.config import effective
 from wabawatch.messages.text import humanize_duration, pluralize
 
 LAYER_AGE: Final = timedelta(days=31)
-"""The layer brings OpenSSL and the certificate authorities; AWS updates neither."""
+"""The layer contains OpenSSL and the certificate authorities, which AWS does not update."""
 _USUAL_INTERVAL: Final = timedelta(minutes=5)
 _METRICS_LATE: Final = timedelta(minutes=5)
-"""CloudWatch shows a minute's metrics some minutes later."""
+"""Delay until CloudWatch shows a minute's metrics."""
 _LOOK_BACK: Final = timedelta(hours=3)
 _NAMESPACE: Final = "Wabawatch"
 _DEPLOYMENT: Final = "deployment"
 
 
 def schedules(account: Account) -> Iterator[Step]:
-    """Both are on, and both functions were started lately: Scheduler itself does not say when it last ran."""
+    """Check that both schedules are enabled, and by metrics that both functions were started recently: Scheduler has no
+    time of the last run."""
     found: Mapping[str, deployed.Schedule | None] = account.ask_deployed("scheduler", deployed.list_schedules)
-    for purpose, one in found.items():
-        if one is None:
+    for purpose, schedule in found.items():
+        if schedule is None:
             yield finding(f"the schedule of {purpose} does not exist", "deploy again")
-        elif not one.is_on:
-            yield finding(f"the schedule of {purpose} is off", f"enable schedule {one.name}")
+        elif not schedule.is_on:
+            yield finding(f"the schedule of {purpose} is off", f"enable schedule {schedule.name}")
     intervals = {"poll": interval_of(account.stack, _USUAL_INTERVAL), "notify": timedelta(minutes=1)}
     dropped, started = _starts(account)
     for purpose, interval in intervals.items():
@@ -49,12 +50,13 @@ def schedules(account: Account) -> Iterator[Step]:
             yield proven(f"{purpose} was started {humanize_duration(age)} ago{how}")
     if dropped:
         yield finding(
-            f"Scheduler gave up {pluralize(dropped, 'start')} lately", "read ScheduleDeadLetterQueue: it says why"
+            f"Scheduler dropped {pluralize(dropped, 'invocation')} recently",
+            "read ScheduleDeadLetterQueue for the reason",
         )
 
 
 def _starts(account: Account) -> tuple[int, dict[str, datetime | None]]:
-    """How many starts Scheduler gave up, and when each function was last started, by CloudWatch's metrics."""
+    """Return the number of invocations that Scheduler dropped, and each function's last start, from CloudWatch."""
     group = account.output("ScheduleName").partition("/")[0]
     wanted = {
         purpose: ("AWS/Lambda", "Invocations", "FunctionName", name) for purpose, name in account.functions.items()
@@ -68,7 +70,7 @@ def _starts(account: Account) -> tuple[int, dict[str, datetime | None]]:
 def sums(
     account: Account, wanted: Mapping[str, tuple[str, str, str, str]], back: timedelta
 ) -> dict[str, dict[datetime, int]]:
-    """The sums by minute that are not zero of metrics: namespace, name, and one dimension's name and value."""
+    """Return sums per minute, without zeros, of metrics given by namespace, name, and a dimension's name and value."""
     now = account.application.clock.now()
     queries = [
         {
@@ -90,18 +92,18 @@ def sums(
         EndTime=now + timedelta(minutes=1),
     )
     found: dict[str, dict[datetime, int]] = {label: {} for label in wanted}
-    for one in results:
-        values = zip(one["Timestamps"], one["Values"], strict=True)
-        found[one["Id"]] |= {at: int(value) for at, value in values if value}
+    for result in results:
+        values = zip(result["Timestamps"], result["Values"], strict=True)
+        found[result["Id"]] |= {at: int(value) for at, value in values if value}
     return found
 
 
 def event_sources(account: Account) -> Iterator[Step]:
-    """The shard queue starts poll, and the table's stream starts notify."""
+    """Check that the shard queue starts poll, and that the table's stream starts notify."""
     for purpose, source, what in (("poll", ":sqs:", "the shard queue"), ("notify", ":dynamodb:", "the table's stream")):
         name = account.functions[purpose]
         mappings = account.pages("lambda", "list_event_source_mappings", "EventSourceMappings", FunctionName=name)
-        mapping = next((one for one in mappings if source in one.get("EventSourceArn", "")), None)
+        mapping = next((found for found in mappings if source in found.get("EventSourceArn", "")), None)
         yield _of_mapping(purpose, what, mapping)
 
 
@@ -117,13 +119,13 @@ def _of_mapping(purpose: str, what: str, mapping: Mapping[str, Any] | None) -> S
 
 
 def table(account: Account) -> Iterator[Step]:
-    """It can be restored to any second, forgets what is old, has its stream, and cannot be deleted by mistake."""
+    """Check the table's point-in-time recovery, time to live, stream and deletion protection."""
     name = account.output("TableName")
     backups = account.call("dynamodb", "describe_continuous_backups", TableName=name)["ContinuousBackupsDescription"]
     recovery = backups.get("PointInTimeRecoveryDescription", {})
     ttl = account.call("dynamodb", "describe_time_to_live", TableName=name)["TimeToLiveDescription"]
     described = account.call("dynamodb", "describe_table", TableName=name)["Table"]
-    again = "deploy again: the template says so"
+    again = "deploy again: the template sets it"
     yield _holds(
         recovery.get("PointInTimeRecoveryStatus") == "ENABLED",
         f"the table can be restored to any second since {recovery.get('EarliestRestorableDateTime', 'now')}",
@@ -166,13 +168,12 @@ def termination_protection(account: Account) -> Iterator[Step]:
 
 
 def layer(account: Account) -> Iterator[Step]:
-    """How old the layer is, and whether it is built for the functions' processor."""
+    """Check the age of the layer, and that it is built for the functions' processor."""
     seen: dict[str, Mapping[str, Any]] = {}
     for purpose, name in account.functions.items():
         function = account.call("lambda", "get_function_configuration", FunctionName=name)
         processors = set(function.get("Architectures", ("x86_64",)))
-        for one in function.get("Layers", ()):
-            arn = one["Arn"]
+        for arn in (entry["Arn"] for entry in function.get("Layers", ())):
             if arn not in seen:
                 seen[arn] = account.call("lambda", "get_layer_version_by_arn", Arn=arn)
                 yield _age(account, arn, seen[arn]["CreatedDate"])
@@ -192,18 +193,22 @@ def _age(account: Account, arn: str, created: str) -> Step:
 
 
 def metrics(account: Account) -> Iterator[Step]:
-    """Each alarm on the functions' own metrics watches this deployment's, and those that must exist do."""
-    alarms = [one for one in stack_alarms(account)["MetricAlarms"] if one.get("Namespace") == _NAMESPACE]
+    """Check that each alarm on the functions' own metrics watches this deployment, and that required metrics exist."""
+    alarms = [alarm for alarm in stack_alarms(account)["MetricAlarms"] if alarm.get("Namespace") == _NAMESPACE]
     own = {"Name": _DEPLOYMENT, "Value": account.stack.name}
-    join_limited = account.pages("cloudwatch", "list_metrics", "Metrics", Namespace=_NAMESPACE, Dimensions=[own])
-    existing = {_identity(one) for one in join_limited}
-    wrong = [one["AlarmName"] for one in alarms if own not in one["Dimensions"]]
+    listed = account.pages("cloudwatch", "list_metrics", "Metrics", Namespace=_NAMESPACE, Dimensions=[own])
+    existing = {_identity(metric) for metric in listed}
+    wrong = [alarm["AlarmName"] for alarm in alarms if own not in alarm["Dimensions"]]
     for name in wrong:
         yield finding(f"alarm {name} also watches other deployments of this account", "deploy again: `make deploy`")
-    needed = [one for one in alarms if one.get("TreatMissingData") == "breaching" and one["AlarmName"] not in wrong]
-    missing = [one for one in needed if _identity(one) not in existing]
-    for one in missing:
-        said = f"metric {one['MetricName']} of this deployment does not exist, so alarm {one['AlarmName']} always rings"
+    needed = [
+        alarm for alarm in alarms if alarm.get("TreatMissingData") == "breaching" and alarm["AlarmName"] not in wrong
+    ]
+    missing = [alarm for alarm in needed if _identity(alarm) not in existing]
+    for alarm in missing:
+        said = (
+            f"metric {alarm['MetricName']} of this deployment does not exist: {alarm['AlarmName']} is always in ALARM"
+        )
         yield finding(said, "wait for ten minutes after a deployment; then read the functions' logs")
     if alarms and not wrong and not missing:
         yield proven(
@@ -214,14 +219,14 @@ def metrics(account: Account) -> Iterator[Step]:
 
 
 def _identity(metric: Mapping[str, Any]) -> tuple[str, frozenset[tuple[str, str]]]:
-    """CloudWatch tells metrics apart by name and all dimensions."""
-    return metric["MetricName"], frozenset((one["Name"], one["Value"]) for one in metric["Dimensions"])
+    """Return the name and all dimensions, which identify a metric in CloudWatch."""
+    return metric["MetricName"], frozenset((item["Name"], item["Value"]) for item in metric["Dimensions"])
 
 
 def stack_alarms(account: Account) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    """The stack's own alarms; a prefix would find those of a stack with a longer name, too."""
+    """Return the alarms of the stack; a name prefix would also match a stack with a longer name."""
     kinds = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"}
-    names = [one.id for one in account.resources.values() if one.type in kinds]
+    names = [resource.id for resource in account.resources.values() if resource.type in kinds]
     found = account.call(
         "cloudwatch",
         "describe_alarms",
@@ -232,10 +237,10 @@ def stack_alarms(account: Account) -> Mapping[str, Sequence[Mapping[str, Any]]]:
     return {kind: found.get(kind, []) for kind in ("MetricAlarms", "CompositeAlarms")}
 
 
-_NOTIFY_AT_ONCE: Final = 2
-"""One that the schedule started, and one that the stream did."""
+_CONCURRENT_NOTIFY: Final = 2
+"""An execution started by the schedule, and one started by the stream."""
 _WRITES_A_CHANGE: Final = 16
-"""Write units, as the store's tests count them."""
+"""Write units, as counted by the tests of the store."""
 _PARAMETERS_AT_ONCE: Final = 10
 _PARAMETER_CALLS: Final = 40
 """Calls a second without higher throughput.
@@ -245,23 +250,23 @@ _SECRET_CALLS: Final = 100
 """Calls of BatchGetSecretValue a second; AWS does not raise it.
 Source: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html"""
 _PATIENCE: Final = 10.0
-"""Seconds of a run that may go into reading secrets."""
+"""Seconds that a run may spend on reading secrets."""
 _FIRST_SMS_LIMIT: Final = 1.0
-"""Dollars a month that every account begins with: some dozens of messages."""
+"""Initial quota of every account in dollars a month: some dozens of messages."""
 _HIGH_THROUGHPUT: Final = "/ssm/parameter-store/high-throughput-enabled"
 
 
 def lambda_concurrency(account: Account) -> Iterator[Step]:
     limit = account.call("lambda", "get_account_settings")["AccountLimit"]
     free = int(limit["UnreservedConcurrentExecutions"])
-    needed = 1 + _shards_at_once(account) + _NOTIFY_AT_ONCE
-    said = f"{needed} executions at once are needed at most, and {free} are free for this account's functions"
+    needed = 1 + _shards_at_once(account) + _CONCURRENT_NOTIFY
+    said = f"up to {needed} concurrent executions are needed, and {free} are unreserved in this account"
     todo = "raise the quota `Concurrent executions` of Lambda in Service Quotas"
     yield proven(said) if free >= needed else finding(said, todo)
 
 
 def _shards_at_once(account: Account) -> int:
-    """How many shards may be polled at once; 0 where the fleet is polled in one piece."""
+    """Return how many shards may be polled concurrently; 0 if the fleet has no shards."""
     latest = max(account.application.store.coverages(), key=lambda row: row.started_at, default=None)
     shards = 1 if latest is None else latest.of
     if shards == 1:
@@ -269,12 +274,12 @@ def _shards_at_once(account: Account) -> int:
     mappings = account.pages(
         "lambda", "list_event_source_mappings", "EventSourceMappings", FunctionName=account.functions["poll"]
     )
-    allowed = [int(one.get("ScalingConfig", {}).get("MaximumConcurrency", shards)) for one in mappings]
+    allowed = [int(mapping.get("ScalingConfig", {}).get("MaximumConcurrency", shards)) for mapping in mappings]
     return min(shards, *allowed)
 
 
 def dynamodb_throughput(account: Account) -> Iterator[Step]:
-    """Whether all numbers could change between two runs, as in an outage of the provider."""
+    """Check the write units for the case that all numbers change between two runs, as in an outage of the provider."""
     limits = account.call("dynamodb", "describe_limits")
     allowed = int(limits["TableMaxWriteCapacityUnits"])
     interval = interval_of(account.stack, timedelta(minutes=5))
@@ -286,7 +291,7 @@ def dynamodb_throughput(account: Account) -> Iterator[Step]:
 
 
 def parameter_throughput(account: Account) -> Iterator[Step]:
-    count = len(_places(account, "ssm:"))
+    count = len(_references(account, "ssm:"))
     if not count:
         yield proven("the configuration names no parameter of Parameter Store")
         return
@@ -302,29 +307,30 @@ def parameter_throughput(account: Account) -> Iterator[Step]:
 
 
 def secret_rate(account: Account) -> Iterator[Step]:
-    count = len({one.partition("#")[0] for one in _places(account, "secretsmanager:")})
+    count = len({reference.partition("#")[0] for reference in _references(account, "secretsmanager:")})
     seconds = -(-count // _SECRETS_AT_ONCE) / _SECRET_CALLS
     said = f"{pluralize(count, 'secret')} take {seconds:.1f} s to read at {_SECRET_CALLS} calls a second"
     yield proven(said) if seconds <= _PATIENCE else finding(said, "keep many keys in one JSON secret")
 
 
-def _places(account: Account, scheme: str) -> list[str]:
-    return [one for one in find_references(effective(account.application.settings)) if one.startswith(scheme)]
+def _references(account: Account, scheme: str) -> list[str]:
+    found = find_references(effective(account.application.settings))
+    return [reference for reference in found if reference.startswith(scheme)]
 
 
 def sms_spending(account: Account) -> Iterator[Step]:
-    """Only where a topic has a subscriber by SMS."""
+    """Check the SMS sandbox and the spend limit, if a topic has SMS subscribers."""
     phones = 0
     for topic in account.topics.values():
         found = account.pages("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic)
-        phones += sum(one["Protocol"] == "sms" for one in found)
+        phones += sum(subscription["Protocol"] == "sms" for subscription in found)
     if not phones:
-        yield proven("no topic has a subscriber by SMS")
+        yield proven("no topic has SMS subscribers")
         return
     attributes = account.call("sns", "get_sms_attributes", attributes=["MonthlySpendLimit"])["attributes"]
     limit = float(attributes.get("MonthlySpendLimit", _FIRST_SMS_LIMIT))
     if account.call("sns", "get_sms_sandbox_account_status")["IsInSandbox"]:
         yield finding("the account is in the SMS sandbox: only verified phones get messages", "leave the SMS sandbox")
-    said = f"{pluralize(phones, 'subscriber')} by SMS, and ${limit:g} a month may be spent"
-    todo = "raise the quota `SMS spending` of SNS: when it is spent, messages are dropped silently"
+    said = f"{pluralize(phones, 'SMS subscriber')}, and a spend limit of ${limit:g} a month"
+    todo = "raise the quota `SMS spending` of SNS: above it, messages are dropped silently"
     yield proven(said) if limit > _FIRST_SMS_LIMIT else finding(said, todo)

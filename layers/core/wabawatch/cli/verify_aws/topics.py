@@ -1,4 +1,4 @@
-"""Checks of SNS topics."""
+"""Check SNS topics: subscriptions, filter policies, and leftovers of earlier verifications."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ from wabawatch.messages.notification import build_sample
 from wabawatch.messages.text import pluralize
 
 _LONGEST_STACK: Final = 52
-"""Characters of the stack's name: a queue's name has 80 at most."""
+"""Maximum characters of the stack's name in a queue's name, which may have 80."""
 _UNSEEN: Final = "3600"
-"""Seconds for which a message that was read is not seen again: longer than a verification, so that none is counted
-twice and none needs to be deleted."""
+"""Visibility timeout in seconds: longer than a verification, so that no message is counted twice or must be deleted."""
 
 
 class TemporaryQueue(msgspec.Struct, frozen=True):
@@ -42,10 +41,10 @@ class TemporaryQueue(msgspec.Struct, frozen=True):
     arn: str
 
     def receive(self, account: Account) -> list[dict[str, Any]]:
-        """Messages that were not received before, as JSON documents; whatever is no JSON is left out."""
+        """Return new messages as JSON documents; skip those that are not JSON."""
         asked = {"QueueUrl": self.url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1}
         found = account.call("sqs", "receive_message", **asked).get("Messages", ())
-        return [document for one in found if isinstance(document := _decode(one["Body"]), dict)]
+        return [document for message in found if isinstance(document := _decode(message["Body"]), dict)]
 
 
 def _decode(body: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -57,7 +56,7 @@ def _decode(body: str) -> Any:  # noqa: ANN401 - any JSON value
 
 @contextmanager
 def temporary_topic(account: Account, purpose: str) -> Iterator[str]:
-    """A topic that nobody subscribes to; its ARN."""
+    """Create a topic, yield its ARN, and delete it."""
     arn: str = account.call("sns", "create_topic", Name=_name(account, purpose))["TopicArn"]
     try:
         yield arn
@@ -69,7 +68,7 @@ def temporary_topic(account: Account, purpose: str) -> Iterator[str]:
 def temporary_queue(
     account: Account, purpose: str, topic_arn: str, attributes: Mapping[str, str] | None = None
 ) -> Iterator[TemporaryQueue]:
-    """A queue that gets what is published to a topic. `attributes` are the subscription's."""
+    """Create a queue that is subscribed to a topic, and delete it. `attributes` are those of the subscription."""
     with ExitStack() as cleanup:
         settings = _settings(topic_arn)
         url: str = account.call("sqs", "create_queue", QueueName=_name(account, purpose), Attributes=settings)[
@@ -114,27 +113,28 @@ def _prefix(account: Account) -> str:
 
 
 def remove_leftovers(account: Account) -> Iterator[Step]:
-    """Remove what an earlier verification of this stack left behind; subscriptions first, so that none dangles."""
-    gone = 0
+    """Remove resources of earlier verifications of this stack; subscriptions first, so that each has its queue."""
+    removed = 0
     for topic in account.topics.values():
         subscriptions = account.pages("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic)
-        for one in subscriptions:
-            if _is_left_over(account, one["Endpoint"].rpartition(":")[2]) and one["SubscriptionArn"].startswith("arn:"):
-                account.call("sns", "unsubscribe", SubscriptionArn=one["SubscriptionArn"])
-                gone += 1
-    for one in account.pages("sns", "list_topics", "Topics"):
-        if _is_left_over(account, one["TopicArn"].rpartition(":")[2]):
-            account.call("sns", "delete_topic", TopicArn=one["TopicArn"])
-            gone += 1
+        for subscription in subscriptions:
+            endpoint, arn = subscription["Endpoint"], subscription["SubscriptionArn"]
+            if _is_left_over(account, endpoint.rpartition(":")[2]) and arn.startswith("arn:"):
+                account.call("sns", "unsubscribe", SubscriptionArn=arn)
+                removed += 1
+    for arn in (topic["TopicArn"] for topic in account.pages("sns", "list_topics", "Topics")):
+        if _is_left_over(account, arn.rpartition(":")[2]):
+            account.call("sns", "delete_topic", TopicArn=arn)
+            removed += 1
     for url in account.pages("sqs", "list_queues", "QueueUrls", QueueNamePrefix=_prefix(account)):
         if _is_left_over(account, url.rpartition("/")[2]):
             account.call("sqs", "delete_queue", QueueUrl=url)
-            gone += 1
-    yield proven(f"{gone} removed that an earlier verification left" if gone else "nothing was left by an earlier one")
+            removed += 1
+    yield proven(f"{removed} removed" if removed else "nothing to remove")
 
 
 def _is_left_over(account: Account, name: str) -> bool:
-    """Whether a name is of a verification of this stack that must have ended."""
+    """Return whether a resource name belongs to a verification of this stack that must have ended."""
     found = re.fullmatch(re.escape(_prefix(account)) + r"([0-9a-f]{8})[0-9a-f]{4}-[a-z]+", name)
     if found is None:
         return False
@@ -145,39 +145,41 @@ def _is_left_over(account: Account, name: str) -> bool:
 _ATTRIBUTES: Final = "MessageAttributes"
 _BODY: Final = "MessageBody"
 _FIELD: Final = {_ATTRIBUTES: "event", _BODY: "kind"}
-"""What says of a notification what it is, by the scope of a filter policy."""
+"""Field with the kind of a notification, by the scope of a filter policy."""
 _EFFECTIVE_WITHIN: Final = 16 * 60.0
 """Seconds. Source: https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html (15 minutes)"""
 _BETWEEN_ROUNDS: Final = 45.0
 _ROUND: Final = 60.0
 _SETTLED: Final = 15.0
-"""Seconds after a message came to everybody else for which one that should not come is waited for."""
+"""Seconds to wait for unwanted messages after all expected ones have arrived."""
 _SUBSCRIBED: Final = 10.0
 _LOOK_EVERY: Final = 5.0
 
 
 def subscriptions(account: Account) -> Iterator[Step]:
-    """Somebody hears each topic, everybody confirmed, and nobody else can unsubscribe them."""
+    """Check that each topic has subscribers, all confirmed, and that no link in an e-mail unsubscribes them."""
     for name, arn in account.topics.items():
         attributes = account.call("sns", "get_topic_attributes", TopicArn=arn)["Attributes"]
         found = account.pages("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn)
-        confirmed = [one for one in found if one["SubscriptionArn"].startswith("arn:")]
-        pending = [f"{one['Protocol']} {one['Endpoint']}" for one in found if _is_pending(one)]
+        confirmed = [subscription for subscription in found if subscription["SubscriptionArn"].startswith("arn:")]
+        pending = [f"{item['Protocol']} {item['Endpoint']}" for item in found if _is_pending(item)]
         if not confirmed:
-            yield finding(f"{name}: nobody hears this topic", "subscribe somebody, and confirm the subscription")
-        for one in pending:
+            yield finding(f"{name}: no confirmed subscription", "subscribe an endpoint, and confirm the subscription")
+        for subscriber in pending:
             todo = "confirm it with the link in AWS's first message: AWS deletes it after two days"
-            yield finding(f"{name}: {one} is not confirmed", todo)
+            yield finding(f"{name}: {subscriber} is not confirmed", todo)
         if deleted := int(attributes.get("SubscriptionsDeleted", 0)):
-            said = f"{name}: {pluralize(deleted, 'subscription')} deleted lately"
-            yield finding(said, "ask whether that was meant; subscribe and confirm again")
-        open_incidents_latest_first = [
-            one["Endpoint"] for one in confirmed if one["Protocol"] == "email" and _is_open(account, one)
+            said = f"{name}: {pluralize(deleted, 'subscription')} deleted recently"
+            yield finding(said, "if this was not intended, subscribe and confirm again")
+        unprotected = [
+            subscription["Endpoint"]
+            for subscription in confirmed
+            if subscription["Protocol"] == "email" and _is_unprotected(account, subscription)
         ]
-        for endpoint in open_incidents_latest_first:
+        for endpoint in unprotected:
             todo = "confirm again with aws sns confirm-subscription --authenticate-on-unsubscribe true"
-            yield finding(f"{name}: whoever gets a mail of {endpoint} can unsubscribe it", todo)
-        if confirmed and not pending and not deleted and not open_incidents_latest_first:
+            yield finding(f"{name}: the link in each e-mail to {endpoint} unsubscribes it without authentication", todo)
+        if confirmed and not pending and not deleted and not unprotected:
             yield proven(f"{name}: {pluralize(len(confirmed), 'subscription')}, all confirmed")
 
 
@@ -185,15 +187,15 @@ def _is_pending(subscription: Mapping[str, str]) -> bool:
     return subscription["SubscriptionArn"] == "PendingConfirmation"
 
 
-def _is_open(account: Account, subscription: Mapping[str, str]) -> bool:
-    """Whether the link in each mail, which mail scanners follow, unsubscribes without asking who it is."""
+def _is_unprotected(account: Account, subscription: Mapping[str, str]) -> bool:
+    """Return whether the link in each e-mail, which mail scanners follow, unsubscribes without authentication."""
     asked = {"SubscriptionArn": subscription["SubscriptionArn"]}
     found = account.call("sns", "get_subscription_attributes", **asked)["Attributes"]
     return bool(found.get("ConfirmationWasAuthenticated") != "true")
 
 
 class _Case(msgspec.Struct, frozen=True):
-    """A format of the notifier and a scope of filter policies. `is_promised`: subscribers may rely on it."""
+    """A format of the notifier and a scope of filter policies. `is_promised`: documented to work."""
 
     format: str
     scope: str
@@ -210,7 +212,7 @@ _FORMATS: Final = sorted({case.format for case in _CASES})
 
 
 class _Queues(msgspec.Struct, frozen=True):
-    """`everything` has no filter; a pair for each scope: what the policy accepts arrives in the first alone."""
+    """`everything` has no filter. In each pair, only the first queue's policy accepts the test message."""
 
     everything: TemporaryQueue
     pairs: Mapping[str, tuple[TemporaryQueue, TemporaryQueue]]
@@ -221,8 +223,8 @@ class _Queues(msgspec.Struct, frozen=True):
 
 
 def filter_policies(account: Account) -> Iterator[Step]:
-    """Subscribe queues with filter policies to a temporary topic, and publish what the product publishes until the
-    policies have their effect."""
+    """Subscribe queues with filter policies to a temporary topic, and publish test notifications until the policies are
+    effective."""
     with ExitStack() as cleanup:
         topic = cleanup.enter_context(temporary_topic(account, "filter"))
         queues = _subscribe(account, topic, cleanup)
@@ -253,12 +255,13 @@ def _subscribe(account: Account, topic: str, cleanup: ExitStack) -> _Queues:
 
 
 _Arrived = dict[str, set[str]]
-"""By queue: the formats whose message arrived there."""
+"""Formats of the messages that arrived, by queue URL."""
 
 
 def _round(account: Account, topic: str, queues: _Queues) -> Generator[Pause, None, _Arrived]:
-    """Publish once in each format; what arrived where. Waits until the queue without a filter has them all, and then
-    for what may come late."""
+    """Publish once in each format, and return the formats that arrived in each queue.
+
+    Wait until the queue without a filter has all of them, and then for late messages."""
     sent = {_publish(account, topic, name): name for name in _FORMATS}
     arrived: _Arrived = {queue.url: set() for queue in queues.all}
     end = account.timer.now() + _ROUND
@@ -274,14 +277,14 @@ def _round(account: Account, topic: str, queues: _Queues) -> Generator[Pause, No
 
 
 def _publish(account: Account, topic: str, name: str) -> str:
-    """Publish as a destination of the configuration would; the notification's id."""
+    """Publish a sample by the SNS notifier, and return the notification's ID."""
     audience = account.application.audience
     number = f"test-{secrets.token_hex(6)}"
-    world = registry.NotifyContext(account.application.secrets.key, lambda service, _region: account.client(service))
+    context = registry.NotifyContext(account.application.secrets.key, lambda service, _region: account.client(service))
     options = msgspec.convert({"topic_arn": topic, "format": name}, Options)
     now = account.application.clock.now()
     try:
-        registry.build("verify", "sns", options, world).deliver(
+        registry.build("verify", "sns", options, context).deliver(
             build_sample("verify", audience.deployment, now, number, audience.advise), {}
         )
     except DeliveryError as error:
@@ -304,4 +307,4 @@ def _verdict(case: _Case, *, holds: bool) -> Step:
         return finding(
             f"{what}: a subscriber does not get what its filter policy accepts", "subscribe without a filter"
         )
-    return proven(f"{what}: filter policies do not work, as the documents say")
+    return proven(f"{what}: filter policies do not work, as documented")

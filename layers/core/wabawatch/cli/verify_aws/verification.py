@@ -1,4 +1,4 @@
-"""Run the checks for a person: questions first, results as they come, receipts at the end."""
+"""List the checks, run them and show their results; ask for confirmation before, and for receipts afterwards."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ _MARKS: Final = {
 
 
 class VerificationDocument(msgspec.Struct, frozen=True, tag_field="version", tag=1):
-    """What `doctor --verify-aws --json` prints. `ok`: everything is proven."""
+    """Output of `doctor --verify-aws --json`. `ok`: everything is proven."""
 
     ok: bool
     results: list[Result]
 
 
 def verify(own: Session, *, agreed: bool, as_json: bool) -> int:
-    """Run all checks. Without `agreed`, people are asked before others get a message.
+    """Run all checks and return the exit code: 0 if all is proven, 1 if something is wrong or could not be checked.
 
-    The exit code: 0 all is proven, 1 something is wrong or could not be checked."""
+    Unless `agreed`, ask for confirmation before messages are sent to people."""
     application = own.application()
     if own.found is None:
         raise click.UsageError("--verify-aws needs --stack NAME, a deployed stack", click.get_current_context())
     account = Account(own.found, application, aws_client, Timer())
     results: list[Result] = []
 
-    def tell(result: Result) -> None:
+    def report(result: Result) -> None:
         results.append(result)
         if not as_json:
             _show(result)
 
-    chosen = [check for check in CHECKS if not check.asks or agreed or _agrees(check, tell)]
+    chosen = [check for check in CHECKS if not check.asks or agreed or _agrees(check, report)]
     if not as_json:
-        show(f"{pluralize(len(chosen), 'check')}, side by side; up to half an hour, an hour at most. Ctrl-C cleans up.")
+        show(f"{pluralize(len(chosen), 'check')} in parallel; up to half an hour, an hour at most. Ctrl-C cleans up.")
     with closing(run_checks(chosen, account, account.timer, _wait_silently if as_json else _show_waiting)) as running:
         for result in running:
-            tell(result)
+            report(result)
     if _has_terminal() and not as_json:
         for check in chosen:
-            _ask_receipt(check, results, tell)
-    is_proven = all(one.outcome is Outcome.PROVEN for one in results)
+            _ask_receipt(check, results, report)
+    is_proven = all(result.outcome is Outcome.PROVEN for result in results)
     if as_json:
         document(VerificationDocument(is_proven, results))
     else:
@@ -65,23 +65,23 @@ def verify(own: Session, *, agreed: bool, as_json: bool) -> int:
     return OK if is_proven else FAULTS
 
 
-def _agrees(check: Check, tell: Callable[[Result], None]) -> bool:
+def _agrees(check: Check, report: Callable[[Result], None]) -> bool:
     if _has_terminal() and click.confirm(check.asks, err=True):
         return True
-    tell(Result(check.name, Outcome.UNCHECKED, "not agreed to", "--yes agrees to what sends messages to people"))
+    report(Result(check.name, Outcome.UNCHECKED, "not confirmed", "--yes confirms checks that send messages to people"))
     return False
 
 
-def _ask_receipt(check: Check, results: Sequence[Result], tell: Callable[[Result], None]) -> None:
-    """What arrived at people's own devices, only they know; asked only where everything else went well."""
-    mine = [one for one in results if one.check == check.name]
-    if not check.receipt or any(one.outcome is not Outcome.PROVEN for one in mine):
+def _ask_receipt(check: Check, results: Sequence[Result], report: Callable[[Result], None]) -> None:
+    """Ask whether people received the messages, which AWS does not know; only if the check found nothing wrong."""
+    mine = [result for result in results if result.check == check.name]
+    if not check.receipt or any(result.outcome is not Outcome.PROVEN for result in mine):
         return
     if click.confirm(check.receipt, err=True):
-        tell(Result(check.name, Outcome.PROVEN, "everybody got it"))
+        report(Result(check.name, Outcome.PROVEN, "everybody received it"))
         return
-    todo = "look at the subscriptions, at spam folders, and at each destination's own log"
-    tell(Result(check.name, Outcome.FINDING, "somebody did not get it", todo))
+    todo = "check the subscriptions, spam folders, and each destination's own log"
+    report(Result(check.name, Outcome.FINDING, "not everybody received it", todo))
 
 
 def _has_terminal() -> bool:
@@ -103,13 +103,13 @@ def _show(result: Result) -> None:
 
 
 def _summary(results: Sequence[Result]) -> Text:
-    findings = sum(one.outcome is Outcome.FINDING for one in results)
-    open_incidents_latest_first = sum(one.outcome is Outcome.UNCHECKED for one in results)
+    findings = sum(result.outcome is Outcome.FINDING for result in results)
+    unchecked = sum(result.outcome is Outcome.UNCHECKED for result in results)
     said = [pluralize(findings, "finding")] if findings else []
-    said += [f"{open_incidents_latest_first} not checked"] if open_incidents_latest_first else []
+    said += [f"{unchecked} not checked"] if unchecked else []
     return Text(
         ", ".join(said) or "all is proven",
-        "bold red" if findings else "yellow" if open_incidents_latest_first else "green",
+        "bold red" if findings else "yellow" if unchecked else "green",
     )
 
 
@@ -121,11 +121,11 @@ _LISTEN: Final = (
     "sns:Subscribe",
     "sns:Unsubscribe",
 )
-"""What a temporary queue that is subscribed to a topic takes."""
+"""Actions for a temporary queue that is subscribed to a topic."""
 CHECKS: Final = (
     Check(
         "leftovers",
-        proves="nothing is left of a verification that was interrupted",
+        proves="no resources are left from an interrupted verification",
         steps=topics.remove_leftovers,
         actions=(
             "sns:ListSubscriptionsByTopic",
@@ -135,11 +135,11 @@ CHECKS: Final = (
             "sqs:ListQueues",
             "sqs:DeleteQueue",
         ),
-        changes="removes queues, topics and subscriptions named STACK-verify-…, older than an hour",
+        changes="removes queues, topics and subscriptions named STACK-verify-…, older than one hour",
     ),
     Check(
         "schedules",
-        proves="both schedules are on, and both functions were started lately",
+        proves="both schedules are enabled, and both functions were started recently",
         steps=deployment.schedules,
         actions=("scheduler:ListSchedules", "scheduler:GetSchedule", "cloudwatch:GetMetricData"),
     ),
@@ -180,17 +180,17 @@ CHECKS: Final = (
         "and its configuration",
         steps=delivery.functions,
         actions=("lambda:InvokeFunction", "lambda:GetFunctionConfiguration"),
-        changes="starts each function once; it reads, and changes nothing",
+        changes="invokes each function once, read-only",
     ),
     Check(
         "cold start",
-        proves="how long a cold start took, by Lambda's own measurement",
+        proves="the time of a cold start, as measured by Lambda",
         steps=delivery.cold_start,
         actions=("logs:FilterLogEvents",),
     ),
     Check(
         "subscriptions",
-        proves="every topic is heard by somebody, everybody confirmed, and no link in a mail unsubscribes them",
+        proves="every topic has subscribers, all are confirmed, and no link in an e-mail unsubscribes them",
         steps=topics.subscriptions,
         actions=("sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes"),
     ),
@@ -199,7 +199,7 @@ CHECKS: Final = (
         proves="subscribers with a filter policy get what it accepts and nothing else, for each format and scope",
         steps=topics.filter_policies,
         actions=("sns:CreateTopic", "sns:DeleteTopic", "sns:Publish", *_LISTEN),
-        changes="creates a topic and five queues that nobody else hears; takes up to 16 minutes",
+        changes="creates a topic that has no other subscribers, and five queues; takes up to 16 minutes",
     ),
     Check(
         "test alert",
@@ -209,12 +209,12 @@ CHECKS: Final = (
         actions=("lambda:InvokeFunction", "cloudwatch:GetMetricData", *_LISTEN),
         changes="sends a marked test to every destination; subscribes a queue to each topic",
         asks="Send a marked test alert to everybody who gets alerts",
-        receipt="Did everybody get the test alert",
+        receipt="Did everybody receive the test alert",
     ),
     Check(
         "test alarm",
-        proves="an alarm of CloudWatch comes through the monitor's topic",
-        steps=delivery.ring_test_alarm,
+        proves="a CloudWatch alarm is delivered through the monitor's topic",
+        steps=delivery.trigger_test_alarm,
         actions=(
             "cloudformation:ListStackResources",
             "cloudwatch:DescribeAlarms",
@@ -223,18 +223,18 @@ CHECKS: Final = (
             *_LISTEN,
         ),
         changes="sets an alarm to ALARM and back to OK; subscribes a queue to the monitor's topic",
-        asks="Ring an alarm, which is told to everybody who gets the monitor's own alarms",
-        receipt="Did everybody get the alarm, and that it is over",
+        asks="Set an alarm to ALARM, which notifies everybody who gets the monitor's own alarms",
+        receipt="Did everybody receive the alarm and its recovery",
     ),
     Check(
         "quota: Lambda",
-        proves="the account allows as many executions at once as this fleet needs",
+        proves="the account allows as many concurrent executions as this fleet needs",
         steps=deployment.lambda_concurrency,
         actions=("lambda:GetAccountSettings", "lambda:ListEventSourceMappings"),
     ),
     Check(
         "quota: DynamoDB",
-        proves="the account allows the writes of an outage in which every number changes",
+        proves="the account allows the write units of an outage in which every number changes",
         steps=deployment.dynamodb_throughput,
         actions=("dynamodb:DescribeLimits",),
     ),
@@ -252,10 +252,10 @@ CHECKS: Final = (
     ),
     Check(
         "quota: SMS",
-        proves="where phones are subscribed, the account may send them messages",
+        proves="if phones are subscribed, the account can send SMS to them",
         steps=deployment.sms_spending,
         actions=("sns:ListSubscriptionsByTopic", "sns:GetSMSAttributes", "sns:GetSMSSandboxAccountStatus"),
     ),
 )
 ACTIONS: Final = tuple(sorted({action for check in CHECKS for action in check.actions}))
-"""All that whoever verifies must be allowed to do, besides what `doctor` needs."""
+"""All IAM actions that the verification needs, besides those of `doctor`."""
