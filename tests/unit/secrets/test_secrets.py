@@ -9,8 +9,8 @@ from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from wabawatch.adapters.notifiers.context import NotifyContext
 
+from wabawatch.adapters.notifiers.registry import NotifyContext
 from wabawatch.adapters.secrets import Secrets, parse_reference
 from wabawatch.adapters.secrets import backend as backends
 from wabawatch.adapters.secrets.backend import UnansweredError
