@@ -8,7 +8,7 @@ import pytest
 
 from wabawatch.adapters.notifiers.registry import OPTIONS
 from wabawatch.config import load
-from wabawatch.config.schema import json_schema, render_schema
+from wabawatch.config.dump import json_schema, render_schema
 from wabawatch.config.yaml_lines import parse
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "fleet.yaml"

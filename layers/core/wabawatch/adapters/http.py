@@ -1,4 +1,4 @@
-"""Send one POST over HTTP, within a total time and a maximum size, with the public API of requests.
+"""Send one POST over HTTP, within a total time and a maximum size, with the public API of requests; heartbeats, too.
 
 - **Time.** The timeouts of requests count from byte to byte and for each address, and a name lookup has none. So each
   request runs in a daemon thread, which is abandoned when the total time is over. A server with `_MAX_ABANDONED`
@@ -9,6 +9,8 @@
   the request connects; which address a name has is not checked, because a webhook may be in a private network.
 - **TLS** is verified, against the authorities of `REQUESTS_CA_BUNDLE` where it is set. Proxies of the environment are
   used, except for this machine.
+- **Heartbeats** are sent as for healthchecks.io: URL for success, URL/start and URL/fail. Source:
+  https://healthchecks.io/docs/http_api/ (pinging API: success, /start, /fail; the body is kept as a note).
 - **Secrets.** A webhook's URL is a secret. requests and urllib3 put it into their exceptions and logs. So no exception
   of theirs leaves this module, not even as a context, and their log records of these threads are dropped.
 """

@@ -1,4 +1,8 @@
-"""Reload the configuration, and apply what changed to the stored snapshots: targets removed, capabilities added."""
+"""Read the configuration again when it changes, and apply the changes to the stored snapshots.
+
+The last good configuration is kept while a new one is bad. Snapshots change where targets were removed, and where
+capabilities are monitored that were not before.
+"""
 
 from __future__ import annotations
 

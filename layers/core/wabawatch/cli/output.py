@@ -1,4 +1,4 @@
-"""Standard output: lines and tables for people, JSON documents for programs.
+"""Standard output: lines and tables for people, with their words for targets and decisions; JSON for programs.
 
 Colours are used on a terminal only, and not with NO_COLOR. Tables are cut to a terminal's width; other outputs get them
 whole.

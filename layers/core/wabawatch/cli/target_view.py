@@ -1,4 +1,7 @@
-"""The current state of a target, for people and for `status --json`: a pure function of what is stored."""
+"""Look up what a command is about: targets with their current state, incidents, and the facts around them.
+
+The state of a target is a pure function of what is stored, the same for people and for `status --json`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,11 @@
-"""Settings as plain values: to show what is in force, and to upload."""
+"""The configuration in other forms: settings as plain values and canonical JSON, and the JSON Schema for editors.
+
+`schema.json` beside this module holds the schema."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +13,8 @@ import msgspec
 
 from wabawatch.application.ports import Target
 from wabawatch.config.destinations import Destination
-from wabawatch.config.model import Settings
-from wabawatch.config.scalars import render_duration
+from wabawatch.config.model import Settings, SettingsFields
+from wabawatch.config.scalars import DURATION, render_duration
 from wabawatch.domain.policy import Weekly
 from wabawatch.domain.routing import Route, Window
 
@@ -98,3 +102,49 @@ def _fields(value: msgspec.Struct) -> dict[str, Any]:
     shown = value.__struct_config__.omit_defaults
     names = msgspec.to_builtins(value) if shown else value.__struct_fields__
     return {name: _plain(getattr(value, name)) for name in value.__struct_fields__ if name in names}
+
+
+def json_schema(kinds: Mapping[str, type[msgspec.Struct]]) -> dict[str, Any]:
+    """Return the schema of the whole file. `kinds` gives the struct of the options of each kind of destination."""
+    schema = msgspec.json.schema(SettingsFields)
+    destinations = schema["$defs"]["SettingsFields"]["properties"]["destinations"]
+    destinations["additionalProperties"] = {"oneOf": [_destination_schema(kind, kinds[kind]) for kind in kinds]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The configuration of Wabawatch",
+        **_adapt_schema(schema),
+    }
+
+
+def render_schema(kinds: Mapping[str, type[msgspec.Struct]]) -> str:
+    """Return the schema as the text of `schema.json`."""
+    return json.dumps(json_schema(kinds), indent=2, ensure_ascii=False) + "\n"
+
+
+def _destination_schema(kind: str, options: type[msgspec.Struct]) -> dict[str, Any]:
+    schema: dict[str, Any] = msgspec.json.schema(options)["$defs"][options.__name__]
+    schema["properties"] = {"kind": {"const": kind}, **schema["properties"]}
+    schema["required"] = ["kind", *schema["required"]]
+    return schema
+
+
+def _adapt_schema(node: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Replace what msgspec says of durations and times: they are written in our own forms, not in those of ISO 8601."""
+    if isinstance(node, list):
+        return [_adapt_schema(inner) for inner in node]
+    if not isinstance(node, dict):
+        return node
+    found = {name: _adapt_schema(inner) for name, inner in node.items()}
+    if isinstance(found.get("title"), str):
+        del found["title"]
+    if found.get("format") in ("duration", "time"):
+        del found["format"]
+    if found.get("pattern") == DURATION and "default" in found:
+        found["default"] = render_duration(msgspec.convert(found["default"], timedelta))
+    if isinstance(found.get("description"), str):
+        found["description"] = " ".join(found["description"].partition("\n\n")[0].split())
+    if isinstance(found.get("examples"), list):
+        from wabawatch.config.yaml_lines import parse  # noqa: PLC0415 - poll reads JSON, and needs no YAML
+
+        found["examples"] = [parse(example) for example in found["examples"]]
+    return found

@@ -16,7 +16,6 @@ from wabawatch.application.credentials import PATTERN as REFERENCE
 from wabawatch.application.ports import Target
 from wabawatch.config import scalars
 from wabawatch.config.destinations import Destination, read_destination
-from wabawatch.config.scalars import DURATION
 from wabawatch.config.walker import FieldError, Fields, closest, described
 from wabawatch.domain.health import AVAILABLE, BLOCKED, CAUSES, LIMITED, READABLE, TARGET, UNKNOWN
 from wabawatch.domain.heartbeat import MAX_DELIVERY_AGE, MIN_COVERAGE
@@ -70,8 +69,8 @@ Watched = Annotated[str, described(_read_watched, rf"{scalars.CAPABILITY}|^{READ
 Status = Annotated[str, described(scalars.read_word_like(STATUSES), "^[A-Z][A-Z0-9_]{0,63}$", *STATUSES)]
 EntityType = Annotated[str, described(scalars.read_word_like(ENTITY_TYPES), "^[A-Z][A-Z0-9_]{0,63}$", *ENTITY_TYPES)]
 Severity = Annotated[Literal["critical", "error", "warning", "info"], Meta(examples=["warning"])]
-Duration = Annotated[timedelta, described(scalars.read_duration, DURATION)]
-PositiveDuration = Annotated[timedelta, described(scalars.read_positive_duration, DURATION)]
+Duration = Annotated[timedelta, described(scalars.read_duration, scalars.DURATION)]
+PositiveDuration = Annotated[timedelta, described(scalars.read_positive_duration, scalars.DURATION)]
 Clock = Annotated[time, described(scalars.read_clock, scalars.CLOCK)]
 Start = Annotated[time, described(scalars.read_clock, scalars.CLOCK, '"09:00"')]
 End = Annotated[time, described(scalars.read_clock, scalars.CLOCK, '"17:00"')]

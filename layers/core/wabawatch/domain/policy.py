@@ -1,4 +1,7 @@
-"""Define the configurable policy: when a status is confirmed, when it is notified, how deliveries are retried."""
+"""Define the configurable policy: when a status is confirmed, when it is notified, how deliveries are retried.
+
+Weekly times are in a time zone; they may span midnight and changes of daylight saving time.
+"""
 
 from __future__ import annotations
 

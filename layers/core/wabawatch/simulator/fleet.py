@@ -1,4 +1,8 @@
-"""The simulated numbers and their entities, each with its status and the reasons for it."""
+"""The simulated numbers and the entities that they share, each with its capabilities and the reasons for them.
+
+The codes are documented by Meta or reported by users; the provider publishes no complete list. The English and German
+texts are invented for the simulator, so a client must not recognise anything by them.
+"""
 
 import hashlib
 import itertools

@@ -1,4 +1,8 @@
-"""Serve a simulation, in a thread as well, and write the configuration that monitors it."""
+"""Serve a simulation over HTTP, and write the configuration that monitors it.
+
+The server has GET /health_status, control under /simulator/, and help at /. It also runs in a thread, controlled from
+other threads: for tests and for `wabawatch demo`. The API keys are written to files or given in the environment.
+"""
 
 import asyncio
 import functools

@@ -1,4 +1,8 @@
-"""The queue of targets to probe in one pass. Targets whose key or host is rate-limited wait in it."""
+"""The queue of targets to probe in one pass, and the limits of its rate.
+
+The rate is a number of requests per second. Targets whose key or host a throttled response has limited wait in the
+queue, for as long as the response asks for.
+"""
 
 from __future__ import annotations
 

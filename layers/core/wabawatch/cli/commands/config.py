@@ -171,7 +171,7 @@ def schema() -> None:
     """Print the JSON Schema of the configuration. An editor completes and checks a file whose first line names it as
     "# yaml-language-server: $schema=wabawatch.schema.json"."""
     from wabawatch.adapters.notifiers.registry import OPTIONS  # noqa: PLC0415 - no other command needs them
-    from wabawatch.config.schema import render_schema  # noqa: PLC0415 - no other command needs it
+    from wabawatch.config.dump import render_schema  # noqa: PLC0415 - no other command needs it
 
     click.echo(render_schema(OPTIONS), nl=False)
 

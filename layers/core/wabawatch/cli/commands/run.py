@@ -10,7 +10,7 @@ import click
 
 from wabawatch.application.notify import NotifyResult
 from wabawatch.cli.exit_codes import INTERRUPTED, OK, Stop
-from wabawatch.cli.live.reporter import JsonLines, Lines, ProgressBar, Reporter
+from wabawatch.cli.live import JsonLines, Lines, ProgressBar, Reporter
 from wabawatch.cli.options import Command, Duration, as_json
 from wabawatch.cli.session import Session, session
 from wabawatch.errors import WabawatchError

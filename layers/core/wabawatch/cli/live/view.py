@@ -13,8 +13,8 @@ from rich.live import Live as RichLive
 
 from wabawatch.application.delivery import Attempt
 from wabawatch.application.notify import NotifyResult
+from wabawatch.cli.live import Reporter
 from wabawatch.cli.live.layout import Alert, LiveState, OpenIncident, draw
-from wabawatch.cli.live.reporter import Reporter
 from wabawatch.cli.output import console, named, unread
 from wabawatch.cli.target_view import fleet_warning, incident_severity, incident_title, list_open_incidents, view_fleet
 from wabawatch.domain.health import Observation, Reason, rank
