@@ -102,9 +102,9 @@ MUTATIONS = {
     "a refused digest is never halved": (
         "wabawatch.application.backoff.Backoff", "record_refused_digest", lambda *_: None, digest_is_refused,
     ),
-    "nobody hears that a destination is dead": (Rules, "taken", with_every_route, destination_dies),
+    "nobody hears that a destination is dead": (Rules, "matching_routes", with_every_route, destination_dies),
     "muted at both ends is muted throughout": (
-        Rules, "_muted_throughout", at_both_ends, problem_lies_between_two_mutes,
+        Rules, "_is_muted_throughout", at_both_ends, problem_lies_between_two_mutes,
     ),
     "a removal is not repeated": (
         "wabawatch.application.config_reload", "_LONGEST_PASS", timedelta(days=999), removed_target_is_brought_back,
