@@ -21,7 +21,7 @@ def connection_limit(descriptors: int | None = None) -> int | None:
 
 
 def lower_concurrency(wanted: int, descriptors: int | None = None) -> tuple[int, str]:
-    """Return how many probes may run side by side, and what to tell where that is fewer than wanted ("": nothing)."""
+    """Return the number of concurrent probes, and a warning if that is fewer than wanted ("" otherwise)."""
     limit = connection_limit(descriptors)
     if limit is None or wanted <= limit:
         return wanted, ""
@@ -29,13 +29,13 @@ def lower_concurrency(wanted: int, descriptors: int | None = None) -> tuple[int,
     if descriptors is None:
         advice += f", or raise the limit (ulimit -n {wanted + RESERVED})"
     return limit, (
-        f"source.concurrency is {wanted}, and {limit} probes run side by side: a process may open {files} files"
+        f"source.concurrency is {wanted}, and {limit} probes run concurrently: a process may open {files} files"
         f"{'' if descriptors is None else ' on Lambda'}, of which {RESERVED} are kept for other work; {advice}"
     )
 
 
 def is_exhausted() -> bool:
-    """Tell whether no further descriptor can be opened at the moment."""
+    """Return whether no further descriptor can be opened at the moment."""
     with suppress(OSError), socket.socket():
         return False
     return True

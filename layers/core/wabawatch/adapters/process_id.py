@@ -17,8 +17,8 @@ def new_process_id() -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """Tell whether the owner was a process visible from here, and has ended. Where that is unknown, it counts as alive:
-    its lease will expire."""
+    """Return whether the owner was a process visible from here, and has ended. If that is unknown, it counts as
+    alive: its lease will expire."""
     *place, pid, _ = owner.split(":") if owner.count(":") == 4 else ("", "", "")  # noqa: PLR2004 - five parts
     if tuple(place) != _scope() or not pid.isdecimal() or not pid.strip("0"):
         return False

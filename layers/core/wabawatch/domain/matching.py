@@ -27,7 +27,7 @@ class IncidentFacts(msgspec.Struct, frozen=True):
     """The targets affected now, or ever affected if it is resolved. Empty if no rule needs them."""
     affected_total: int = 0
     dead: frozenset[str] = frozenset()
-    """Destinations that accept nothing until somebody repairs them."""
+    """Destinations that accept nothing until they are repaired."""
 
     @property
     def about_monitor(self) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Somebody works on an incident: no reminders are sent until `until` (None: until it is resolved).
+    """An acknowledgement of an incident: no reminders are sent until `until` (None: until it is resolved).
 
     It ends when the incident is resolved or gets worse than `status`."""
 

@@ -140,8 +140,7 @@ class _Fitter:
         return encoded if self._limits.cost(encoded) <= _LONGEST_LINK else ""
 
     def _fit_targets(self, affected: tuple[TargetInfo, ...], *, in_full: bool) -> tuple[TargetInfo, ...]:
-        """Keep the targets that are named, and of the labels those that all affected targets have: they tell whose
-        incident this is."""
+        """Keep the targets that are named, and the labels that all affected targets share."""
         shared = set.intersection(*(set(target.labels.items()) for target in affected)) if affected and in_full else ()
         labels = {self.fit_short(key): self.fit_short(value) for key, value in sorted(shared)[: self._limits.names]}
         return tuple(

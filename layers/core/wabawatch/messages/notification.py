@@ -89,7 +89,7 @@ def build_sample(
 
 
 def notification_id(destination: str, kind: str, pending: Sequence[PendingNotification]) -> str:
-    """Derive an id that is the same for the same news, whichever process sends it, how often and in whatever order."""
+    """Derive a stable ID: the same for the same content, independent of the process, retries and the order."""
     parts = sorted(f"{each.incident.id}.{each.incident.revision}.{each.notified.count}" for each in pending)
     return hashlib.sha256("\x1f".join((destination, kind, *parts)).encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""The health source: 360dialog's `GET /health_status`, for many numbers at once."""
+"""The health source: 360dialog's `GET /health_status`, for many numbers concurrently."""
 
 from wabawatch.adapters.dialog360.source import Dialog360Source, KeyRing, Settings
 

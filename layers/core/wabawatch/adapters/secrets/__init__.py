@@ -1,4 +1,4 @@
-"""Secrets: the configuration holds references, and this resolves them."""
+"""Resolve the secret references of the configuration."""
 
 from wabawatch.adapters.secrets.secrets import Secrets
 from wabawatch.application.secret_reference import FORMS, Reference, parse_reference

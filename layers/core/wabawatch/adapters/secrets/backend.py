@@ -11,24 +11,24 @@ from wabawatch.errors import SecretError
 _MAX_BYTES: Final = 64 * 1024
 
 ShouldStop = Callable[[], bool]
-"""Tells whether the time is over."""
+"""Returns whether to stop, because the time is over."""
 
 
 class SecretBackend(Protocol):
     """Reads secrets of one scheme by name."""
 
     def read(self, names: Sequence[str], stopped: ShouldStop) -> Mapping[str, str | SecretError]:
-        """Return the value of each name, or why it has none, with as few calls as possible. Once `stopped`, the rest is
+        """Return the value or the error of each name, with as few calls as possible. Once `stopped`, the rest are
         NotFetchedError."""
         ...
 
 
 class UnansweredError(SecretError):
-    """The backend did not answer: a value that was read before may still be right."""
+    """The backend did not answer; a cached value may still be valid."""
 
 
 class ClosedBackend:
-    """Refuses every name, for a scheme that is not allowed here."""
+    """Refuses every name of a scheme that is not allowed here."""
 
     def __init__(self, scheme: str) -> None:
         self._scheme = scheme

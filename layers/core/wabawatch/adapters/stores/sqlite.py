@@ -1,4 +1,4 @@
-"""State in one SQLite file, for one machine. Any number of processes may use the file at once."""
+"""Store the state in one SQLite file, for one machine. Any number of processes may use the file concurrently."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from wabawatch.domain.snapshot import Snapshot, Transition
 T = TypeVar("T")
 
 _AT_ONCE: Final = 1000
-"""Rows in one transaction or page: between two of them another process or thread gets its turn."""
+"""Rows in one transaction or page: in between, other processes and threads can use the file."""
 _FOLD_LIMIT: Final = 5000
 _LARGE: Final = 4096
 _LISTED_ASIDE: Final = 100
 _CANNOT_BE_HELD: Final = (sqlite3.DataError, sqlite3.IntegrityError, OverflowError, UnicodeError)
-"""Too large, a number of more than 64 bits, half a character, a second change at one instant."""
+"""Errors of a value: too large, more than 64 bits, a lone surrogate, a second change at the same time."""
 
 _LATEST: Final = "FROM latest_incidents WHERE entity_type = ? AND entity_id = ? AND capability = ?"
 _IS_OPEN: Final = "(resolved_at IS NULL OR due_at IS NOT NULL)"
@@ -62,10 +62,10 @@ _PURGES: Final = (
 
 
 class SqliteStore:
-    """The Store port over one SQLite file, which is created with its folders if it is not there.
+    """The Store port over one SQLite file, which is created with its folders if it does not exist.
 
     Raises StoreError, which names the path and says what to do, when the file is locked for longer than `wait`, is
-    damaged, is somebody else's, or cannot be written; SchemaError when a later version of Wabawatch made it.
+    damaged, belongs to another user, or cannot be written; SchemaError when a later version of Wabawatch made it.
     """
 
     fold_limit = _FOLD_LIMIT
@@ -200,7 +200,7 @@ class SqliteStore:
             connection.executemany("DELETE FROM queued_notifications WHERE id = ?", [(each,) for each in ids])
 
     def acquire_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:
-        """As the port; an owner that was a process of this machine and has ended does not hold it any longer."""
+        """Take the lease as the port says; the lease of an ended process of this machine counts as free."""
         if self._take_lease(name, owner, now, ttl):
             return True
         holders = self._database.rows("SELECT owner FROM leases WHERE name = ?", (name,))
@@ -295,7 +295,7 @@ class SqliteStore:
     def _write_each(
         self, write: Callable[[sqlite3.Connection, Sequence[T]], bool], values: Sequence[T]
     ) -> list[Outcome]:
-        """Write many values in one transaction; where that fails, each of them by itself."""
+        """Write many values in one transaction; if that fails, each value in its own."""
         outcomes: list[Outcome] = []
         for start in range(0, len(values), _AT_ONCE):
             group = values[start : start + _AT_ONCE]
@@ -308,14 +308,14 @@ class SqliteStore:
 
 
 def _limit(limit: int | None) -> int:
-    """SQLite takes a negative limit for none."""
+    """Return -1 for None: SQLite reads a negative limit as no limit."""
     return -1 if limit is None else limit
 
 
 def _attempt(
     connection: sqlite3.Connection, write: Callable[[sqlite3.Connection, Sequence[T]], bool], values: Sequence[T]
 ) -> Outcome:
-    """Write all of the values or, within the transaction, nothing. `write` returns False where a version differs."""
+    """Write all values or, within the transaction, nothing. `write` returns False if a version differs."""
     connection.execute("SAVEPOINT attempt")
     try:
         outcome = Outcome.WRITTEN if write(connection, values) else Outcome.CONFLICT
@@ -328,8 +328,8 @@ def _attempt(
 
 
 def _dump(value: object) -> bytes:
-    """Encode what is written in thousands. Deflating it takes as long as all the rest of the writing, and a file pays
-    nothing by its size."""
+    """Encode values that are written by the thousand, uncompressed: deflating would double the time of a commit, and
+    the size of a file costs nothing."""
     return dump(value, _LARGE)
 
 
@@ -422,5 +422,5 @@ def _write_folds(connection: sqlite3.Connection, batches: Sequence[FoldBatch]) -
 
 
 def _reaches_all(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> bool:
-    """Run a statement for each row; whether each of them changed one."""
+    """Run a statement for each row; return whether each changed a row."""
     return not rows or connection.executemany(statement, rows).rowcount == len(rows)

@@ -39,17 +39,17 @@ class Kind(Generic[T]):
 
     @property
     def select(self) -> str:
-        """The start of a query: the body, the keys, the others."""
+        """Return the start of a query: the body, the keys, the others."""
         return f"SELECT {', '.join((self.body, *self.keys, *self.others))} FROM {self.table} "  # noqa: S608 - names of this module
 
     @property
     def removal(self) -> str:
-        """The statement that takes a damaged row away, by its keys and its body: it may have been replaced."""
+        """Return the statement that removes a damaged row, by its keys and its body: it may have been replaced."""
         condition = " AND ".join(f"{column} = ?" for column in (*self.keys, self.body))
         return f"{self.remove.format(table=self.table, body=self.body)} WHERE {condition}"
 
     def name_row(self, keys: Sequence[object]) -> str:
-        """Return what people call a row: its keys, an instant among them as they write it."""
+        """Return a readable name of a row: its keys, with times in ISO format."""
         named = zip(self.keys, keys, strict=True)
         return " ".join(
             instant(key).isoformat() if column == "at" and isinstance(key, int) else str(key) for column, key in named
@@ -111,7 +111,7 @@ class Rows:
                 return found
 
     def _set_aside(self, kind: Kind[T], damaged: Sequence[tuple[Row, str]]) -> int:
-        """Return how many rows went."""
+        """Return the number of rows set aside."""
         removed = 0
         with self._database.transaction() as connection:
             for (body, *columns), error in damaged:

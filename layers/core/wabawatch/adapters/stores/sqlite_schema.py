@@ -1,4 +1,4 @@
-"""The SQLite schema, and the steps from every earlier version of it to this one."""
+"""The SQLite schema, and its migrations."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _step(connection: sqlite3.Connection, path: str) -> None:
-    """Another process may have taken the step first: the version is read again inside the transaction."""
+    """Run one migration. Another process may have run it first, so read the version again inside the transaction."""
     version = _version(connection)
     if version > VERSION:
         raise SchemaError(
