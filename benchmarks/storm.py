@@ -120,7 +120,9 @@ def main() -> None:
     fleet = [Target(f"number-{place:06}", f"Number {place}", "env:KEY") for place in range(count)]
     clock, destination = Clock(), Destination()
     source, policy = Source(clock), Policy()
-    audience = RenderContext({one.id: TargetInfo(one.id, one.name) for one in fleet}, lambda _: Advice(), "storm")
+    audience = RenderContext(
+        {target.id: TargetInfo(target.id, target.name) for target in fleet}, lambda _: Advice(), "storm"
+    )
     baseline = 0.0
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(where, Path(folder))

@@ -216,7 +216,7 @@ def describe(result: Result) -> str:
 
 def main(words: Sequence[str]) -> int:
     """Return the exit code."""
-    defects = [one for one in load_defects() if not words or any(word in one.name for word in words)]
+    defects = [defect for defect in load_defects() if not words or any(word in defect.name for word in words)]
     if not defects:
         print("no defect has such a name", file=sys.stderr)
         return 1

@@ -53,7 +53,7 @@ def test_check_notes_a_concurrency_that_this_machine_cannot_hold(site, monkeypat
     site.configure(source={**site.settings["source"], "concurrency": 10_000})
     said = site.ok("config", "check")
     assert "valid; 3 targets" in said
-    assert "note: source.concurrency is 10000, and 896 probes run side by side" in said
+    assert "note: source.concurrency is 10000, and 896 probes run concurrently" in said
     assert "ulimit -n 10128" in said
 
 
@@ -118,7 +118,7 @@ def bucket(site, monkeypatch):
 
 def test_push_validates_and_uploads(site, bucket):
     said = site.ok("config", "push", str(site.config), "--to", "s3://conf/config.json")
-    assert said.startswith(f"{site.config}: valid; now s3://conf/config.json, version ")
+    assert said.startswith(f"{site.config}: valid; uploaded to s3://conf/config.json, version ")
     body = bucket.get_object(Bucket="conf", Key="config.json")["Body"].read()
     assert json.loads(body)["targets"][0]["api_key"] == "secretsmanager:wabawatch/a"
     shown = site.ok("config", "show", "--config", "s3://conf/config.json")
@@ -172,7 +172,7 @@ def test_push_remove_deletes_what_was_uploaded_and_its_absence_is_no_trouble(sit
     watching = build(state, "s3://conf/config.json", {"WABAWATCH_API_KEY_SECRET": "wabawatch/key"})
     watching.refresh()
     said = site.ok("config", "push", "--remove", "--to", "s3://conf/config.json")
-    assert said == "s3://conf/config.json: removed; the parameters apply with the next run\n"
+    assert said == "s3://conf/config.json: removed; the parameters apply from the next run on\n"
     assert bucket.list_objects_v2(Bucket="conf")["KeyCount"] == 0
     assert watching.refresh() is None
     assert [one.id for one in watching.settings.targets] == ["number"]
@@ -196,9 +196,11 @@ def test_push_remove_leaves_the_document_of_a_stack_whose_parameters_alone_make_
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        pytest.param([], "say which FILE to upload, or --remove", id="neither"),
-        pytest.param(["fleet.yaml", "--remove"], "say which FILE to upload, or --remove", id="both"),
-        pytest.param(["--remove", "--to", "s3://conf/config.json"], "say whose it is: --stack NAME", id="no state"),
+        pytest.param([], "specify the FILE to upload, or --remove", id="neither"),
+        pytest.param(["fleet.yaml", "--remove"], "specify the FILE to upload, or --remove", id="both"),
+        pytest.param(
+            ["--remove", "--to", "s3://conf/config.json"], "specify the deployment: --stack NAME", id="no state"
+        ),
     ],
 )
 def test_push_wants_a_file_or_to_remove_one_and_then_from_what_state(site, arguments, said):

@@ -86,7 +86,7 @@ def test_a_probe_that_fails_is_unknown_with_its_cause(site):
     done = site.call("probe", "support-de")
     assert done.exit_code == 3
     assert "unauthorized: HTTP 401" in done.stdout
-    assert "→ whoever keeps the API keys: Compare the key" in done.stdout
+    assert "→ the owner of the API keys: Compare the key" in done.stdout
     found = site.document("probe", "support-de")
     assert (found["status"], found["cause"]) == ("UNKNOWN", "unauthorized")
     assert found["detail"]

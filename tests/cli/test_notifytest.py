@@ -60,7 +60,7 @@ def test_a_refusal_is_told_without_the_url(slack, hook, status, code):
     hook.status = status
     done = slack.call("notify-test", "ops")
     assert done.exit_code == code
-    assert "ops did not take it" in done.stderr
+    assert "ops did not accept it" in done.stderr
     assert "hidden" not in done.output
 
 

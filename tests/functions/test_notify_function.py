@@ -91,7 +91,7 @@ def test_topics_that_reach_nobody_are_counted_each_minute_until_somebody_subscri
             notify = function("notify", WABAWATCH_MONITOR_TOPIC_ARNS=arn)
             notify(LOOK, seconds_left=9000)
             assert notify.metrics().values["TopicsUnheard"] == [1]
-            assert ("The monitor's own alarms reach nobody" in notify.text) is notified
+            assert ("The monitor's own alarms are not delivered" in notify.text) is notified
 
 
 @pytest.mark.usefixtures("blocked")

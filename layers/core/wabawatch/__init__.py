@@ -1,3 +1,3 @@
-"""Wabawatch watches the messaging health of WhatsApp numbers and tells the people who must act."""
+"""Wabawatch monitors the messaging health of WhatsApp Business numbers and alerts the people who must act."""
 
 __version__ = "0.1.0"

@@ -175,9 +175,9 @@ def build(
     or None: a few variables of the environment).
 
     `shard_size` None polls the fleet in one pass. `remember` False does not record which version of the configuration
-    was good: for commands that only look. `resolve` False does not check that `env:` and `file:` references lead
-    somewhere on this machine. `local_secrets` False refuses such references, as for every configuration in S3: whoever
-    writes it decides where keys are sent, and must not get secrets of this machine."""
+    was good: for commands that only look. `resolve` False does not check that `env:` and `file:` references can
+    be resolved on this machine. `local_secrets` False refuses such references, as for every configuration in S3: its
+    author decides where keys are sent, and must not get secrets of this machine."""
     clock = clock or SystemClock()
     source = _config_source(config)
     local_secrets = local_secrets and not _is_in_s3(config)

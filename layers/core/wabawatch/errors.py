@@ -52,11 +52,11 @@ class UnavailableError(WabawatchError):
 
 
 class DeliveryErrorKind(StrEnum):
-    """What a delivery that failed says about the message and its destination.
+    """Kind of a failed delivery.
 
-    - MESSAGE: this message was refused; the destination is well, and other messages may be taken.
-    - DESTINATION: nothing will be taken until somebody acts: a revoked token, an address that is gone.
-    - PASSING: it may work later: the network, a timeout, an overload, a fault of the server."""
+    - MESSAGE: this message was refused; the destination works, and may accept other messages.
+    - DESTINATION: the destination accepts nothing until it is repaired: a revoked token, a deleted address.
+    - PASSING: a retry may succeed: network errors, timeouts, overload, server errors."""
 
     MESSAGE = "message"
     DESTINATION = "destination"
@@ -84,7 +84,7 @@ class DeliveryError(WabawatchError):
 
     @property
     def permanent(self) -> bool:
-        """Whether sending the same message again cannot help until somebody acts."""
+        """Return whether a retry of the same message cannot succeed until the cause is repaired."""
         return self.kind is not DeliveryErrorKind.PASSING
 
 

@@ -27,7 +27,7 @@ def test_a_concurrency_above_the_limit_of_open_files_is_lowered_and_said():
         lowered, said = lower_concurrency(10_000)
     assert lowered == 896
     assert said == (
-        "source.concurrency is 10000, and 896 probes run side by side: a process may open 1,024 files, of which 128 "
+        "source.concurrency is 10000, and 896 probes run concurrently: a process may open 1,024 files, of which 128 "
         "are kept for other work; write 896 or less, or raise the limit (ulimit -n 10128)"
     )
 

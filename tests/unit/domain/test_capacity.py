@@ -14,7 +14,7 @@ def fleet(**more):
 
 def test_a_fleet_that_does_not_fit_is_told_with_arithmetic_and_with_what_to_raise():
     assert explain_overload(fleet(concurrency=63)) == (
-        "100,000 numbers in 32 shards, at 5 side by side, take 7 rounds of 50 s = 350 s (if an answer takes 1 s, 63 at "
+        "100,000 numbers in 32 shards, 5 at a time, take 7 rounds of 50 s = 350 s (if an answer takes 1 s, 63 at "
         "once); the interval is 300 s: raise PollConcurrency to 8 or PollEvery to 10m"
     )
 
@@ -22,7 +22,7 @@ def test_a_fleet_that_does_not_fit_is_told_with_arithmetic_and_with_what_to_rais
 def test_a_measured_time_is_taken_instead_of_an_assumed_one():
     said = explain_overload(fleet(shard_time=timedelta(seconds=61.2)))
     assert said == (
-        "100,000 numbers in 32 shards, at 5 side by side, take 7 rounds of 62 s = 429 s (as the latest run took); the "
+        "100,000 numbers in 32 shards, 5 at a time, take 7 rounds of 62 s = 429 s (as the latest run took); the "
         "interval is 300 s: raise PollConcurrency to 11 or PollEvery to 10m"
     )
     assert explain_overload(fleet(shard_time=timedelta(seconds=40))) == ""

@@ -9,7 +9,7 @@ from wabawatch.messages.runbook import OUR_CAUSES, advice, advise, meaning
 
 def test_a_configuration_that_is_wrong_is_for_whoever_deploys():
     said = advise(Reason(description="configuration", detail="fleet.yaml:3: routs: unknown field; write routes"))
-    assert said.who == "whoever deploys Wabawatch"
+    assert said.who == "the monitor's operator"
     assert "`wabawatch config check`" in said.action
     assert said.link == ""
 

@@ -106,8 +106,8 @@ def test_a_status_that_is_not_known_is_called_so(end):
         pytest.param(
             ("DESTINATION", "ops", "subscribers"),
             "UNKNOWN",
-            "Destination ops reaches nobody",
-            "Destination ops reached nobody",
+            "Destination ops has no subscriber",
+            "Destination ops had no subscriber",
             id="unheard",
         ),
     ],

@@ -263,7 +263,7 @@ def test_what_was_not_fetched_in_time_is_told_as_that_and_read_by_the_next_pass(
     secrets.prefetch(REFERENCES, lambda: len(client.calls) >= 8)
     late = not_fetched(secrets, REFERENCES)
     assert 0 < len(late) <= 120
-    assert "ssm:p199: the time was over" in trouble_of(secrets, "ssm:p199")
+    assert "ssm:p199: not read in time" in trouble_of(secrets, "ssm:p199")
     clock.passes(minutes=1)
     client.calls.clear()
     secrets.prefetch(REFERENCES)

@@ -83,7 +83,7 @@ def call_aws(call: Callable[[], Any]) -> Any:  # noqa: ANN401 - the answers of s
 
 
 def is_transient(error: Exception) -> bool:
-    """Tell whether a botocore error can end by itself: AWS throttles or fails, or the network does."""
+    """Return whether a botocore error can end by itself: AWS throttles or fails, or the network does."""
     from botocore.exceptions import EndpointConnectionError, HTTPClientError, IncompleteReadError  # noqa: PLC0415
 
     if isinstance(error, EndpointConnectionError | HTTPClientError | IncompleteReadError):
@@ -92,7 +92,7 @@ def is_transient(error: Exception) -> bool:
 
 
 def is_transient_refusal(response: Mapping[str, Any]) -> bool:
-    """Tell whether an error response of AWS can end by itself."""
+    """Return whether an error response of AWS can end by itself."""
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0
     is_busy = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return is_busy or is_transient_code(str(response.get("Error", {}).get("Code", "")))

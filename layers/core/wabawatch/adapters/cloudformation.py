@@ -100,8 +100,8 @@ class Subscription(msgspec.Struct, frozen=True):
 def find_stack(name: str, clients: Clients) -> Stack:
     """Return the stack of this name in the region of the environment. Raises ConfigurationError where there is none."""
     found = call_aws(lambda: clients("cloudformation").describe_stacks(StackName=name))["Stacks"][0]
-    outputs = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
-    parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in found.get("Parameters", ())}
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
+    parameters = {item["ParameterKey"]: item.get("ParameterValue", "") for item in found.get("Parameters", ())}
     environment = {variable: parameters.get(parameter, "") for parameter, variable in _VARIABLES.items()}
     environment["WABAWATCH_DEPLOYMENT"] = name
     environment["WABAWATCH_ALERTS_TOPIC_ARN"] = outputs.get("AlertsTopicArn", "")
@@ -122,9 +122,9 @@ def list_resources(stack: Stack, clients: Clients) -> dict[str, Resource]:
         lambda: list(clients("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack.name))
     )
     return {
-        one["LogicalResourceId"]: Resource(one["ResourceType"], one.get("PhysicalResourceId", ""))
+        item["LogicalResourceId"]: Resource(item["ResourceType"], item.get("PhysicalResourceId", ""))
         for page in pages
-        for one in page["StackResourceSummaries"]
+        for item in page["StackResourceSummaries"]
     }
 
 
@@ -133,7 +133,7 @@ def list_schedules(stack: Stack, clients: Clients) -> dict[str, Schedule | None]
     group = stack.outputs.get("ScheduleName", "").rpartition("/")[0] or "default"
     scheduler = clients("scheduler")
     pages = call_aws(lambda: list(scheduler.get_paginator("list_schedules").paginate(GroupName=group)))
-    names = [one["Name"] for page in pages for one in page["Schedules"]]
+    names = [schedule["Name"] for page in pages for schedule in page["Schedules"]]
     found: dict[str, Schedule | None] = {}
     for purpose in SCHEDULED:
         name = next((name for name in names if name.endswith(f"-{purpose}")), None)
@@ -154,10 +154,10 @@ def list_subscriptions(topic_arn: str, clients: Clients) -> list[Subscription]:
     )
     return [
         Subscription(
-            one["Protocol"], one["Endpoint"], one["SubscriptionArn"].startswith("arn:"), one["SubscriptionArn"]
+            item["Protocol"], item["Endpoint"], item["SubscriptionArn"].startswith("arn:"), item["SubscriptionArn"]
         )
         for page in pages
-        for one in page["Subscriptions"]
+        for item in page["Subscriptions"]
     ]
 
 
@@ -184,7 +184,7 @@ def _read_queue(name: str, url: str, clients: Clients) -> DeadLetters:
             QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["All"]
         )
     )
-    causes = Counter(_explain_message(one) for one in some.get("Messages", ()))
+    causes = Counter(_explain_message(message) for message in some.get("Messages", ()))
     return DeadLetters(name, url, waiting, tuple(cause for cause, _ in causes.most_common(_CAUSES)))
 
 
@@ -193,7 +193,7 @@ def _explain_message(message: Mapping[str, Any]) -> str:
 
     Sources: https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html (attributes),
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html (the record of a destination)."""
-    attributes = {name: one.get("StringValue", "") for name, one in message.get("MessageAttributes", {}).items()}
+    attributes = {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
     if "ERROR_CODE" in attributes:
         return f"{attributes['ERROR_CODE']}: {attributes.get('ERROR_MESSAGE', '')}"
     try:
@@ -231,11 +231,11 @@ def read_alarms(stack: Stack, clients: Clients) -> Alarms:
     if not names:
         return Alarms()
     found = call_aws(lambda: clients("cloudwatch").describe_alarms(AlarmNames=sorted(names.values())))
-    states = {one["AlarmName"]: one["StateValue"] for one in found.get("MetricAlarms", ())}
+    states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in found.get("MetricAlarms", ())}
     ringing = tuple(name for name, state in sorted(states.items()) if state == "ALARM")
     return Alarms(ringing, is_armed=states.get(names.get(_ARMS, "")) == "OK")
 
 
 def _find_ids(stack: Stack, kind: str, clients: Clients) -> dict[str, str]:
     """Return the physical IDs of the resources of a type, by logical ID."""
-    return {name: one.id for name, one in list_resources(stack, clients).items() if one.type == kind}
+    return {name: resource.id for name, resource in list_resources(stack, clients).items() if resource.type == kind}

@@ -18,8 +18,8 @@ def new_process_id() -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """Tell whether the owner was a process visible from here, and has ended. Where that is unknown, it counts as alive:
-    its lease will expire."""
+    """Return whether the owner was a process visible from here, and has ended. If that is unknown, it counts as
+    alive: its lease will expire."""
     *place, pid, _ = owner.split(":") if owner.count(":") == 4 else ("", "", "")  # noqa: PLR2004 - five parts
     if tuple(place) != _scope() or not pid.isdecimal() or not pid.strip("0"):
         return False
@@ -58,7 +58,7 @@ def connection_limit(descriptors: int | None = None) -> int | None:
 
 
 def lower_concurrency(wanted: int, descriptors: int | None = None) -> tuple[int, str]:
-    """Return how many probes may run side by side, and what to tell where that is fewer than wanted ("": nothing)."""
+    """Return the number of concurrent probes, and a warning if that is fewer than wanted ("" otherwise)."""
     limit = connection_limit(descriptors)
     if limit is None or wanted <= limit:
         return wanted, ""
@@ -66,13 +66,13 @@ def lower_concurrency(wanted: int, descriptors: int | None = None) -> tuple[int,
     if descriptors is None:
         advice += f", or raise the limit (ulimit -n {wanted + RESERVED})"
     return limit, (
-        f"source.concurrency is {wanted}, and {limit} probes run side by side: a process may open {files} files"
+        f"source.concurrency is {wanted}, and {limit} probes run concurrently: a process may open {files} files"
         f"{'' if descriptors is None else ' on Lambda'}, of which {RESERVED} are kept for other work; {advice}"
     )
 
 
 def is_exhausted() -> bool:
-    """Tell whether no further descriptor can be opened at the moment."""
+    """Return whether no further descriptor can be opened at the moment."""
     with suppress(OSError), socket.socket():
         return False
     return True

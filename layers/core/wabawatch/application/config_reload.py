@@ -28,7 +28,7 @@ from wabawatch.errors import ConfigurationError, UnavailableError, WabawatchErro
 GOOD: Final = "configuration/good"
 """The document that says which version was the last good one."""
 REMOVED: Final = "configuration/removed"
-"""The document that says after which good version the configuration may be absent: somebody removed it on purpose."""
+"""The document with the good version that `config push --remove` removed: after it, the document may be absent."""
 
 _REPORTED_FAILURES: Final = 3
 """Failed reads in a row before it is reported that the configuration cannot be read."""
@@ -136,7 +136,7 @@ class ReloadableConfig(Generic[Parsed]):
             return None if self._seen == self._fallback.version else self._fallback
 
     def _may_be_absent(self) -> bool:
-        """Return whether only the fallback was ever good here, or somebody removed the document on purpose."""
+        """Return whether only the fallback was ever good here, or `config push --remove` removed the document."""
         good = self._store().document(GOOD)
         return good in {None, self._mark_of_fallback} or self._store().document(REMOVED) == good
 

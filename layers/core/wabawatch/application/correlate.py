@@ -59,7 +59,7 @@ class Correlator:
                 return True
 
     def report(self, key: Key, trouble: Reason | None) -> None:
-        """Open, update or resolve the incident about the monitor or a destination; `trouble` None: all is well."""
+        """Open, update or resolve the incident about the monitor or a destination; `trouble` None: no problem."""
         self._incidents.load([key])
         transition = monitor_transition(self._incidents.latest(key), key, trouble, self._clock.now())
         if transition is not None:
@@ -86,7 +86,7 @@ class Correlator:
         return [incident for incident in found if incident is not None]
 
     def report_storage(self) -> None:
-        """Report rows that were set aside lately, and incidents that could not be written."""
+        """Report rows that were set aside recently, and incidents that could not be written."""
         set_aside = self._store.set_aside(self._clock.now() - _SET_ASIDE_FOR)
         names = [f"{row.kind} {row.name}" for row in set_aside]
         names += [f"incident {incident_id}" for incident_id in self._incidents.refused]

@@ -118,7 +118,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 def is_reference(value: object) -> bool:
-    """Tell whether a value is a reference that may be used."""
+    """Return whether a value is a reference that may be used."""
     return isinstance(value, str) and re.search(PATTERN, value) is not None
 
 

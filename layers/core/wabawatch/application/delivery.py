@@ -78,8 +78,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 Outcomes = queue.SimpleQueue[tuple[Attempt, threading.Event] | None]
-"""Queue of outcomes from the lanes: an attempt, and the event that tells the lane that it was recorded. None: the lane
-has ended."""
+"""Queue of outcomes from the lanes: an attempt, and the event to set once it is recorded. None: the lane has ended."""
 
 
 class Deliverer:

@@ -122,7 +122,7 @@ class Notify:
     ) -> NotifyResult:
         """Run one round, unless another process is running one.
 
-        `troubles` is what the caller knows about the monitor (`configuration`: a reason, or None where all is well).
+        `troubles` is what the caller knows about the monitor (`configuration`: a reason, or None without a problem).
         `complete`: a pass over the whole fleet has just ended, so that waiting for related changes is unnecessary.
         Raises StoreError where another notify took over meanwhile: what was sent and not recorded is sent again, with
         the same notification id."""

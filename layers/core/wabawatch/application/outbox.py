@@ -1,6 +1,6 @@
 """Store notifications, send them, and record the outcomes (a transactional outbox).
 
-A notification is stored in the queue before it is sent, and removed once the incidents' ledgers record it as sent.
+A notification is queued before it is sent, and removed once the notification logs of its incidents contain it.
 After a crash, a notification that may have been sent is sent again as it is stored, under the same id."""
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Outbox:
 
     def drop_removed(self) -> None:
         """Drop what failed for destinations that are no longer configured. What they may have received stays for a
-        week: a destination that comes back gets it again, and then the news since."""
+        week: a destination that comes back gets it again, and then later notifications."""
         now = self._clock.now()
         removed = [entry for entry in self._queue.values() if entry.destination not in self._notifiers]
         old = [entry for entry in removed if abs(now - entry.notification.at) > REMOVED_FOR]
@@ -127,7 +127,7 @@ class Outbox:
         for decision in planned:
             if decision.decision.kind is not None:
                 queues.setdefault(decision.destination, []).append(decision)
-        batches = [(name, batch) for name, news in queues.items() for batch in self._batch(name, news, failed)]
+        batches = [(name, batch) for name, due in queues.items() for batch in self._batch(name, due, failed)]
         next_position = max((entry.position for entry in self._queue.values()), default=0) + 1
         return [
             self._compose(name, batch, failed, now, position)
@@ -160,9 +160,9 @@ class Outbox:
         return attempts
 
     def record(self) -> None:
-        """Write what was sent into the incidents' ledgers; `finish` removes it from the queue once that is saved.
+        """Write sent notifications into the incidents' notification logs; `finish` removes them from the queue.
 
-        This makes the incidents due: a repeated notification may be outdated, and then the news is sent next."""
+        This makes the incidents due: after an outdated repeated notification the current state is sent next."""
         for sent in [
             entry for entry in self._queue.values() if entry.stage is Stage.SENT and entry.id not in self._recorded
         ]:
@@ -213,7 +213,7 @@ class Outbox:
         return repeated
 
     def _batch(
-        self, destination: str, news: list[Planned], failed: Mapping[tuple[str, str], QueuedNotification]
+        self, destination: str, due: list[Planned], failed: Mapping[tuple[str, str], QueuedNotification]
     ) -> list[list[Planned]]:
         """Split a destination's decisions into messages. What has failed most often comes last: a message that is
         refused must not delay the others. For one incident key, older incidents come first: the last message must show
@@ -228,11 +228,11 @@ class Outbox:
             return max(attempts, default=0), min(SEVERITIES.index(planned.severity) for planned in cause)
 
         causes: dict[Key, list[Planned]] = {}
-        for planned in sorted(news, key=lambda planned: planned.incident.generation):
+        for planned in sorted(due, key=lambda planned: planned.incident.generation):
             causes.setdefault(planned.incident.key, []).append(planned)
         ranked = [planned for cause in sorted(causes.values(), key=urgency) for planned in cause]
         limit = self._backoff.digest_limit(destination) or _LARGEST_DIGEST
-        size = min(limit, _LARGEST_DIGEST) if len(news) > self._policy.digest_over else 1
+        size = min(limit, _LARGEST_DIGEST) if len(due) > self._policy.digest_over else 1
         return [ranked[start : start + size] for start in range(0, len(ranked), size)]
 
     def _compose(
@@ -244,8 +244,8 @@ class Outbox:
         position: int,
     ) -> QueuedNotification:
         """Make one notification. A digest has no thread: later notifications do not reply to it."""
-        news = [self._news(planned) for planned in batch]
-        notification = build_notification(destination, news, now, self._audience)
+        pending = [self._build_pending(planned) for planned in batch]
+        notification = build_notification(destination, pending, now, self._audience)
         lines = [
             QueuedLine(
                 planned.incident.id,
@@ -266,7 +266,7 @@ class Outbox:
             position=position,
         )
 
-    def _news(self, planned: Planned) -> PendingNotification:
+    def _build_pending(self, planned: Planned) -> PendingNotification:
         targets = some_affected_targets(self._store, planned.incident, NAMED)
         return PendingNotification(
             incident=planned.incident,

@@ -114,15 +114,15 @@ class Planner:
 
 
 def _held_until(incident: Incident, destination: str, context: RoundContext) -> datetime | None:
-    """Until when its own notification waits, or one about an earlier incident of its cause: the end of that one is told
-    before."""
+    """Return until when a queued notification delays it: its own, or that of an earlier incident with the same
+    key, whose recovery is sent first."""
     own = context.held.get((incident.id, destination))
     generation, until = context.earlier.get((incident.key, destination), (incident.generation, None))
     return own or (until if generation < incident.generation else None)
 
 
 def _is_hidden(incident: Incident, mass_failure: frozenset[tuple[int, int]]) -> bool:
-    """Whether the incident is about a target of a shard most of which could not be read."""
+    """Return whether the incident is about a target of a shard with a mass failure."""
     return any(shard_of(incident.entity_id, of) == shard for shard, of in mass_failure)
 
 

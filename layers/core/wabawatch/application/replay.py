@@ -118,13 +118,19 @@ class Replay:
         return self._sent
 
     def _instants(self) -> Iterator[datetime]:
-        """Yield the runs that matter: those with new observations, and as many after each as the longest threshold
-        counts. Any other run read what the run before it had read."""
-        news = sorted(observation.observed_at for found in self._past.observations.values() for observation in found)
-        unread_run = news[-1:] if news and news[-1] > max(self._past.runs, default=news[0] - _MOMENT) else []
+        """Yield the times of runs to replay: those with new observations, and after each as many as the longest
+        threshold needs. All other runs repeat the run before."""
+        observed_at = sorted(
+            observation.observed_at for found in self._past.observations.values() for observation in found
+        )
+        unread_run = (
+            observed_at[-1:]
+            if observed_at and observed_at[-1] > max(self._past.runs, default=observed_at[0] - _MOMENT)
+            else []
+        )
         left, seen = 0, 0
         for at in [*self._past.runs, *unread_run]:
-            observed = bisect_right(news, at)
+            observed = bisect_right(observed_at, at)
             left = self._patience if observed > seen else left - 1
             seen = observed
             if left >= 0:

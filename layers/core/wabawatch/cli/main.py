@@ -32,7 +32,7 @@ COMMANDS: Final = {
         "silence": "Mute alerts by matchers, for a while.",
     },
     "Set up": {
-        "config": "Check, show and upload the configuration; try its routes.",
+        "config": "Check, show and upload the configuration; test its routes.",
         "notify-test": "Deliver a marked test to a destination.",
         "doctor": "Check a deployment and say what to fix.",
         "completion": "Print the completion script for a shell.",

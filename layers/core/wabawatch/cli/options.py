@@ -117,7 +117,7 @@ def _login_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # the user ID has no name, as in some containers
-        return "somebody"
+        return "unknown"
 
 
 def end_time(duration: timedelta | None, until: datetime | None, start: datetime) -> datetime | None:
@@ -159,7 +159,7 @@ class Duration(click.ParamType[timedelta]):
 
 
 class Instant(click.ParamType[datetime]):
-    """An ISO 8601 date or time (UTC by default), or an age such as `2h`. With `ahead`, `2h` lies in the future."""
+    """An ISO 8601 date or time (UTC by default), or an age such as `2h`. With `ahead`, `2h` is in the future."""
 
     name = "time"
 

@@ -186,16 +186,16 @@ _WHYS: Final[Mapping[str, str]] = {
     "retry_wait": "a delivery failed and will be retried",
     "no_more_reminders": "up to date; no reminders for this status",
 }
-"""The planner's words for saying nothing, in sentences."""
+"""Texts for the planner's reasons not to send."""
 
 
 def decided(why: str) -> str:
-    """The planner's reason for a person. A mute's goes on with its name."""
+    """Return the text of a planner's reason; that of a mute contains its name already."""
     return _WHYS.get(why, why)
 
 
 def moment(at: datetime, now: datetime) -> str:
-    """`09:30:05` for what is near, with its date otherwise; UTC."""
+    """Format a time in UTC: `09:30:05` if it is within a day, otherwise with the date."""
     at = at.astimezone(UTC)
     return f"{at:%H:%M:%S}" if abs(now - at) < _TODAY else f"{at:%Y-%m-%d %H:%M}"
 
@@ -205,12 +205,12 @@ def since_text(since: datetime | None, now: datetime) -> str:
 
 
 def causes_text(run: Run) -> str:
-    """Why targets could not be read, the most frequent cause first."""
+    """List the causes of failed readings, the most frequent first."""
     return _ranked({cause: count for cause, count in run.causes.items() if cause not in NOT_ASKED})
 
 
 def skipped_text(run: Run) -> str:
-    """`, 40 skipped (key_not_fetched)`; nothing where none was. The cause is there where it is not the time."""
+    """Format as `, 40 skipped (key_not_fetched)`, "" if none was; without a cause if the time was over."""
     if not run.skipped:
         return ""
     causes = _ranked({cause: count for cause, count in run.causes.items() if cause in NOT_ASKED})
@@ -222,33 +222,33 @@ def _ranked(causes: Mapping[str, int]) -> str:
 
 
 def unread(run: Run) -> str:
-    """`, 2 of 12 not read (timeout, unreachable)`; nothing where all were."""
+    """Format as `, 2 of 12 not read (timeout, unreachable)`, "" if all were read."""
     failed = f", {run.unknown} of {run.expected} not read ({causes_text(run)})" if run.unknown else ""
     return failed + (f", {run.refused} could not be stored" if run.refused else "")
 
 
 def reason_text(reason: Reason) -> Text:
-    """A code, or the word for a cause, and the text; where none came along, the runbook's."""
+    """Format a code or cause with its text; without a text use the runbook's."""
     known = cause_of(reason)
     label = known or ("" if reason.code is None else str(reason.code))
     said = meaning(reason) if known else reason.description or meaning(reason)
     return words(f"{label}{': ' if known and said else ' '}{said}".strip())
 
 
-def why(one: TargetView, *, is_short: bool = False) -> Text:
-    """The entity at fault and its first reason, or why the target cannot be read; nothing for a healthy target.
+def why(view: TargetView, *, is_short: bool = False) -> Text:
+    """Format the root cause entity and its first reason, or why the target cannot be read; "" for a healthy target.
 
-    `is_short` leaves of long ids only their end: there the ids of a company's entities differ."""
-    if one.is_stale:
-        return _unread(one)
-    if one.unconfirmed is not None and one.entity is None:
-        return _missed(one.unconfirmed)
-    if one.cause is not None or one.detail:
-        return _unread(one)
-    if one.entity is not None:
-        return _fault(one.entity, one.reasons, is_short=is_short)
-    if one.other_problems:
-        state = one.other_problems[0]
+    `is_short` keeps only the end of long IDs, in which the IDs of a company's entities differ."""
+    if view.is_stale:
+        return _unread(view)
+    if view.unconfirmed is not None and view.entity is None:
+        return _missed(view.unconfirmed)
+    if view.cause is not None or view.detail:
+        return _unread(view)
+    if view.entity is not None:
+        return _fault(view.entity, view.reasons, is_short=is_short)
+    if view.other_problems:
+        state = view.other_problems[0]
         entity = named(state.entity_type, state.entity_id, is_short=is_short)
         label = words(f"{entity} {state.capability} ", "dim")
         said = Text("; ") + reason_text(state.reasons[0]) if state.reasons else Text("")
@@ -256,20 +256,20 @@ def why(one: TargetView, *, is_short: bool = False) -> Text:
     return Text("")
 
 
-def _missed(one: Failure) -> Text:
-    return words(f"{one.cause}: {one.detail or meaning(Reason(description=one.cause))}") + words(
+def _missed(failure: Failure) -> Text:
+    return words(f"{failure.cause}: {failure.detail or meaning(Reason(description=failure.cause))}") + words(
         "; not confirmed yet", "dim"
     )
 
 
-def _unread(one: TargetView) -> Text:
-    cause = one.unconfirmed.cause if one.unconfirmed else one.cause
-    said = words(": ".join(part for part in (cause, one.detail) if part))
-    return said + words(f"; was {one.last_known}", "dim") if one.last_known else said
+def _unread(view: TargetView) -> Text:
+    cause = view.unconfirmed.cause if view.unconfirmed else view.cause
+    text = words(": ".join(part for part in (cause, view.detail) if part))
+    return text + words(f"; was {view.last_known}", "dim") if view.last_known else text
 
 
 def named(kind: str, name: str, *, is_short: bool = True) -> str:
-    """As in `WABA …3072`, or with the whole id."""
+    """Format an entity as `WABA …3072`, or with its whole ID."""
     return f"{kind} …{name[-_ID_END:]}" if is_short and len(name) > _ID_LONG else f"{kind} {name}"
 
 
@@ -281,7 +281,7 @@ def _fault(entity: tuple[str, str], reasons: tuple[Reason, ...], *, is_short: bo
 
 
 def matcher_text(match: Matcher) -> str:
-    """`target support-de, status BLOCKED or LIMITED`; `everything` for a matcher without conditions."""
+    """Format as `target support-de, status BLOCKED or LIMITED`; `everything` for a matcher without conditions."""
     lists = {
         "target": match.target,
         "entity": match.entity,
@@ -299,5 +299,5 @@ def matcher_text(match: Matcher) -> str:
 
 
 def codes_text(code: int | None, description: str) -> str:
-    """`141006 the text`, from a document's fields."""
+    """Format as `141006 the text`, from fields of a JSON document."""
     return reason_text(Reason(code, description)).plain

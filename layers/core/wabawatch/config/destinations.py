@@ -99,7 +99,7 @@ def _reader(name: str, kind: Any) -> Callable[[Any], Any]:  # noqa: ANN401 - a t
 
 
 def is_reference_type(kind: Any) -> bool:  # noqa: ANN401 - a type, annotated or not, or a union of some
-    """Tell whether a type, or one in a union, is marked with `Meta(extra={"reference": True})`."""
+    """Return whether a type, or one in a union, is marked with `Meta(extra={"reference": True})`."""
     marks = (mark.extra or {} for mark in get_args(kind) if isinstance(mark, msgspec.Meta))
     return any(mark.get("reference") for mark in marks) or any(is_reference_type(inner) for inner in get_args(kind))
 

@@ -29,7 +29,7 @@ def deployment(environment: Mapping[str, str]) -> str:
 
 
 def api_hosts(environment: Mapping[str, str]) -> frozenset[str]:
-    """The only hosts that an API key may be sent to; none where any may be. Who deploys says so, not who configures."""
+    """Return the only hosts that API keys may be sent to; none if any may be. Set by the deployment, not the file."""
     return frozenset(environment.get(API_HOSTS, "").lower().replace(",", " ").split())
 
 
@@ -46,7 +46,7 @@ def usual_heartbeat(environment: Mapping[str, str]) -> Heartbeat | None:
 
 
 def usual_history(environment: Mapping[str, str]) -> timedelta:
-    """How long history is kept where no file says so. Raises ConfigurationError that names the variable."""
+    """Return the retention of history without a file. Raises ConfigurationError that names the variable."""
     text = environment.get(_HISTORY_DAYS) or "400"
     if not re.fullmatch("[1-9][0-9]{0,4}", text):
         raise ConfigurationError(f"{_HISTORY_DAYS} is {text[:20]!r}; write a whole number of days, such as 400")

@@ -142,7 +142,9 @@ def default_settings(
     value, variables = from_env.read_parameters(environment)
 
     def explain(problems: list[Problem]) -> str:
-        return "\n".join(f"{variables.get(dotted(one.path), 'environment')}: {one.text}" for one in problems)
+        return "\n".join(
+            f"{variables.get(dotted(problem.path), 'environment')}: {problem.text}" for problem in problems
+        )
 
     return _read(value, explain, environment, destination_kinds, resolve=True, local_secrets=local_secrets)
 
@@ -192,7 +194,9 @@ def read_targets(value: object) -> tuple[Target, ...] | None:
             scalars.read_line(word)
     except (KeyError, TypeError, msgspec.ValidationError, FieldError, UnicodeEncodeError):  # half a character
         return None
-    return tuple(Target(one.id, one.name or one.id, one.api_key, one.labels, one.base_url) for one in plain)
+    return tuple(
+        Target(target.id, target.name or target.id, target.api_key, target.labels, target.base_url) for target in plain
+    )
 
 
 def _select(value: Any, path: Path, *steps: str) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401 - any JSON value
@@ -252,9 +256,10 @@ def check_hosts(value: dict[str, Any], walker: Walker, hosts: frozenset[str]) ->
 
 
 def check_secrets(value: dict[str, Any], walker: Walker, environment: Mapping[str, str] | None) -> None:
-    """Note the references that lead nowhere on this machine. Without an environment, variables and files are refused:
-    somebody else may have written the configuration, those of a function hold its role's credentials, and the
-    configuration says where a key is sent. What is stored in AWS is looked up when it is used."""
+    """Note references that cannot be resolved on this machine. Secrets in AWS are checked when they are used.
+
+    Without an environment, `env:` and `file:` are refused: the author of a configuration in S3 decides where keys are
+    sent, and must not get the environment of a function, which holds its role's credentials."""
     keys = [(path, key) for path, key in _of_targets(value, "api_key") if key.startswith((ENV, FILE))]
     options = _select(value, (), "destinations", "*", "*")
     for path, reference in (*keys, *options, *_select(value, (), "heartbeat", "url")):
@@ -268,8 +273,8 @@ def check_secrets(value: dict[str, Any], walker: Walker, environment: Mapping[st
 
 
 def explain_missing(reference: str, environment: Mapping[str, str]) -> str | None:
-    """Say why a reference to this machine leads nowhere, or return None. A name in the usual form is shown; any other
-    might be a secret that somebody wrote after `env:`."""
+    """Return why a reference cannot be resolved on this machine, or None. Only a name in the usual form is shown: any
+    other may be a secret, written after `env:` by mistake."""
     scheme, _, name = reference.partition(":")
     if scheme == ENV and not environment.get(name):
         if _USUAL_NAME.fullmatch(name):

@@ -61,7 +61,7 @@ def explain_overload(load: Workload) -> str:
     rounds = f"{load.rounds} round{'' if load.rounds == 1 else 's'} of {_seconds(shard)} = {_seconds(load.seconds)}"
     if load.shards == 1:
         rounds = _seconds(load.seconds)
-    beside = f", at {load.polls} side by side," if load.shards > 1 else ""
+    beside = f", {load.polls} at a time," if load.shards > 1 else ""
     return (
         f"{_fleet(load)}{beside} take {rounds}{_basis(load)}; the interval is {_seconds(interval)}:"
         f" raise {' or '.join(_ways(load))}"

@@ -137,7 +137,7 @@ def update_coverage(
 
 
 def completes_run(latest: ShardCoverage, stored: Sequence[ShardCoverage]) -> bool:
-    """Tell whether a shard's pass was the last one of its run that was missing, and all of them asked every target."""
+    """Return whether a shard's pass completes its run, and all shards probed every target."""
     others = {row.shard: row for row in stored if row.of == latest.of and row.shard != latest.shard}
     run = [latest, *(row for row in others.values() if row.run_id == latest.run_id)]
     return len(run) == latest.of and latest.expected > 0 and not any(row.skipped for row in run)

@@ -266,7 +266,7 @@ def _is_extent_news(before: int, now: int, changes: Sequence[Change]) -> bool:
     """Return whether the number of affected targets differs enough from the last notified one.
 
     It does if it changed by a quarter or more, or for the first time in the incident has more digits than before: one
-    target of a hundred that recovers and fails again is no news."""
+    target of a hundred that recovers and fails again is not sent."""
     if _is_large(before, now):
         return True
     digits = len(str(now))

@@ -12,7 +12,7 @@ from wabawatch.domain.incident import DESTINATION, MONITOR, Incident, Severity
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Somebody works on an incident: no reminders are sent until `until` (None: until it is resolved).
+    """An acknowledgement of an incident: no reminders are sent until `until` (None: until it is resolved).
 
     It ends when the incident is resolved or gets worse than `status`."""
 
@@ -66,7 +66,7 @@ class IncidentFacts(msgspec.Struct, frozen=True):
     """The targets affected now, or ever affected if it is resolved. Empty if no rule needs them."""
     affected_total: int = 0
     dead: frozenset[str] = frozenset()
-    """Destinations that accept nothing until somebody repairs them."""
+    """Destinations that accept nothing until they are repaired."""
 
     @property
     def about_monitor(self) -> bool:

@@ -92,7 +92,7 @@ def build_sample(
 
 
 def notification_id(destination: str, kind: str, pending: Sequence[PendingNotification]) -> str:
-    """Derive an id that is the same for the same news, whichever process sends it, how often and in whatever order."""
+    """Derive a stable ID: the same for the same content, independent of the process, retries and the order."""
     parts = sorted(f"{each.incident.id}.{each.incident.revision}.{each.notified.count}" for each in pending)
     return hashlib.sha256("\x1f".join((destination, kind, *parts)).encode()).hexdigest()[:16]
 
@@ -276,8 +276,7 @@ class _Fitter:
         return encoded if self._limits.cost(encoded) <= _LONGEST_LINK else ""
 
     def _fit_targets(self, affected: tuple[TargetInfo, ...], *, in_full: bool) -> tuple[TargetInfo, ...]:
-        """Keep the targets that are named, and of the labels those that all affected targets have: they tell whose
-        incident this is."""
+        """Keep the targets that are named, and the labels that all affected targets share."""
         shared = set.intersection(*(set(target.labels.items()) for target in affected)) if affected and in_full else ()
         labels = {self.fit_short(key): self.fit_short(value) for key, value in sorted(shared)[: self._limits.names]}
         return tuple(

@@ -1,4 +1,4 @@
-"""The runbook: for each known reason code and each cause, what it means, who can fix it, and how.
+"""Runbook: the meaning of each known reason code and cause, who can fix it, and how.
 
 Neither 360dialog nor Meta publishes a full list of codes; these are documented or have been seen. Links lead to pages
 of the two vendors' documentation, and are left out where there is none on the subject.
@@ -28,11 +28,11 @@ Key = int | str
 """A reason code, or the word for a cause: one of health.CAUSES, or the monitor's own."""
 
 Overrides = Mapping[Key, Advice]
-"""What the configuration says of a code or a cause in place of the catalogue."""
+"""Advice of the configuration that replaces the catalogue's, by code or cause."""
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One line of the catalogue. `meaning` stands in where the API gives a code without a text."""
+    """An entry of the catalogue. `meaning` is shown if the API gives a code without a text."""
 
     meaning: str
     who: str
@@ -47,50 +47,50 @@ class Entry(msgspec.Struct, frozen=True):
 _MONITOR_CAUSES: Final[Mapping[Key, Entry]] = {
     "configuration": Entry(
         "the configuration cannot be used as it is; the last good version goes on",
-        "whoever deploys Wabawatch",
-        "Run `wabawatch config check` on it, correct what it names, and upload it again; with `wabawatch doctor` see "
+        "the monitor's operator",
+        "Run `wabawatch config check` on it, correct what it names, and upload it again; `wabawatch doctor` shows "
         "whether it can be read.",
     ),
     "mass_failure": Entry(
         "most numbers cannot be read, so nothing is known of their health",
-        "whoever runs the monitor",
+        "the monitor's operator",
         "Check what they have in common: the network, the provider, the secrets. The last known statuses stay.",
     ),
     "undeliverable": Entry(
-        "the destination does not take notifications",
-        "whoever runs the destination",
-        "Repair the destination or its secret, then try it with `wabawatch notify-test`. What it missed is told then.",
+        "the destination does not accept notifications",
+        "the destination's owner",
+        "Repair the destination or its secret, then try it with `wabawatch notify-test`. Missed alerts are sent then.",
     ),
     "refused": Entry(
-        "the destination is well and refuses a message again and again",
-        "whoever runs the destination",
-        "`wabawatch doctor` says which message and why; the incident it is about is told elsewhere meanwhile.",
+        "the destination works, but refuses a message repeatedly",
+        "the destination's owner",
+        "`wabawatch doctor` says which message and why; the incident is sent to other destinations meanwhile.",
     ),
     "unheard": Entry(
-        "nobody gets what is published there",
-        "whoever runs the monitor",
+        "the topic has no confirmed subscriber",
+        "the monitor's operator",
         "Confirm the subscription by the link in the mail from AWS. One that is not confirmed within two days is "
         "deleted, and deploying again does not bring it back: make another with `aws sns subscribe`.",
     ),
     "incomplete": Entry(
         "a part of the fleet is not read",
-        "whoever runs the monitor",
+        "the monitor's operator",
         "Read the log of the poll function; more memory, a higher concurrency or a longer interval give it more time.",
     ),
     "not_stored": Entry(
         "the state of some targets cannot be stored",
-        "whoever runs the monitor",
+        "the monitor's operator",
         "Read the log of the poll for the reason; the other targets are monitored as before.",
     ),
     "set_aside": Entry(
         "stored rows could not be used and were set aside",
-        "whoever runs the monitor",
+        "the monitor's operator",
         "Look for what wrote or damaged them; `wabawatch doctor` lists them, and a backup has the earlier ones.",
     ),
 }  # fmt: skip
 
 OUR_CAUSES: Final = tuple(str(cause) for cause in _MONITOR_CAUSES)
-"""The monitor's own words for what is wrong with itself."""
+"""Causes of incidents about the monitor itself."""
 
 CATALOGUE: Final[Mapping[Key, Entry]] = {
     141000: Entry(
@@ -131,31 +131,31 @@ CATALOGUE: Final[Mapping[Key, Entry]] = {
     ),
     138024: Entry(
         "SIP is not enabled for calling",
-        "whoever runs calling; messages are not affected",
+        "the owner of calling; messages are not affected",
         "Enable SIP in the number's call settings, or ignore this if the number takes no calls.",
         f"{_META}/calling/sip/",
     ),
     138025: Entry(
         "SIP is not configured for calling",
-        "whoever runs calling; messages are not affected",
+        "the owner of calling; messages are not affected",
         "Enter the SIP server in the number's call settings, or ignore this if the number takes no calls.",
         f"{_META}/calling/sip/",
     ),
     "unauthorized": Entry(
         "the API key is not accepted",
-        "whoever keeps the API keys",
+        "the owner of the API keys",
         "Compare the key with the provider's hub. Reuse the key that is valid: a new one revokes all others.",
         _KEYS,
     ),
     "forbidden": Entry(
         "the API key may not read this",
-        "whoever keeps the API keys",
+        "the owner of the API keys",
         "Ask the provider's support whether reading the health is blocked for this number.",
         FAILURES,
     ),
     "throttled": Entry(
         "the provider answers that it is asked too often",
-        "whoever runs the monitor",
+        "the monitor's operator",
         "Poll less often, or limit the requests per second in the configuration.",
         FAILURES,
     ),
@@ -173,13 +173,13 @@ CATALOGUE: Final[Mapping[Key, Entry]] = {
     ),
     "not_found": Entry(
         "the provider does not know this address or number",
-        "whoever runs the monitor",
+        "the monitor's operator",
         "Compare the number's base URL with the address that came with its key.",
     ),
     "rejected": Entry(
         "the provider refuses the request",
-        "whoever runs the monitor",
-        "Read what the provider answered; its support can tell more.",
+        "the monitor's operator",
+        "Read what the provider answered; its support may know more.",
         FAILURES,
     ),
     "provider_error": Entry(
@@ -190,7 +190,7 @@ CATALOGUE: Final[Mapping[Key, Entry]] = {
     ),
     "unreachable": Entry(
         "the provider cannot be reached",
-        "whoever runs the monitor's network",
+        "the monitor's network operator",
         "See whether other numbers are affected too: then it is DNS, the network or the provider.",
     ),
     "timeout": Entry(
@@ -200,28 +200,28 @@ CATALOGUE: Final[Mapping[Key, Entry]] = {
     ),
     "unreadable": Entry(
         "the answer holds no status that can be read",
-        "whoever runs the monitor",
+        "the monitor's operator",
         "Read one answer with `wabawatch probe`; if the format is new, report it to this project.",
         f"{_D360}/messaging/health-status",
     ),
     "redirected": Entry(
         "the answer is a redirect, which is never followed because the key would travel along",
-        "whoever runs the monitor",
+        "the monitor's operator",
         "Set the number's base URL to the address that the provider gives for it.",
     ),
     "key_unreadable": Entry(
         "the reference to the API key cannot be resolved, so nothing was asked",
-        "whoever keeps the API keys",
+        "the owner of the API keys",
         "See that the secret exists and that the monitor may read it.",
     ),
     "key_not_fetched": Entry(
         "the API key could not be fetched before the pass ended, so nothing was asked; the next pass goes on with it",
-        "whoever runs the monitor",
+        "the monitor's operator",
         "Keep many keys in one JSON secret (secretsmanager:NAME#key) instead of one parameter or secret for each.",
     ),
     "no_descriptors": Entry(
         "the monitor could not open a connection, because its process has too many files open; nothing was asked",
-        "whoever runs the monitor",
+        "the monitor's operator",
         "Lower source.concurrency, or raise the process's limit (ulimit -n).",
     ),
     **_MONITOR_CAUSES,
@@ -235,7 +235,7 @@ _UNKNOWN_CODE: Final = Entry(
 )
 _UNKNOWN_CALLING: Final = Entry(
     "",
-    "whoever runs calling; messages are not affected",
+    "the owner of calling; messages are not affected",
     "Follow the API's own suggestion for calling.",
     f"{_META}/calling/troubleshooting/",
 )

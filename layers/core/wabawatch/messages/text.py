@@ -60,7 +60,7 @@ def _character_boundary(text: str, at: int) -> int:
 
 
 def _splits_character(text: str, at: int) -> bool:
-    """Tell whether a cut here would separate combining marks, a joined emoji, a skin tone or the halves of a flag."""
+    """Return whether a cut here would separate combining marks, a joined emoji, a skin tone or the halves of a flag."""
     here = text[at]
     if here.isascii():
         return False

@@ -48,9 +48,9 @@ _MONITOR_TITLES: Final = {
         "The state of all numbers can be stored again",
     ),
     "alarms": (
-        "The monitor's own alarms reach nobody",
-        "The monitor's own alarms reached nobody",
-        "The monitor's own alarms reach somebody again",
+        "The monitor's own alarms are not delivered",
+        "The monitor's own alarms were not delivered",
+        "The monitor's own alarms are delivered again",
     ),
     "coverage": (
         "Part of the fleet is not read",
@@ -61,7 +61,7 @@ _MONITOR_TITLES: Final = {
 """Problems of the monitor itself: now, in the past, and resolved."""
 _DESTINATION_PREDICATES: Final = {
     "delivery": ("cannot be reached", "could not be reached", "can be reached again"),
-    "subscribers": ("reaches nobody", "reached nobody", "reaches somebody again"),
+    "subscribers": ("has no subscriber", "had no subscriber", "has a subscriber again"),
 }
 _PREFIXES: Final = {
     "escalated": "Worse", "eased": "Better", "reasons_changed": "Other reasons", "spread": "Spreading",

@@ -90,7 +90,7 @@ class FailureFields(Fields):
 
 def _read_reason(walker: Walker, value: object, path: Path) -> Reason:
     if isinstance(value, int) and not isinstance(value, bool):
-        return CATALOGUE.get(value, Reason(value, f"Restricted for a cause that only code {value} tells"))
+        return CATALOGUE.get(value, Reason(value, f"Restricted (code {value})"))
     if not isinstance(value, dict):
         raise FieldError("write a code such as 141006, or {code: …, description: …, possible_solution: …}")
     reason: Reason = walker.read(ReasonFields, value, path)

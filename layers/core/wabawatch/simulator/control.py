@@ -63,7 +63,7 @@ _KINDS = _PLURALS | {kind: kind for kind in TYPES}
 
 
 class SkipFields(Fields):
-    """Where to set the story: at a moment after its start, or on by some time."""
+    """Fields of a skip: `to` a time after the scenario's start, or forward `by` a duration."""
 
     to: Duration | UnsetType = UNSET
     by: Duration | UnsetType = UNSET

@@ -107,10 +107,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_scenario(path: Path | str | None = None) -> Scenario:
-    """The scenario of the file, or the story that comes with the package; raises ScenarioError."""
+    """Load a scenario from the file, or the default scenario of the package. Raises ScenarioError."""
     if path is None:
         return parse_scenario(
-            resources.files(__package__).joinpath("story.yaml").read_text("utf-8"), "the default story"
+            resources.files(__package__).joinpath("story.yaml").read_text("utf-8"), "the default scenario"
         )
     try:
         return parse_scenario(Path(path).read_text("utf-8"), str(path))

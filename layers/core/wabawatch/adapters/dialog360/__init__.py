@@ -1,4 +1,4 @@
-"""The health source: 360dialog's `GET /health_status`, for many numbers at once."""
+"""The health source: 360dialog's `GET /health_status`, for many numbers concurrently."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ from wabawatch.domain.health import Failure, Observation, Report
 from wabawatch.errors import NotFetchedError, SecretError
 
 _POLL_STOP: Final = 0.25
-"""Seconds between two looks at `should_stop` while nothing comes in."""
+"""Seconds between two checks of `should_stop` while no response arrives."""
 _GRACE: Final = 1.0
-"""Seconds that answers under way still have once the pass is should_stop."""
+"""Seconds that pending responses still have after the pass is stopped."""
 _log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """`timeout` covers a whole probe, from name resolution to the last byte. Without `requests_per_second` only
+    """Settings of the source.
+
+    `timeout` covers a whole probe, from name resolution to the last byte. Without `requests_per_second` only
     `concurrency` limits. `ca_file` (PEM) replaces the public authorities, for a gateway with its own certificate."""
 
     base_url: str = "https://waba-v2.360dialog.io"
@@ -42,16 +44,16 @@ class KeyRing(Protocol):
     """API keys by their references."""
 
     def prefetch(self, references: Iterable[str], should_stop: Callable[[], bool]) -> None:
-        """Read those that are not at hand, many at once, until `should_stop`. `held_key` says what could not."""
+        """Read keys that are not cached, in batches, until `should_stop`. `held_key` raises for unread ones."""
         ...
 
     def refresh(self, references: Iterable[str], should_stop: Callable[[], bool]) -> None:
-        """Read these anew, because keys that were at hand have been refused."""
+        """Read these keys again, because the cached ones were refused."""
         ...
 
     def held_key(self, reference: str) -> str:
-        """A key that was read. Raises SecretError where the reference cannot be resolved, NotFetchedError where the
-        time was over before it was read."""
+        """Return a cached key. Raises SecretError if the reference cannot be resolved, NotFetchedError if the
+        key was not read in time."""
         ...
 
 
@@ -68,15 +70,14 @@ class Dialog360Source:
     def observe(
         self, targets: Sequence[Target], *, until: datetime | None, should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[Observation]:
-        """As HealthSource. Yields nothing for targets whose key or host is to be left alone beyond `until` (beyond a
-        minute where there is none), because throttled answers asked for it; they count as not started.
+        """Probe the targets, as HealthSource says. Targets whose key or host is rate-limited beyond `until` (beyond a
+        minute without it) yield nothing and count as not started.
 
-        Keys may take half of the time until `until`: those of very many secrets or parameters come over several passes.
-        A target whose key is not there by then is a failure of the cause `key_not_fetched`, and was not asked.
+        Reading keys may take half of the time until `until`: very many secrets or parameters need several passes. A
+        target whose key was not read by then yields a failure with the cause `key_not_fetched`, without a request.
 
-        Keys that were refused are read again at the end of the pass, all at once and while nothing waits for an answer.
-        A target whose key turns out to be another one is probed once more before it is called unauthorized; where
-        there is no time left for that it yields nothing."""
+        Refused keys are read again at the end of the pass, in one batch. If a key has changed, its target is probed
+        once more before it counts as unauthorized; without time left for that it yields nothing."""
         self._keys.prefetch(dict.fromkeys(target.api_key for target in targets), self._half_time(until, should_stop))
         deadline = _PassDeadline(self._clock, until, should_stop)
         refused: dict[str, tuple[Probe, Observation]] = {}
@@ -98,7 +99,7 @@ class Dialog360Source:
         return lambda: should_stop() or self._clock.now() >= half
 
     def close(self) -> None:
-        """Close the connections that were kept."""
+        """Close the idle connections."""
         self._transport.close()
 
     def _retry_refused(
@@ -125,7 +126,7 @@ class Dialog360Source:
     def _probe_all(
         self, targets: Sequence[Target], deadline: _PassDeadline
     ) -> Iterator[tuple[Probe | None, Observation]]:
-        """Probe each target once. An observation without a probe was made without a request."""
+        """Probe each target once. An observation without a probe needed no request."""
         queue = ProbeQueue(targets, self._settings.base_url, self._rate_limiter, deadline.patience_ends)
         while not deadline.is_over():
             for target, endpoint in self._take_ready(queue, deadline):
@@ -184,7 +185,7 @@ class Dialog360Source:
 
 
 class _PassDeadline:
-    """Decides when a pass starts no more probes, and when it stops waiting for those under way."""
+    """Decides when a pass stops starting probes, and when it stops waiting for pending ones."""
 
     def __init__(self, clock: Clock, until: datetime | None, should_stop: Callable[[], bool]) -> None:
         self._clock = clock
@@ -198,7 +199,7 @@ class _PassDeadline:
         return self._should_stop() or (self._until is not None and self._clock.now() >= self._until)
 
     def is_over(self) -> bool:
-        """A should_stop pass ends soon; one that is out of time waits for the probes that it has started."""
+        """Return whether to stop waiting: soon after `should_stop`; at `until`, started probes may still finish."""
         if self._ends_at is None and self._should_stop():
             self._ends_at = time.monotonic() + _GRACE
         return self._ends_at is not None and time.monotonic() >= self._ends_at

@@ -116,7 +116,7 @@ class Request:
 
     @property
     def lost_connection(self) -> bool:
-        """Tell whether a kept-alive connection was dead, and libcurl was stopped from trying another one."""
+        """Return whether a kept-alive connection was dead, and libcurl was stopped from trying another one."""
         return self._is_lost and not self._is_retry
 
     def response(self) -> Response:

@@ -1,4 +1,4 @@
-"""Run many requests at once in one thread: libcurl speaks the protocols, a selector reports the ready sockets."""
+"""Run many requests concurrently in one thread: libcurl handles the protocols, a selector reports the ready sockets."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Transport:
         return responses
 
     def abandon(self) -> None:
-        """Cancel the requests under way; they get no response."""
+        """Cancel the pending requests; they get no response."""
         for request in list(self._busy.values()):
             self._release(request)
 
@@ -83,7 +83,7 @@ class Transport:
         return time.monotonic() - self._paused
 
     def _until_first_deadline(self) -> float:
-        """Look at the oldest request only: all have the same timeout."""
+        """Check the oldest request only: all have the same timeout."""
         first = next(iter(self._busy.values()), None)
         return first.deadline - self._now() if first else float("inf")
 

@@ -37,10 +37,10 @@ class NotifyContext(msgspec.Struct, frozen=True):
     patience: float = 10.0
 
     def secret(self, reference: str) -> Secret:
-        """What a reference holds, without the line break that files end in.
+        """Return the secret of a reference, without surrounding whitespace.
 
-        A secret that cannot be read is a failure of the destination: somebody must act. The delivery is tried again all
-        the same. A backend that cannot be asked at the moment is a passing failure."""
+        Raises DeliveryError: DESTINATION if the secret cannot be read (deliveries are retried all the same), PASSING if
+        the backend does not respond."""
         try:
             value = Secret(self.resolve(reference).strip())
         except UnansweredError as error:

@@ -25,7 +25,7 @@ _DESTINATION_ERRORS: Final = frozenset(
         "user_not_found",
     }
 )  # fmt: skip
-"""Slack's answers, under various statuses, where it takes no message until somebody acts."""
+"""Error codes of Slack, with various HTTP statuses, that reject every message until the destination is repaired."""
 _MESSAGE_ERRORS: Final = frozenset(
     {
         "invalid_blocks", "invalid_blocks_format", "invalid_payload", "msg_blocks_too_long", "msg_too_long", "no_text",

@@ -115,8 +115,8 @@ class Sns:
 
 
 def _ordered(notification: Notification) -> dict[str, str]:
-    """The news of one incident stays in order. The notification's own id tells repeats apart: with the incident's, SNS
-    would drop the recovery as a repeat of the problem."""
+    """Return the FIFO parameters: messages of one incident stay in order. The deduplication ID is that of the
+    notification: with the incident's, SNS would drop the recovery as a duplicate of the problem."""
     single = notification.kind != "digest" and notification.subjects
     group = notification.subject.incident_id if single else notification.kind
     return {"MessageGroupId": _id(group), "MessageDeduplicationId": _id(notification.id)}

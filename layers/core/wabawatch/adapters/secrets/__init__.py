@@ -1,4 +1,4 @@
-"""Secrets: the configuration holds references, and this resolves them."""
+"""Resolve the secret references of the configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from wabawatch.application.ports import Clock
 from wabawatch.errors import NotFetchedError, SecretError
 
 _RETRY: Final = timedelta(seconds=30)
-"""After which a secret that could not be read is tried again: a thousand targets must not make a thousand attempts."""
+"""Time until a failed secret is read again: a thousand targets must not make a thousand attempts."""
 _log = logging.getLogger(__name__)
 
 
@@ -63,8 +63,8 @@ def _never() -> bool:
 class Secrets:
     """Resolves `env:`, `file:`, `ssm:` and `secretsmanager:` references; also the key ring of the health source.
 
-    A value is read again after `ttl`. Where AWS does not answer, the last one is used for `stale_for` more, and that is
-    logged. `local` False refuses `env:` and `file:`."""
+    A value is read again after `ttl`. If AWS does not answer, the cached value is used for up to `stale_for` more,
+    which is logged. `local` False refuses `env:` and `file:`."""
 
     def __init__(
         self,
@@ -96,8 +96,8 @@ class Secrets:
         return _extract(parsed, self._cache[parsed.place])
 
     def held_key(self, reference: str) -> Secret:
-        """Return a cached value; never read. Raises SecretError as `key`, NotFetchedError where the secret was not
-        read, for lack of time or because nothing asked for it."""
+        """Return a cached value; never read. Raises SecretError as `key`, NotFetchedError if it was not read: the
+        time was over, or it was never requested."""
         parsed = parse_reference(reference)
         held = self._cache.get(parsed.place)
         if held is None:
@@ -147,7 +147,7 @@ class Secrets:
                 _log.warning("%s; the last values of %d secrets stay in use", values[stale[0]], len(stale))
 
     def _store(self, place: tuple[str, str], verdict: str | SecretError) -> bool:
-        """Cache a result. Where the backend did not answer, keep the last value; return whether that is in use."""
+        """Cache a result. If the backend did not answer, keep the last value; return whether that is in use."""
         last = self._cache.get(place)
         passing = isinstance(verdict, UnansweredError | NotFetchedError)
         if passing and last and self._age(last.read_at) <= self._ttl + self._stale_for:

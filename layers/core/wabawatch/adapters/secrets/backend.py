@@ -15,24 +15,24 @@ from wabawatch.errors import ConfigurationError, NotFetchedError, SecretError
 _MAX_BYTES: Final = 64 * 1024
 
 ShouldStop = Callable[[], bool]
-"""Tells whether the time is over."""
+"""Returns whether to stop, because the time is over."""
 
 
 class SecretBackend(Protocol):
     """Reads secrets of one scheme by name."""
 
     def read(self, names: Sequence[str], stopped: ShouldStop) -> Mapping[str, str | SecretError]:
-        """Return the value of each name, or why it has none, with as few calls as possible. Once `stopped`, the rest is
+        """Return the value or the error of each name, with as few calls as possible. Once `stopped`, the rest are
         NotFetchedError."""
         ...
 
 
 class UnansweredError(SecretError):
-    """The backend did not answer: a value that was read before may still be right."""
+    """The backend did not answer; a cached value may still be valid."""
 
 
 class ClosedBackend:
-    """Refuses every name, for a scheme that is not allowed here."""
+    """Refuses every name of a scheme that is not allowed here."""
 
     def __init__(self, scheme: str) -> None:
         self._scheme = scheme
@@ -108,15 +108,15 @@ _log = logging.getLogger(__name__)
 
 
 class _PassingError(Exception):
-    """AWS does not answer for now: no network, no credentials yet, throttling, a fault of its own."""
+    """AWS cannot answer at the moment: no network, no credentials yet, throttling, a server error."""
 
 
 class _ThrottledError(_PassingError):
-    """AWS throttles; a few seconds later it does not."""
+    """AWS throttles the call; a retry some seconds later may succeed."""
 
 
 class _Service:
-    """Calls one service; its client is made when it is first needed."""
+    """Calls one service; creates its client on first use."""
 
     def __init__(self, name: str, clients: Clients) -> None:
         self._name = name
@@ -139,7 +139,7 @@ class _Service:
 
 
 class _RefusedError(Exception):
-    """AWS refused the call for good. The text is the code."""
+    """AWS refused the call permanently. The text is the error code."""
 
 
 def _failure(response: Mapping[str, Any]) -> _RefusedError | _PassingError:
@@ -150,8 +150,7 @@ def _failure(response: Mapping[str, Any]) -> _RefusedError | _PassingError:
 
 
 class SecretsManager:
-    """Reads one secret by GetSecretValue; several by BatchGetSecretValue, or one by one where the role may not
-    batch."""
+    """Reads one secret by GetSecretValue; several by BatchGetSecretValue, or one by one if that is refused."""
 
     def __init__(self, clients: Clients) -> None:
         self._service = _Service("secretsmanager", clients)
@@ -241,7 +240,7 @@ _Read = Callable[[Sequence[str]], Results]
 def _read_batches(scheme: str, names: Sequence[str], size: int, read: _Read, stopped: ShouldStop) -> Results:
     """Read in batches as large as the service allows, a few calls concurrently, until `stopped`.
 
-    The first call goes alone: where AWS does not answer, the others would only wait as long again."""
+    The first call goes alone: if AWS does not answer, the others would only repeat the wait."""
     first, *others = [names[start : start + size] for start in range(0, len(names), size)]
     reader = _BatchReader(read, stopped, _PAUSES if others else ())
     found = reader.read(first)
@@ -255,7 +254,7 @@ def _read_batches(scheme: str, names: Sequence[str], size: int, read: _Read, sto
 
 
 class _BatchReader:
-    """Reads batches, waits where AWS throttles, and gives up at any other sign that it does not answer."""
+    """Reads batches, waits when AWS throttles, and gives up after any other temporary error."""
 
     def __init__(self, read: _Read, stopped: ShouldStop, pauses: Sequence[float]) -> None:
         self._read = read
@@ -265,7 +264,7 @@ class _BatchReader:
         self._is_late = False
 
     def read(self, names: Sequence[str]) -> Results:
-        """Return the results of a batch; {} where it was not read."""
+        """Return the results of a batch; {} if it was not read."""
         for pause in (*self._pauses, None):
             if self._trouble or self._is_over():
                 return {}
@@ -283,7 +282,7 @@ class _BatchReader:
     def explain(self, scheme: str, name: str) -> SecretError:
         """Return why a secret was not read."""
         if self._is_late and not self._trouble:
-            return NotFetchedError(f"{scheme}:{name}: the time was over before it could be read")
+            return NotFetchedError(f"{scheme}:{name}: not read in time")
         return _unanswered(scheme, name, self._trouble or "no answer about it")
 
     def _is_over(self) -> bool:
@@ -300,7 +299,7 @@ def _unanswered(scheme: str, name: str, trouble: str) -> UnansweredError:
 
 
 def _each(read: Callable[[str], Results], names: Sequence[str]) -> Results:
-    return {name: value for one in names for name, value in read(one).items()}
+    return {name: value for requested in names for name, value in read(requested).items()}
 
 
 def _text(name: str, secret: Mapping[str, Any]) -> str | SecretError:
@@ -314,7 +313,7 @@ def _text(name: str, secret: Mapping[str, Any]) -> str | SecretError:
 
 
 def _explain_refusal(scheme: str, name: str, code: str) -> Results:
-    """Return why there is no value: for good, or for now."""
+    """Return the error of a refused secret, permanent or temporary."""
     if _may_pass(code):
         return {name: _unanswered(scheme, name, code)}
     action = "ssm:GetParameters" if scheme == "ssm" else "secretsmanager:GetSecretValue"
@@ -323,5 +322,5 @@ def _explain_refusal(scheme: str, name: str, code: str) -> Results:
 
 
 def _may_pass(code: str) -> bool:
-    """Tell whether a refusal can end by itself; so does an expired token, which the role renews."""
+    """Return whether a refusal can end by itself; so does an expired token, which the role renews."""
     return is_transient_code(code) or any(word in code for word in ("TooMany", "Token", "Internal"))

@@ -1,4 +1,4 @@
-"""The one codec: values to the bytes that every store keeps, and back.
+"""Encode values to bytes for every store, and decode them.
 
 A stored body is one byte that names the format, with the high bit set where the rest is deflated, and then msgpack. A
 later format is refused with a SchemaError, never guessed at. Within a format, fields with defaults may be added at the
@@ -19,7 +19,7 @@ from wabawatch.errors import SchemaError, StoreError
 FORMAT: Final = 1
 _DEFLATED: Final = 0x80
 _WORTH_DEFLATING: Final = 128
-"""Bytes. What is smaller does not shrink."""
+"""Minimum bytes to deflate: smaller bodies do not shrink."""
 _LEVEL: Final = 6
 """Of deflate: higher ones take twice the time and save some hundredths of such short texts."""
 
@@ -29,7 +29,7 @@ _TEXTS: Final = (
     b"reasons can_receive_call_sip can_send_message health_status MESSAGE_TEMPLATE PHONE_NUMBER BUSINESS WABA APP "
     b"TARGET UNKNOWN LIMITED BLOCKED AVAILABLE"
 )
-"""What stored bodies are full of; the most frequent last, where deflate reaches them with the shortest codes."""
+"""Frequent parts of stored bodies; the most frequent last, where deflate needs the shortest codes."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -45,7 +45,7 @@ def microseconds(at: datetime) -> int:
 
 
 def instant(stored: int) -> datetime:
-    """Return the instant of so many microseconds since 1970, exact, UTC."""
+    """Return the UTC time of exact microseconds since 1970."""
     return _EPOCH + stored * _MICROSECOND
 
 
@@ -58,7 +58,7 @@ def dump(value: object, deflate_from: int = _WORTH_DEFLATING) -> bytes:
 
 
 def load(kind: type[T], data: bytes) -> T:
-    """Decode what `dump` was given. Raises SchemaError for a later format, StoreError for what cannot be read."""
+    """Decode a body of `dump`. Raises SchemaError for a later format, StoreError for what cannot be read."""
     what = getattr(kind, "__name__", "row").lower()
     if not data:
         raise StoreError(f"a stored {what} is empty: restore the state from a copy")

@@ -1,4 +1,4 @@
-"""State in one SQLite file, for one machine. Any number of processes may use the file at once."""
+"""Store the state in one SQLite file, for one machine. Any number of processes may use the file concurrently."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from wabawatch.domain.snapshot import Snapshot, Transition
 T = TypeVar("T")
 
 _AT_ONCE: Final = 1000
-"""Rows in one transaction or page: between two of them another process or thread gets its turn."""
+"""Rows in one transaction or page: in between, other processes and threads can use the file."""
 _FOLD_LIMIT: Final = 5000
 _LISTED_ASIDE: Final = 100
 
@@ -63,10 +63,10 @@ _PURGES: Final = (
 
 
 class SqliteStore:
-    """The Store port over one SQLite file, which is created with its folders if it is not there.
+    """The Store port over one SQLite file, which is created with its folders if it does not exist.
 
     Raises StoreError, which names the path and says what to do, when the file is locked for longer than `wait`, is
-    damaged, is somebody else's, or cannot be written; SchemaError when a later version of Wabawatch made it.
+    damaged, belongs to another user, or cannot be written; SchemaError when a later version of Wabawatch made it.
     """
 
     fold_limit = _FOLD_LIMIT
@@ -201,7 +201,7 @@ class SqliteStore:
             connection.executemany("DELETE FROM queued_notifications WHERE id = ?", [(each,) for each in ids])
 
     def acquire_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> bool:
-        """As the port; an owner that was a process of this machine and has ended does not hold it any longer."""
+        """Take the lease as the port says; the lease of an ended process of this machine counts as free."""
         if self._take_lease(name, owner, now, ttl):
             return True
         holders = self._database.rows("SELECT owner FROM leases WHERE name = ?", (name,))
@@ -296,7 +296,7 @@ class SqliteStore:
     def _write_each(
         self, write: Callable[[sqlite3.Connection, Sequence[T]], bool], values: Sequence[T]
     ) -> list[Outcome]:
-        """Write many values in one transaction; where that fails, each of them by itself."""
+        """Write many values in one transaction; if that fails, each value in its own."""
         outcomes: list[Outcome] = []
         for start in range(0, len(values), _AT_ONCE):
             group = values[start : start + _AT_ONCE]
@@ -309,5 +309,5 @@ class SqliteStore:
 
 
 def _limit(limit: int | None) -> int:
-    """SQLite takes a negative limit for none."""
+    """Return -1 for None: SQLite reads a negative limit as no limit."""
     return -1 if limit is None else limit

@@ -106,7 +106,7 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _step(connection: sqlite3.Connection, path: str) -> None:
-    """Another process may have taken the step first: the version is read again inside the transaction."""
+    """Run one migration. Another process may have run it first, so read the version again inside the transaction."""
     version = _version(connection)
     if version > VERSION:
         raise SchemaError(
@@ -183,7 +183,7 @@ class Database:
                 raise
 
     def execute(self, statement: str, values: Values = ()) -> int:
-        """Run one statement in a transaction of its own; return how many rows it changed."""
+        """Run one statement in its own transaction; return the number of changed rows."""
         with self.transaction() as connection:
             return connection.execute(statement, values).rowcount
 
@@ -192,7 +192,7 @@ class Database:
             return self._connection.execute(statement, values).fetchall()
 
     def rows_of_each(self, statement: str, keys: Iterable[Values]) -> list[Row]:
-        """Run one statement for each of the keys."""
+        """Run one statement for each key."""
         with self._lock, self._said_clearly():
             cursor = self._connection.cursor()
             return [row for key in keys for row in cursor.execute(statement, key)]
@@ -210,10 +210,10 @@ class Database:
 
 
 def _create(path: Path) -> None:
-    """Make the file and its folders, for the owner only. SQLite gives its side files the permissions of the main one.
+    """Create the file and its folders, for the owner only. SQLite gives its side files the same permissions.
 
-    Raises StoreError for a path at which somebody else may have put something else. A file that is there is not opened:
-    closing it again would end the locks that another connection of this process holds on it."""
+    Raises StoreError for a path that another user controls. An existing file is not opened: closing it would release
+    the locks that another connection of this process holds on it."""
     make_folders(path.parent)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_RDWR, OWNERS_FILE))

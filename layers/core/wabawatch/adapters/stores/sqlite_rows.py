@@ -22,7 +22,7 @@ from wabawatch.errors import SchemaError, StoreError
 
 _LARGE: Final = 4096
 _CANNOT_BE_HELD: Final = (sqlite3.DataError, sqlite3.IntegrityError, OverflowError, UnicodeError)
-"""Too large, a number of more than 64 bits, half a character, a second change at one instant."""
+"""Errors of a value: too large, more than 64 bits, a lone surrogate, a second change at the same time."""
 
 T = TypeVar("T")
 
@@ -44,17 +44,17 @@ class Kind(Generic[T]):
 
     @property
     def select(self) -> str:
-        """The start of a query: the body, the keys, the others."""
+        """Return the start of a query: the body, the keys, the others."""
         return f"SELECT {', '.join((self.body, *self.keys, *self.others))} FROM {self.table} "  # noqa: S608 - names of this module
 
     @property
     def removal(self) -> str:
-        """The statement that takes a damaged row away, by its keys and its body: it may have been replaced."""
+        """Return the statement that removes a damaged row, by its keys and its body: it may have been replaced."""
         condition = " AND ".join(f"{column} = ?" for column in (*self.keys, self.body))
         return f"{self.remove.format(table=self.table, body=self.body)} WHERE {condition}"
 
     def name_row(self, keys: Sequence[object]) -> str:
-        """Return what people call a row: its keys, an instant among them as they write it."""
+        """Return a readable name of a row: its keys, with times in ISO format."""
         named = zip(self.keys, keys, strict=True)
         return " ".join(
             instant(key).isoformat() if column == "at" and isinstance(key, int) else str(key) for column, key in named
@@ -116,7 +116,7 @@ class Rows:
                 return found
 
     def _set_aside(self, kind: Kind[T], damaged: Sequence[tuple[Row, str]]) -> int:
-        """Return how many rows went."""
+        """Return the number of rows set aside."""
         removed = 0
         with self._database.transaction() as connection:
             for (body, *columns), error in damaged:
@@ -152,7 +152,7 @@ def _decode(kind: Kind[T], rows: Iterable[Row]) -> tuple[list[tuple[T, Row]], li
 def attempt(
     connection: sqlite3.Connection, write: Callable[[sqlite3.Connection, Sequence[T]], bool], values: Sequence[T]
 ) -> Outcome:
-    """Write all of the values or, within the transaction, nothing. `write` returns False where a version differs."""
+    """Write all values or, within the transaction, nothing. `write` returns False if a version differs."""
     connection.execute("SAVEPOINT attempt")
     try:
         outcome = Outcome.WRITTEN if write(connection, values) else Outcome.CONFLICT
@@ -165,8 +165,8 @@ def attempt(
 
 
 def _dump(value: object) -> bytes:
-    """Encode what is written in thousands. Deflating it takes as long as all the rest of the writing, and a file pays
-    nothing by its size."""
+    """Encode values that are written by the thousand, uncompressed: deflating would double the time of a commit, and
+    the size of a file costs nothing."""
     return dump(value, _LARGE)
 
 
@@ -259,5 +259,5 @@ def write_folds(connection: sqlite3.Connection, batches: Sequence[FoldBatch]) ->
 
 
 def _reaches_all(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> bool:
-    """Run a statement for each row; whether each of them changed one."""
+    """Run a statement for each row; return whether each changed a row."""
     return not rows or connection.executemany(statement, rows).rowcount == len(rows)

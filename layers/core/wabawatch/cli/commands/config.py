@@ -1,4 +1,4 @@
-"""`config`: validate the configuration, show what is in force, upload it, and try its routes."""
+"""The command `config`: validate, show and upload the configuration, and test its routes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from wabawatch.errors import ConfigurationError
 from wabawatch.messages.text import pluralize
 
 
-@click.group(cls=Commands, short_help="Check, show and upload the configuration; try its routes.")
+@click.group(cls=Commands, short_help="Check, show and upload the configuration; test its routes.")
 def config() -> None:
-    """Check, show and upload the configuration; try where its routes lead."""
+    """Check, show and upload the configuration; test its routes."""
 
 
 @config.command(
@@ -34,12 +34,12 @@ def config() -> None:
     """,
 )
 @click.argument("file", required=False)
-@click.option("--elsewhere", is_flag=True, help="Do not look whether env: and file: references lead anywhere here.")
+@click.option("--elsewhere", is_flag=True, help="Do not check env: and file: references on this machine.")
 def check(file: str | None, elsewhere: bool) -> None:
-    """Validate FILE, or the configuration in force. Every mistake is told with its line and what to write instead. With
-    --stack it is a mistake, too, to refer to a secret that the stack's functions may not read.
+    """Validate FILE, or the current configuration. Each mistake is shown with its line and what to write instead. With
+    --stack, references to secrets that the stack's functions may not read are mistakes, too.
 
-    A note says what is valid and more than this machine (with --stack: the deployment) can do."""
+    A note names valid values that exceed what this machine (with --stack: the deployment) can do."""
     settings, place = _settings(file, resolve=not elsewhere)
     refuse_unreadable_secrets(place, settings, session().found)
     parts = (
@@ -52,7 +52,7 @@ def check(file: str | None, elsewhere: bool) -> None:
 
 
 def _warn(settings: Settings) -> None:
-    """Name what is valid and will not work as it is meant."""
+    """Print notes on valid values that will not have the intended effect."""
     for note in explain_bounds(settings, session().found):
         show(words(f"note: {note}"))
 
@@ -74,8 +74,8 @@ def _settings(file: str | None, *, resolve: bool) -> tuple[Settings, str]:
 )
 @as_json
 def show_(as_json: bool) -> None:
-    """Print the configuration in force: every field with its value, defaults too. References to secrets stand as they
-    are; of URLs that may hold a secret only the host is shown."""
+    """Print the current configuration: all fields with their values, including defaults. References to secrets are
+    shown; of URLs that may contain a secret only the host is shown."""
     settings, _ = _settings(None, resolve=False)
     redacted = _redacted(effective(settings))
     if as_json:
@@ -87,7 +87,7 @@ def show_(as_json: bool) -> None:
 
 
 def _redacted(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a destination or the heartbeat is: its URL may end in a token."""
+    """Redact destinations and the heartbeat: their URLs may contain a token."""
     return {name: _hidden(value) if name in {"destinations", "heartbeat"} else value for name, value in plain.items()}
 
 
@@ -113,25 +113,30 @@ def _hidden(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 )
 @click.argument("file", required=False)
 @click.option(
-    "--to", "location", metavar="s3://BUCKET/KEY", help="Where to; by default the stack's place, or --config."
+    "--to", "location", metavar="s3://BUCKET/KEY", help="Upload location; by default that of the stack, or --config."
 )
 @click.option(
-    "--remove", "is_removal", is_flag=True, help="Delete what was uploaded: the template's parameters apply again."
+    "--remove",
+    "is_removal",
+    is_flag=True,
+    help="Delete the uploaded configuration: the template's parameters apply again.",
 )
 def push(file: str | None, location: str | None, is_removal: bool) -> None:
-    """Validate FILE and upload it. The functions read it with their next run; while it is bad in a way that only they
-    can see, the last good one goes on.
+    """Validate FILE and upload it. The functions load it in their next run. If they find a mistake that was not visible
+    here, they keep the last good version.
 
-    A configuration that is deleted by other means than --remove is reported, and its last good version goes on."""
+    A configuration that is deleted without --remove is reported, and its last good version stays in use."""
     if (file is None) != is_removal:
-        raise click.UsageError("say which FILE to upload, or --remove", click.get_current_context())
+        raise click.UsageError("specify the FILE to upload, or --remove", click.get_current_context())
     if file is not None and not Path(file).is_file():
-        raise ConfigurationError(f"{file}: there is no such file")
+        raise ConfigurationError(f"{file}: file not found")
     own = session()
     own.locate()
     target = location or own.config or ""
     if not target.startswith("s3://"):
-        raise click.UsageError("say where to: --stack NAME, or --to s3://BUCKET/KEY", click.get_current_context())
+        raise click.UsageError(
+            "specify the location: --stack NAME, or --to s3://BUCKET/KEY", click.get_current_context()
+        )
     if file is None:
         _remove(own, target)
     else:
@@ -140,24 +145,24 @@ def push(file: str | None, location: str | None, is_removal: bool) -> None:
 
 def _remove(own: Session, target: str) -> None:
     if own.state is None:
-        raise click.UsageError("say whose it is: --stack NAME, or --state STATE", click.get_current_context())
+        raise click.UsageError("specify the deployment: --stack NAME, or --state STATE", click.get_current_context())
     if own.found is not None:
         try:
             read_settings(None, own.environment, resolve=False)
         except ConfigurationError as error:
             raise ConfigurationError(
-                "nothing was removed, because the stack's parameters alone make no configuration; deploy it with"
-                " ApiKeySecret first"
+                "nothing was removed, because the stack's parameters alone are not a complete configuration;"
+                " first deploy with ApiKeySecret"
             ) from error
     remove(target, own.application().store)
-    show(words(f"{target}: removed; the parameters apply with the next run"))
+    show(words(f"{target}: removed; the parameters apply from the next run on"))
 
 
 def _upload(own: Session, file: str, target: str) -> None:
     settings = read_settings(file, own.environment, local_secrets=False)
     refuse_unreadable_secrets(file, settings, own.found)
     version = upload(target, canonical_json(settings))
-    show(words(f"{file}: valid; now {target}, version {version}"))
+    show(words(f"{file}: valid; uploaded to {target}, version {version}"))
     _warn(settings)
 
 
@@ -168,8 +173,8 @@ def _upload(own: Session, file: str, target: str) -> None:
     """,
 )
 def schema() -> None:
-    """Print the JSON Schema of the configuration. An editor completes and checks a file whose first line names it as
-    "# yaml-language-server: $schema=wabawatch.schema.json"."""
+    """Print the JSON Schema of the configuration. For completion and validation in an editor, make this the first line
+    of the file: "# yaml-language-server: $schema=wabawatch.schema.json"."""
     from wabawatch.adapters.notifiers.registry import OPTIONS  # noqa: PLC0415 - no other command needs them
     from wabawatch.config.dump import render_schema  # noqa: PLC0415 - no other command needs it
 

@@ -21,7 +21,7 @@ from wabawatch.simulator import running, write_config
     short_help="Monitor a simulated fleet; needs no setup.",
     examples="""
     $ wabawatch demo
-    $ wabawatch demo --interval 2s --scenario my-story.yaml
+    $ wabawatch demo --interval 2s --scenario my-scenario.yaml
     """,
 )
 @click.option("--interval", type=Duration(), default="5s", show_default=True, help="Time between two passes.")

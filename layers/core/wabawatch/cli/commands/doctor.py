@@ -225,9 +225,9 @@ def _check_runbook(context: DoctorContext) -> Iterator[Finding]:
     for part in parts:
         counts.update(part.codes)
     new = unlisted(counts, context.app.settings.runbook)
-    join_limited = ", ".join(f"{code} ({pluralize(count, 'number')})" for code, count in new.items())
+    codes = ", ".join(f"{code} ({pluralize(count, 'number')})" for code, count in new.items())
     if new:
-        yield Finding("runbook", ok=True, said=f"codes without advice: {join_limited}; write yours under `runbook`")
+        yield Finding("runbook", ok=True, said=f"codes without advice: {codes}; write yours under `runbook`")
 
 
 def _how_to_start(context: DoctorContext) -> str:

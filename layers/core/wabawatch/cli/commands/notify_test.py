@@ -1,4 +1,4 @@
-"""`notify-test`: a marked test through the real path."""
+"""The command `notify-test`: deliver a test message to a destination."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from wabawatch.monitor import Monitor
 )
 @click.argument("destination", shell_complete=complete_destination)
 def notify_test(destination: str) -> None:
-    """Deliver a message that is marked as a test, as a real one would be. Nothing is recorded.
+    """Deliver a message that is marked as a test, in the same way as an alert. Nothing is recorded.
 
-    Exit code 64: the destination refuses it, and somebody must act; 75: it may work later.
+    Exit code: 0 delivered, 64 refused by the destination, 75 a temporary error.
     """
     app = session().application(resolve=True)
     if destination not in app.notifiers:
         raise unknown("destination", destination, app.notifiers)
-    trouble = try_destination(app, destination)
-    if trouble is None:
+    error = try_destination(app, destination)
+    if error is None:
         show(words(f"delivered to {destination}"))
         return
-    said = f"{destination} did not take it: {trouble}"
-    raise click.ClickException(said) if trouble.permanent else TemporaryError(said)
+    said = f"{destination} did not accept it: {error}"
+    raise click.ClickException(said) if error.permanent else TemporaryError(said)
 
 
 def try_destination(app: Monitor, destination: str) -> DeliveryError | None:
-    """Send a test, and return the error if there was one."""
+    """Send a test; return the error, or None."""
     test_id = f"test-{secrets.token_hex(6)}"
     sample = build_sample(destination, app.audience.deployment, app.clock.now(), test_id, app.audience.advise)
     (attempt,) = Deliverer(app.notifiers, app.clock).run([DeliveryTask(sample)])

@@ -24,7 +24,7 @@ from wabawatch.simulator import RunningServer, Scenario, ScenarioError, Step, lo
     $ wabawatch simulate
     $ wabawatch simulate --write-config ~/fleet       # and in another terminal:
     $ wabawatch --config ~/fleet/config.yaml --state sqlite:$HOME/fleet/state.db run --interval 5s
-    $ wabawatch simulate --port 8360 --scenario my-story.yaml
+    $ wabawatch simulate --port 8360 --scenario my-scenario.yaml
     """,
 )
 @click.option(

@@ -1,4 +1,4 @@
-"""Calls to one DynamoDB table: paged, grouped, tried again where that helps, and their errors in words that help."""
+"""Call one DynamoDB table: paginate, batch, retry, and explain errors."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-class ConditionFailed(Exception):  # noqa: N818  # an outcome inside this package, no error
+class ConditionFailed(Exception):  # noqa: N818  # an outcome inside this package
     """The condition of a write failed. `found` is the stored item, {} where there is none."""
 
     def __init__(self, found: Item) -> None:
@@ -63,7 +63,7 @@ class ConditionFailed(Exception):  # noqa: N818  # an outcome inside this packag
         self.found = found
 
 
-class TransactionCancelled(Exception):  # noqa: N818  # an outcome inside this package, no error
+class TransactionCancelled(Exception):  # noqa: N818  # an outcome inside this package
     """A transaction was cancelled. `reasons` holds the code and message of each action; the code is "None" for one that
     did not fail."""
 
@@ -134,7 +134,7 @@ class Table:
         if code == "TransactionCanceledException":
             reasons = error.response.get("CancellationReasons", [])
             return TransactionCancelled(
-                [(str(one.get("Code", "None")), str(one.get("Message", ""))) for one in reasons]
+                [(str(reason.get("Code", "None")), str(reason.get("Message", ""))) for reason in reasons]
             )
         message = error.response.get("Error", {}).get("Message", "")
         if why := refusal(code, message):

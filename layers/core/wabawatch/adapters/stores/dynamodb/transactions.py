@@ -115,7 +115,7 @@ def _waves(groups: Sequence[WriteGroup]) -> list[list[int]]:
 
 
 def _is_too_large(sizes: Sequence[int]) -> bool:
-    """Tell whether a group is too large for any transaction."""
+    """Return whether a group is too large for any transaction."""
     return len(sizes) > MAX_ACTIONS or sum(sizes) > MAX_BYTES or max(sizes) > MAX_ITEM
 
 
